@@ -1,0 +1,1 @@
+"""From a URL or a caller's client to replies: connections, lanes, retries; it knows nothing of sessions."""

@@ -1,0 +1,149 @@
+"""How a connection is made: redis-py resolves, authenticates and encrypts; the lane takes over its transport."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+import hiredis
+import redis
+import redis.asyncio
+from redis import exceptions as driver
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
+from sessionstream.errors import InvalidArgument, InvalidType, UnsafeEviction, Unavailable
+from sessionstream.wire.lane import Lane
+from sessionstream.wire.refusal import from_driver
+
+__all__ = ["Dialer", "OLDEST_SERVER"]
+
+OLDEST_SERVER = (7, 0)
+_CONNECT_TIMEOUT = 5.0
+_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
+
+
+class Dialer:
+    """Makes lanes with the connection settings of one client or URL.
+
+    Args:
+        client: a ``redis.asyncio.Redis`` made any way; only its settings are read, never its connections or retries.
+        reply_timeout: see `Lane`.
+        allow_eviction: accept a server whose eviction policy could drop keys.
+
+    Raises:
+        InvalidType: the client is not an asyncio client of redis-py.
+    """
+
+    def __init__(self, client: object, *, reply_timeout: float = 5.0, allow_eviction: bool = False) -> None:
+        pool = _pool_of(client)
+        self._connection_class: type[AbstractConnection] = pool.connection_class
+        self._settings: dict[str, Any] = dict(pool.connection_kwargs)
+        self._reply_timeout = reply_timeout
+        self._allow_eviction = allow_eviction
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Dialer:
+        """Return a dialer for a ``redis://``, ``rediss://``, ``unix://``, ``valkey://`` or ``valkeys://`` URL.
+
+        Args:
+            url: the server's URL, as redis-py understands it.
+            options: the arguments of `Dialer`.
+
+        Raises:
+            InvalidArgument: the URL is malformed; its password is not repeated.
+        """
+        scheme = urlsplit(url).scheme if isinstance(url, str) else ""
+        if scheme not in _SCHEMES:
+            raise InvalidArgument(f"the URL begins with {scheme + '://' if scheme else 'no scheme'}: use one of "
+                                  + ", ".join(f"{known}://" for known in _SCHEMES))
+        plain = url.replace("valkey", "redis", 1) if scheme.startswith("valkey") else url
+        try:
+            return cls(redis.asyncio.Redis.from_url(plain), **options)
+        except (ValueError, TypeError) as error:
+            raise InvalidArgument(f"the {scheme}:// URL is malformed: {error}") from None
+
+    async def dial(self, *, protocol: int = 2) -> Lane:
+        """Open, authenticate and probe a connection.
+
+        Args:
+            protocol: 2, or 3 for a connection that receives pushes.
+
+        Raises:
+            Unavailable: and its subclasses: the server is away, refuses the password, is still loading, too old,
+                or could evict keys.
+        """
+        connection = self._connection_class(**(self._settings | self._ours(protocol)))
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                await connection.connect()
+        except TimeoutError:
+            raise Unavailable(f"the server did not answer within {_CONNECT_TIMEOUT:g} s") from None
+        except (driver.RedisError, OSError) as error:
+            raise from_driver(error) from None
+        writer = connection._writer
+        assert writer is not None
+        # From here on the connection object is an empty shell: the lane alone reads, writes and closes.
+        connection._writer = connection._reader = None
+        lane = Lane(writer, reply_timeout=self._reply_timeout)
+        try:
+            await self._probe(lane)
+        except BaseException:
+            lane.close()
+            raise
+        return lane
+
+    def _ours(self, protocol: int) -> dict[str, Any]:
+        return {
+            "protocol": protocol,
+            "decode_responses": False,
+            "retry": Retry(NoBackoff(), 0),
+            "retry_on_error": [],
+            # The lane has its own; redis-py's swallows cancellation on Python 3.11.
+            "socket_timeout": None,
+            "socket_connect_timeout": None,
+            "health_check_interval": 0,
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        }
+
+    async def _probe(self, lane: Lane) -> None:
+        replies = await asyncio.gather(
+            lane.call(("CLIENT", "ID")),
+            lane.call(("TIME",)),
+            lane.call(("INFO", "server", "memory")),
+            return_exceptions=True,
+        )
+        number, time, info = replies
+        if isinstance(number, int):
+            lane.client_id = number
+        if isinstance(time, list):
+            lane.heard(int(time[0]) * 1000 + int(time[1]) // 1000)
+        for reply in replies:
+            # A user whose rules forbid a probe is served all the same; what is not known is not refused.
+            if isinstance(reply, BaseException) and not str(reply).startswith("NOPERM"):
+                if isinstance(reply, hiredis.ReplyError):
+                    raise from_driver(driver.ResponseError(str(reply))) from None
+                raise Unavailable(f"the server cannot be reached: {reply}") from None
+        if isinstance(info, (bytes, str)):
+            self._refuse_unfit(info.decode() if isinstance(info, bytes) else info)
+
+    def _refuse_unfit(self, info: str) -> None:
+        facts = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+        version = facts.get("redis_version", "")
+        if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
+            raise Unavailable(f"the server is Redis {version}; Redis 7.0 or Valkey 7.2 is the oldest that will do")
+        policy = facts.get("maxmemory_policy", "noeviction").strip()
+        # The volatile policies drop only keys with a time to live, and no key of the store has one.
+        if policy.startswith("allkeys") and not self._allow_eviction:
+            raise UnsafeEviction(policy)
+
+
+def _pool_of(client: object) -> Any:
+    if isinstance(client, redis.asyncio.Redis):
+        return client.connection_pool
+    if isinstance(client, redis.Redis):
+        raise InvalidType("conn is a synchronous client: give a redis.asyncio.Redis")
+    raise InvalidType(f"conn is a {type(client).__module__}.{type(client).__qualname__}: give a redis.asyncio.Redis")

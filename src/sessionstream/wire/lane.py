@@ -1,0 +1,174 @@
+"""One connection to one server, on which every call of one loop turn leaves in one write.
+
+redis-py takes 120 to 190 µs of Python for each awaited command, and a pool of connections for commands that run side by
+side. A lane is an asyncio protocol on hiredis that owns the transport of a connection which redis-py has opened and
+authenticated: calls are queued, written together at the end of the loop's turn, and their replies are matched in order.
+A cancelled caller's reply is read and dropped, so it can never be taken for somebody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import hiredis
+
+__all__ = ["Lane", "LaneClosed"]
+
+Word = str | bytes | int | float
+
+
+class LaneClosed(Exception):
+    """The connection is gone.
+
+    Attributes:
+        sent: False if the call can not have reached the server.
+    """
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Lane(asyncio.Protocol):
+    """A pipelined connection; `call` returns a future at once, `close` fails what is pending.
+
+    Args:
+        writer: the stream writer of an established connection, whose transport this lane takes over.
+        reply_timeout: seconds without any reply, while one is due, after which the connection counts as broken.
+    """
+
+    def __init__(self, writer: asyncio.StreamWriter, *, reply_timeout: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._writer = writer
+        self._transport = writer.transport
+        self._before = cast(asyncio.Protocol, self._transport.get_protocol())
+        self._reader = hiredis.Reader(notEnoughData=_NOT_YET)
+        self._pending: deque[asyncio.Future[Any]] = deque()
+        self._unsent: list[bytes] = []
+        self._blocked = False
+        self._reply_timeout = reply_timeout
+        self._replies = 0
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._closed: str | None = None
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self.client_id = 0
+        self.on_push: Callable[[list[Any]], None] | None = None
+        self._clock = (0, 0.0)
+        self._transport.set_protocol(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is gone, or going."""
+        return self._closed is not None
+
+    @property
+    def server_ms(self) -> int:
+        """The server's clock in milliseconds, as last heard of plus what has passed here since."""
+        heard, at = self._clock
+        return heard + int((self._loop.time() - at) * 1000)
+
+    @property
+    def heard_ms(self) -> int:
+        """The server's clock in milliseconds, as last heard of: never later than the server's own."""
+        return self._clock[0]
+
+    def heard(self, server_ms: int) -> None:
+        """Note what the server's clock said, in milliseconds."""
+        self._clock = (server_ms, self._loop.time())
+
+    def call(self, words: Sequence[Word]) -> asyncio.Future[Any]:
+        """Queue one command; the future gives its reply, or raises `hiredis.ReplyError` or `LaneClosed`."""
+        if self._closed is not None:
+            raise LaneClosed(self._closed, sent=False)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._pending.append(future)
+        if not self._unsent and not self._blocked:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(hiredis.pack_command(tuple(words)))
+        if self._watchdog is None:
+            self._watchdog = self._loop.call_later(self._reply_timeout, self._watch, self._replies)
+        return future
+
+    def _flush(self) -> None:
+        if self._unsent and not self._blocked and self._closed is None:
+            self._transport.write(b"".join(self._unsent))  # type: ignore[attr-defined]
+            self._unsent.clear()
+
+    def _watch(self, replies: int) -> None:
+        self._watchdog = None
+        if not self._pending:
+            return
+        if replies == self._replies:
+            self._fail(f"no reply for {self._reply_timeout:g} s")
+            self._transport.abort()  # type: ignore[attr-defined]
+        else:
+            self._watchdog = self._loop.call_later(self._reply_timeout, self._watch, self._replies)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand each reply to the call that it answers."""
+        self._reader.feed(data)
+        while (reply := self._reader.gets()) is not _NOT_YET:
+            self._replies += 1
+            if isinstance(reply, hiredis.PushNotification):
+                if self.on_push is not None:
+                    self.on_push(reply)
+                continue
+            future = self._pending.popleft()
+            if future.done():
+                continue
+            if isinstance(reply, hiredis.ReplyError):
+                future.set_exception(reply)
+            else:
+                future.set_result(reply)
+
+    def pause_writing(self) -> None:
+        """Hold further writes back: the server reads more slowly than they come."""
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        """Write again, all that was held back at once."""
+        self._blocked = False
+        self._flush()
+
+    def eof_received(self) -> bool:
+        """Close when the server has closed its side."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail every call that still waits for its reply."""
+        self._fail(f"connection lost: {exc}" if exc else "connection closed")
+        self._before.connection_lost(exc)
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+    def close(self) -> None:
+        """Close the connection; calls that wait for a reply fail with `LaneClosed`."""
+        self._fail("connection closed")
+        self._transport.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until the transport has let go of its socket."""
+        await asyncio.shield(self._lost)
+
+    def _fail(self, message: str) -> None:
+        if self._closed is not None:
+            return
+        self._closed = message
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        while self._pending:
+            future = self._pending.popleft()
+            if not future.done():
+                future.set_exception(LaneClosed(message, sent=True))
+                # A caller that was cancelled meanwhile never asks: asyncio would log what nobody needs to know.
+                future.exception()
+
+
+class _NotYet:
+    """What the reader gives when the next reply is not complete."""
+
+
+_NOT_YET = _NotYet()

@@ -1,0 +1,74 @@
+"""What the server's refusals mean: the one place where its error words become the library's errors."""
+
+from __future__ import annotations
+
+from redis import exceptions as driver
+
+from sessionstream.errors import (
+    AuthenticationFailed,
+    ServerError,
+    ServerLoading,
+    ServerOutOfMemory,
+    ServerReadOnly,
+    SessionStreamError,
+    Unavailable,
+)
+
+__all__ = ["PASSING", "code_of", "from_driver", "from_reply"]
+
+# Refusals that come before a command runs and go away by themselves: the call may be sent again.
+PASSING = frozenset({"LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "BUSY", "UNKILLABLE", "NOREPLICAS"})
+
+_CLASSES: dict[str, type[Unavailable]] = {
+    "LOADING": ServerLoading,
+    "TRYAGAIN": Unavailable,
+    "CLUSTERDOWN": Unavailable,
+    "MASTERDOWN": Unavailable,
+    "BUSY": Unavailable,
+    "UNKILLABLE": Unavailable,
+    "READONLY": ServerReadOnly,
+    "NOREPLICAS": ServerReadOnly,
+    "MISCONF": ServerReadOnly,
+    "OOM": ServerOutOfMemory,
+    "NOAUTH": AuthenticationFailed,
+    "WRONGPASS": AuthenticationFailed,
+    "NOPERM": AuthenticationFailed,
+}
+
+_ADVICE = {
+    "READONLY": "this is a replica: connect to the primary",
+    "MISCONF": "the server cannot save and refuses writes: look at its log and its disk",
+    "NOREPLICAS": "fewer replicas are connected than min-replicas-to-write asks for",
+    "OOM": "the server is at its maxmemory: raise it, or shorten the retention of ended sessions",
+    "NOPERM": "the ACL of this user does not allow what is needed",
+}
+
+
+def code_of(error: Exception) -> str:
+    """Return the first word of a server's error, such as ``NOSCRIPT``."""
+    words = str(error).split(" ", 1)
+    return words[0].lstrip("-")
+
+
+def from_reply(error: Exception) -> SessionStreamError:
+    """Return the library's error for an error reply of the server."""
+    text = str(error)
+    # A refusal inside a script is wrapped in the script's own words; the first word stays the server's.
+    code = code_of(error)
+    kind = _CLASSES.get(code)
+    if kind is None:
+        return ServerError(text)
+    advice = _ADVICE.get(code)
+    return kind(f"{text} ({advice})" if advice else text)
+
+
+def from_driver(error: Exception) -> SessionStreamError:
+    """Return the library's error for a failure to connect, which redis-py or the system raised."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, (driver.AuthenticationError, driver.AuthorizationError, driver.NoPermissionError)):
+        return AuthenticationFailed(f"{text} (check the user name and the password)")
+    if isinstance(error, driver.BusyLoadingError):
+        return ServerLoading(text)
+    if isinstance(error, driver.ResponseError):
+        return from_reply(error)
+    return Unavailable(f"the server cannot be reached: {text}")

@@ -1,0 +1,195 @@
+"""The server behind a store: one lane per event loop, and calls that are repeated until a deadline.
+
+A call that was sent and not answered may have been executed, or may still arrive. So before it is sent again, the
+connection that carried the first copy is ended from the new one (``CLIENT KILL ID``,
+https://valkey.io/commands/client-kill/): a late first copy can then never follow its repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any
+
+import hiredis
+
+from sessionstream.errors import AuthenticationFailed, OutcomeUnknown, SessionStreamError, Unavailable, UnsafeEviction
+from sessionstream.wire.lane import Lane, LaneClosed, Word
+from sessionstream.wire.refusal import PASSING, code_of, from_reply
+from sessionstream.wire.scripts import Script
+
+__all__ = ["Server", "backoff"]
+
+Dial = Callable[..., Awaitable[Lane]]
+
+
+def backoff(attempt: int) -> float:
+    """Return the seconds to wait before a further try: 5 ms, doubled each time, at most 250 ms."""
+    return min(0.005 * float(2**attempt), 0.25)
+
+
+class Server:
+    """One server; every method may be called from any event loop.
+
+    Args:
+        dial: opens a lane, with the keyword ``protocol``.
+        deadline: seconds over all tries of one call.
+    """
+
+    def __init__(self, dial: Dial, *, deadline: float = 15.0) -> None:
+        self._dial = dial
+        self.deadline = deadline
+        self._seats: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Seat] = weakref.WeakKeyDictionary()
+
+    def open_lane(self) -> Lane | None:
+        """Return the running loop's lane if it is open, without waiting."""
+        seat = self._seats.get(asyncio.get_running_loop())
+        return seat.lane if seat is not None and seat.lane is not None and not seat.lane.closed else None
+
+    async def lane(self, until: float) -> Lane:
+        """Return an open lane for the running loop, connecting until the loop's time ``until``.
+
+        Raises:
+            Unavailable: no connection came about; nothing was sent.
+        """
+        if (lane := self.open_lane()) is not None:
+            return lane
+        loop = asyncio.get_running_loop()
+        seat = self._seats.setdefault(loop, _Seat())
+        async with seat.connecting:
+            attempt = 0
+            while seat.lane is None or seat.lane.closed:
+                try:
+                    await seat.take(await self._dial())
+                except (AuthenticationFailed, UnsafeEviction):
+                    raise
+                except Unavailable:
+                    if loop.time() + backoff(attempt) >= until:
+                        raise
+                    await asyncio.sleep(backoff(attempt))
+                    attempt += 1
+            return seat.lane
+
+    async def push_lane(self) -> Lane:
+        """Return a new lane of RESP3, which the caller closes, for messages that the server sends unasked."""
+        return await self._dial(protocol=3)
+
+    async def call(self, *words: Word, repeatable: bool = True) -> Any:
+        """Send one command and return its reply.
+
+        Args:
+            words: the command and its arguments.
+            repeatable: whether executing it twice in a row does no harm. Every write of the store is.
+
+        Raises:
+            SessionStreamError: what the server's refusal means, or `Unavailable`, or `OutcomeUnknown`.
+        """
+        return await self._until_deadline(lambda lane: lane.call(words), words[0], repeatable)
+
+    async def calls(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        """Send several reads in one write and return their replies in order; a refused one raises."""
+        return list(await self._until_deadline(lambda lane: asyncio.gather(*map(lane.call, commands)), "read", True))
+
+    async def script(self, script: Script, keys: Sequence[Word], args: Sequence[Word]) -> Any:
+        """Run a script, which must do no harm when executed twice in a row, and return its reply."""
+        words = ("EVALSHA", script.sha, len(keys), *keys, *args)
+
+        async def run(lane: Lane) -> Any:
+            try:
+                return await lane.call(words)
+            except hiredis.ReplyError as error:
+                if code_of(error) != "NOSCRIPT":
+                    raise
+            loading = lane.call(("SCRIPT", "LOAD", script.text))
+            running = lane.call(words)
+            await asyncio.gather(loading, running)
+            return running.result()
+
+        return await self._until_deadline(run, script.name, True)
+
+    async def _until_deadline(
+        self, send: Callable[[Lane], Awaitable[Any]], what: Word, repeatable: bool
+    ) -> Any:
+        until = asyncio.get_running_loop().time() + self.deadline
+        doubtful: list[int] = []
+        for attempt in range(1_000_000):
+            lane = await self._lane_for(until, doubtful, what)
+            try:
+                async with asyncio.timeout_at(until):
+                    await self.fence(lane, doubtful)
+                    return await send(lane)
+            except LaneClosed as lost:
+                if lost.sent:
+                    doubtful.append(lane.client_id)
+                if lost.sent and not repeatable:
+                    raise OutcomeUnknown(f"{what!s}: sent, then the {lost}") from None
+            except hiredis.ReplyError as error:
+                if code_of(error) not in PASSING or _now() + backoff(attempt) >= until:
+                    raise from_reply(error) from None
+            except TimeoutError:
+                raise OutcomeUnknown(f"{what!s}: sent, and no answer within {self.deadline:g} s") from None
+            await asyncio.sleep(backoff(attempt))
+        raise AssertionError("unreachable")
+
+    async def _lane_for(self, until: float, doubtful: list[int], what: Word) -> Lane:
+        try:
+            return await self.lane(until)
+        except SessionStreamError as error:
+            if doubtful:
+                raise OutcomeUnknown(f"{what!s}: sent, and then: {error}") from None
+            raise
+
+    async def fence(self, lane: Lane, doubtful: list[int]) -> None:
+        """End the connections whose calls are in doubt, so that nothing they carried is executed from now on.
+
+        Args:
+            lane: the connection to say it on.
+            doubtful: their client ids; emptied.
+
+        Raises:
+            hiredis.ReplyError: this user may not end connections, so repeating would not be safe.
+        """
+        for client_id in doubtful:
+            await lane.call(("CLIENT", "KILL", "ID", client_id))
+        doubtful.clear()
+
+    async def aclose(self) -> None:
+        """Close the running loop's lane."""
+        seat = self._seats.pop(asyncio.get_running_loop(), None)
+        if seat is not None and seat.lane is not None:
+            seat.lane.close()
+            await seat.lane.wait_closed()
+
+
+class _Seat:
+    """What one event loop has of a server: its lane, and the generator that closes it with the loop."""
+
+    def __init__(self) -> None:
+        self.lane: Lane | None = None
+        self.connecting = asyncio.Lock()
+        self._closing: AsyncGenerator[None, None] | None = None
+
+    async def take(self, lane: Lane) -> None:
+        """Keep the lane until the loop ends or this object is dropped, whichever comes first."""
+        self.lane = lane
+        self._closing = close_with_loop(lane)
+        await anext(self._closing)
+
+
+async def close_with_loop(lane: Lane) -> AsyncGenerator[None, None]:
+    """Close the lane when the event loop shuts down, or when this generator is collected.
+
+    asyncio itself finishes the generators that a loop has started, in both cases
+    (https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.shutdown_asyncgens), so a manager that is
+    never closed leaves no connection and no warning behind.
+    """
+    try:
+        yield
+    finally:
+        lane.close()
+        await lane.wait_closed()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
