@@ -1,0 +1,87 @@
+# `make demo` and `make test` set up what they need, once, in .venv; only Python >= 3.11 and make are required.
+
+PYTHON  ?= python3
+VENV    ?= .venv
+WORKERS ?= 2
+TESTS   ?= tests
+
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+FILES  := $(VENV)/.files
+PYTEST := $(BIN)/pytest -q -n $(WORKERS)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo test test-valkey test-redis check lint types house wheel format bench clean FORCE
+
+help:
+	@echo "make demo     set up, and run the demonstration"
+	@echo "make test     set up, and run the tests on the embedded Valkey, then on redis-server where it is installed"
+	@echo "make check    lint, format, types, house rules, the built wheel"
+	@echo "make format   let ruff put format and imports in order"
+	@echo "make bench    run the benchmarks"
+	@echo "make clean    remove everything that make and the tests made"
+
+setup: $(READY)
+
+demo: $(READY)
+	@$(BIN)/sessionstream demo
+
+test: test-valkey test-redis
+
+test-valkey: $(READY)
+	@echo "tests on the embedded Valkey"
+	@SESSIONSTREAM_TEST_SERVER=valkey $(PYTEST) $(TESTS)
+
+test-redis: $(READY)
+	@if command -v redis-server >/dev/null; then \
+	    echo "tests on $$(redis-server --version | cut -d' ' -f1-3)"; \
+	    SESSIONSTREAM_TEST_SERVER=redis $(PYTEST) $(TESTS); \
+	else \
+	    echo "redis-server is not installed, so the tests did not run on it: apt-get install redis-server"; \
+	fi
+
+check: lint types house wheel
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY)
+	@$(BIN)/mypy
+
+house: $(READY)
+	@$(BIN)/python .ci/house.py
+
+wheel: $(READY)
+	@$(BIN)/python .ci/wheel.py
+
+format: $(READY)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks
+
+clean:
+	@rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The strict editable install links every source file by name. So it is made again when the set of files changes,
+# and not when their content does.
+$(READY): pyproject.toml $(FILES)
+	@echo "setting up $(VENV) (once; again only when dependencies or the set of source files change)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --editable '.[all,dev]' --config-settings editable_mode=strict
+	@touch $@
+
+$(FILES): $(BIN)/python FORCE
+	@find src/sessionstream projections -type f ! -name '*.py[co]' 2>/dev/null | LC_ALL=C sort > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or later is needed; choose one with: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+FORCE:
