@@ -1,0 +1,136 @@
+"""What every test can ask for: real servers, a client, namespaces that are left clean, the recorded sessions."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from redis.asyncio import Redis
+
+from tests.servers import Server
+
+pytest_plugins = ["tests.copies"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Settings of the user's own must not lead a test to the user's own server.
+for _name in [name for name in os.environ if name.startswith("SESSIONSTREAM_")]:
+    if _name not in {"SESSIONSTREAM_TEST_SERVER", "SESSIONSTREAM_AIRLINE"}:
+        del os.environ[_name]
+
+hypothesis.settings.register_profile(
+    "sessionstream",
+    deadline=None,  # examples talk to a real server
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("sessionstream")
+
+
+@pytest.fixture(scope="session")
+def _shared_server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+async def server(_shared_server: Server, _namespaces: set[str]) -> AsyncIterator[Server]:
+    """The server that tests share; a test that stops, pauses or configures one asks for `make_server`.
+
+    After the test its databases are emptied, and a key that lies in none of the test's namespaces fails it.
+    """
+    _shared_server.start()
+    yield _shared_server
+    if not _shared_server.running:
+        pytest.fail("the test stopped the shared server: such a test uses make_server")
+    await _assert_clean(_shared_server, _namespaces)
+
+
+@pytest.fixture
+def make_server() -> Iterator[Callable[..., Server]]:
+    """Start a server of the test's own: ``make_server(appendfsync="always")``; it is gone after the test."""
+    servers: list[Server] = []
+
+    def start(**settings: Any) -> Server:
+        servers.append(Server(**settings))
+        return servers[-1].start()
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[Redis]:
+    """A client of the shared server, closed after the test."""
+    async with Redis.from_url(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def _namespaces() -> set[str]:
+    return set()
+
+
+@pytest.fixture
+def make_namespace(server: Server, _namespaces: set[str]) -> Callable[..., str]:
+    """Name one more namespace of the shared server: a fresh one, or the one that is given."""
+
+    def make(name: str | None = None) -> str:
+        name = name or f"t{uuid.uuid4().hex[:10]}"
+        _namespaces.add(name)
+        return name
+
+    return make
+
+
+@pytest.fixture
+def namespace(make_namespace: Callable[..., str]) -> str:
+    """A fresh namespace; its keys are deleted after the test."""
+    return make_namespace()
+
+
+@pytest.fixture(scope="session")
+def airline() -> Path:
+    """The recorded airline sessions, gzipped JSONL; a test that needs them is skipped where they are absent."""
+    default = ROOT.parent / "shared" / "data" / "airline-sessions.jsonl.gz"
+    path = Path(os.environ.get("SESSIONSTREAM_AIRLINE") or default)
+    if not path.is_file():
+        pytest.skip(f"the recorded sessions are not there ({path}): name the file in SESSIONSTREAM_AIRLINE")
+    return path
+
+
+async def _assert_clean(server: Server, namespaces: set[str]) -> None:
+    """Fail where a key has no owner, and leave the server empty for the next test."""
+    async with Redis.from_url(server.url) as client:
+        databases = [int(name.removeprefix("db")) for name in await client.info("keyspace")]
+    strays: list[str] = []
+    prefixes = tuple(f"{namespace}:" for namespace in namespaces)
+    try:
+        for database in databases:
+            async with Redis.from_url(server.url, db=database) as client:
+                strays += [key for key in await _keys(client) if not key.startswith(prefixes)]
+                for namespace in sorted(namespaces):
+                    await _assert_owned(client, namespace)
+    finally:
+        async with Redis.from_url(server.url) as client:
+            await client.flushall()
+    if strays:
+        pytest.fail(f"{len(strays)} keys lie in no namespace of this test, such as {sorted(strays)[:5]}")
+
+
+async def _keys(client: Redis) -> list[str]:
+    return [key.decode(errors="backslashreplace") async for key in client.scan_iter(count=1000)]
+
+
+async def _assert_owned(client: Redis, namespace: str) -> None:
+    """Where `tests.keys` says how to tell, every key of the namespace belongs to something that is kept."""
+    if importlib.util.find_spec("tests.keys") is not None:
+        check: Callable[[Redis, str], Awaitable[None]] = importlib.import_module("tests.keys").assert_no_ownerless_keys
+        await check(client, namespace)
