@@ -287,7 +287,7 @@ def rooms(tree: Tree) -> Iterator[Violation]:
     text = (tree.root / "pyproject.toml").read_text(encoding="utf-8")
     listed = tomllib.loads(text).get("tool", {}).get("setuptools", {}).get("packages", [])
     line = next((number for number, row in enumerate(text.splitlines(), 1) if row.startswith("packages")), 1)
-    found = {source.module: source.path for source in tree.package if source.is_room}
+    found = {source.module or "": source.path for source in tree.package if source.is_room}
     for room in sorted(set(listed) - set(found)):
         yield Violation("pyproject.toml", line, f"packages lists {room}, which is not in the tree")
     for room in sorted(set(found) - set(listed)):

@@ -15,6 +15,7 @@ import tempfile
 import venv
 import zipfile
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {"src/sessionstream/": "sessionstream/", "projections/": "sessionstream/projections/"}
@@ -33,13 +34,12 @@ def installed_name(path: str) -> str | None:
     return next((path.replace(room, place, 1) for room, place in ROOMS.items() if path.startswith(room)), None)
 
 
-def run(*command: str | Path, cwd: Path, **options: object) -> None:
+def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float | None = None) -> None:
     """Run a command; what it prints is shown only if it fails."""
-    result = subprocess.run(
-        [str(word) for word in command], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
-    )
+    words = [str(word) for word in command]
+    result = subprocess.run(words, cwd=cwd, env=env, timeout=timeout, text=True, stdout=PIPE, stderr=STDOUT)
     if result.returncode:
-        sys.exit(f"{result.stdout}\nfailed: {' '.join(str(word) for word in command)}")
+        sys.exit(f"{result.stdout}\nfailed: {' '.join(words)}")
 
 
 def build(work: Path) -> Path:
@@ -72,12 +72,8 @@ def demonstrate(wheel: Path, work: Path) -> None:
     run(python, "-m", "pip", "install", "--quiet", f"sessionstream[{EXTRAS}] @ {wheel.as_uri()}", cwd=home)
     foreign = ("PYTHON", "SESSIONSTREAM_", "XDG_", "VIRTUAL_ENV")
     settings = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    run(
-        *(environment / "bin" / "sessionstream", "demo"),
-        cwd=home,
-        env={**settings, "HOME": str(home)},
-        timeout=DEMO_DEADLINE,
-    )
+    command = environment / "bin" / "sessionstream"
+    run(command, "demo", cwd=home, env={**settings, "HOME": str(home)}, timeout=DEMO_DEADLINE)
 
 
 def main() -> None:
