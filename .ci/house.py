@@ -25,7 +25,7 @@ LONGEST_FUNCTION, USUAL_FUNCTION, UNUSUAL_SHARE = 60, 30, 0.1
 # table; the capabilities are all units that are not named here.
 LAYERS = (
     {"errors", "settings", "session", "events"},
-    {"projection"},
+    {"projection", "fold"},
     {"projections"},
     {"wire"},
     {"log"},

@@ -49,8 +49,10 @@ async def test_two(client):
     assert "2 passed" in summary
 
 
-@pytest.mark.parametrize("key", ["stray", "{namespace}", "{namespace}x:a", "x:{namespace}:a"])
-@pytest.mark.parametrize("database", [0, 3])
+@pytest.mark.parametrize(
+    ("key", "database"),
+    [("stray", 0), ("{namespace}", 0), ("{namespace}x:a", 0), ("x:{namespace}:a", 0), ("stray", 3)],
+)
 async def test_a_key_outside_the_namespace_fails_the_test(tmp_path: Path, key: str, database: int) -> None:
     """In whichever database it lies; the test after it is not touched."""
     summary = run(
