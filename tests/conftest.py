@@ -49,6 +49,7 @@ async def server(_shared_server: Server, _namespaces: set[str]) -> AsyncIterator
     yield _shared_server
     if not _shared_server.running:
         pytest.fail("the test stopped the shared server: such a test uses make_server")
+    _shared_server.resume()
     await _assert_clean(_shared_server, _namespaces)
 
 
