@@ -11,6 +11,7 @@
     ├── SessionNotFound (ValueError)          no such session
     │   └── SessionEnded                      deleted or expired; `.reason` says which
     ├── SessionExists (ValueError)            the id is in use, or ended and still kept
+    ├── CheckpointExists (ValueError)         the checkpoint id is in use
     ├── SessionArchived                       an archived session takes no runtime events
     ├── NotPermittedInPhase                   the event's type may not be appended now
     ├── AccessDenied (PermissionError)        the session belongs to somebody else
@@ -40,6 +41,7 @@ from __future__ import annotations
 __all__ = [
     "AccessDenied",
     "AuthenticationFailed",
+    "CheckpointExists",
     "ConflictError",
     "CorruptEvent",
     "EmbeddedUnavailable",
@@ -156,6 +158,20 @@ class SessionExists(SessionStreamError, ValueError):
     def __init__(self, session_id: str) -> None:
         super().__init__(f"session {session_id!r} exists, or has ended and is still kept: choose another id")
         self.session_id = session_id
+
+
+class CheckpointExists(SessionStreamError, ValueError):
+    """The session has a checkpoint of this id.
+
+    Attributes:
+        session_id: the session.
+        checkpoint_id: the id that was given.
+    """
+
+    def __init__(self, session_id: str, checkpoint_id: str) -> None:
+        super().__init__(f"session {session_id!r} has a checkpoint {checkpoint_id!r} already: choose another id")
+        self.session_id = session_id
+        self.checkpoint_id = checkpoint_id
 
 
 class SessionArchived(SessionStreamError):

@@ -8,7 +8,6 @@ https://valkey.io/commands/client-kill/): a late first copy can then never follo
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -40,7 +39,7 @@ class Server:
     def __init__(self, dial: Dial, *, deadline: float = 15.0) -> None:
         self._dial = dial
         self.deadline = deadline
-        self._seats: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Seat] = weakref.WeakKeyDictionary()
+        self._seats: dict[asyncio.AbstractEventLoop, _Seat] = {}
 
     def open_lane(self) -> Lane | None:
         """Return the running loop's lane if it is open, without waiting."""
@@ -56,6 +55,8 @@ class Server:
         if (lane := self.open_lane()) is not None:
             return lane
         loop = asyncio.get_running_loop()
+        if loop not in self._seats:
+            self._seats = {known: seat for known, seat in self._seats.items() if not known.is_closed()}
         seat = self._seats.setdefault(loop, _Seat())
         async with seat.connecting:
             attempt = 0

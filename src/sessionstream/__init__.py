@@ -1,0 +1,1 @@
+"""sessionstream: an event-sourced session store for AI agent runtimes, on Redis Streams."""

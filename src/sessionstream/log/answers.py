@@ -1,0 +1,70 @@
+"""What the append script's answers mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sessionstream.errors import (
+    CheckpointExists,
+    ConflictError,
+    IdempotencyConflict,
+    LockLost,
+    NotPermittedInPhase,
+    ServerError,
+    SessionArchived,
+    SessionEnded,
+    SessionExists,
+    SessionNotFound,
+    SessionStreamError,
+)
+from sessionstream.log.request import Append, Appended
+
+__all__ = ["appended_by", "needs_sliding"]
+
+_PHASES = {b"a": "absent", b"l": "live", b"p": "lapsed", b"e": "ended"}
+
+
+def needs_sliding(answer: Any) -> bool:
+    """Whether the append was refused only because the session's time to live slides and it did not say how."""
+    return isinstance(answer, list) and bool(answer[0] == b"sliding")
+
+
+def appended_by(request: Append, answer: Any) -> Appended | SessionStreamError:
+    """Return what an append gave, or the error that refuses it."""
+    if isinstance(answer, bytes):
+        return Appended(request.session_id, answer.decode(), request.count, False, request.ids)
+    word = answer[0]
+    if word == b"duplicate":
+        return Appended(request.session_id, answer[1].decode(), int(answer[2]), True, request.ids)
+    return _refusal(request, word, answer[1:])
+
+
+def _refusal(request: Append, word: bytes, facts: list[Any]) -> SessionStreamError:
+    session_id = request.session_id
+    match word:
+        case b"phase":
+            return _wrong_phase(request, _PHASES[facts[0]], facts[1].decode())
+        case b"conflict":
+            return ConflictError(session_id, expected=request.expected_version, actual=int(facts[0]))
+        case b"archived":
+            return SessionArchived(session_id)
+        case b"fenced":
+            return LockLost(session_id, f"the lock of session {session_id!r} was lost: it went to somebody else")
+        case b"reused":
+            return IdempotencyConflict(session_id, request.idempotency_key or "")
+        case b"claimed":
+            return CheckpointExists(session_id, request.claimed)
+    return ServerError(b" ".join(facts).decode(errors="replace"))
+
+
+def _wrong_phase(request: Append, phase: str, state: str) -> SessionStreamError:
+    creating = request.events[0].kind.name == "session.created"
+    if creating:
+        return SessionExists(request.session_id)
+    if phase == "absent":
+        return SessionNotFound(request.session_id)
+    if phase == "lapsed":
+        return SessionEnded(request.session_id, "expired")
+    if phase == "ended":
+        return SessionEnded(request.session_id, state)
+    return NotPermittedInPhase(request.session_id, phase)

@@ -1,0 +1,298 @@
+"""The append path: one script call for all appends of one loop turn that share a partition.
+
+A session has at most one call under way from one manager; what is appended to it meanwhile waits and leaves together in
+the next call. So call order is kept through whatever makes a call be repeated, and a busy session batches by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import hiredis
+
+from sessionstream.errors import OutcomeUnknown, SessionStreamError
+from sessionstream.log.answers import appended_by, needs_sliding
+from sessionstream.log.encoding import KeyNumbers
+from sessionstream.log.keys import Keys
+from sessionstream.log.positions import Positions
+from sessionstream.log.request import Append, Appended
+from sessionstream.projection import Projection
+from sessionstream.wire.lane import Lane, LaneClosed
+from sessionstream.wire.refusal import PASSING, code_of, from_reply
+from sessionstream.wire.scripts import load_script
+from sessionstream.wire.server import Server, backoff
+
+__all__ = ["Appender"]
+
+_SCRIPT = load_script("sessionstream.log", "append", "operations", "memberships", "admission")
+_MOST_APPENDS = 64
+_MOST_BYTES = 256 * 1024
+
+
+class Appender:
+    """Sends appends and resolves them; every method may be called from any event loop.
+
+    Args:
+        server: where to.
+        keys: the names of the namespace's keys.
+        projections: the inline projections.
+        stamp: the mark of the namespace that this process can write to.
+        prepare: called with a partition and the mark found there, when it is not that one.
+        positions: where to note what was appended.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        keys: Keys,
+        projections: Sequence[Projection],
+        stamp: str,
+        prepare: Callable[[int], Awaitable[None]],
+        positions: Positions,
+    ) -> None:
+        self.server = server
+        self.keys = keys
+        self.projections = projections
+        self.stamp = stamp
+        self.prepare = prepare
+        self.positions = positions
+        self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
+
+    async def append(self, request: Append) -> Appended:
+        """Send an append and return what it gave.
+
+        A caller that is cancelled takes nothing back: the append may still happen.
+
+        Raises:
+            SessionStreamError: what refused it, or `OutcomeUnknown`.
+        """
+        loop = asyncio.get_running_loop()
+        queue = self._queues.get(loop)
+        if queue is None:
+            self._queues = {known: kept for known, kept in self._queues.items() if not known.is_closed()}
+            queue = self._queues[loop] = _Queue(self)
+        request.future = loop.create_future()
+        queue.add(request)
+        return await request.future
+
+    def encode(self, group: _Group) -> list[Any]:
+        """Return the words of the script call for a group."""
+        partition = group.partition
+        numbers = KeyNumbers(self.keys.log(partition), self.keys.feed(partition))
+        blocks = [request.encode(self.keys, numbers, self.projections) for request in group.appends]
+        return [
+            "EVALSHA",
+            _SCRIPT.sha,
+            len(numbers.keys),
+            *numbers.keys,
+            self.stamp,
+            len(blocks),
+            *(word for block in blocks for word in block),
+        ]
+
+
+class _Group:
+    """Appends of one partition that travel in one call."""
+
+    __slots__ = ("appends", "heard_ms", "partition", "sent_at")
+
+    def __init__(self, partition: int, appends: list[Append]) -> None:
+        self.partition = partition
+        self.appends = appends
+        self.heard_ms: int | None = None
+        self.sent_at = 0.0
+
+    def sent(self, lane: Lane, now: float) -> None:
+        """Note when the first copy left: it cannot have arrived before."""
+        if self.heard_ms is None:
+            self.heard_ms, self.sent_at = lane.heard_ms, now
+
+    def repeated(self, now: float) -> None:
+        """Tell the script to look for the first copy."""
+        for request in self.appends:
+            request.since = f"{self.heard_ms or 0} {int((now - self.sent_at) * 1000)}"
+
+
+class _Queue:
+    """What one event loop has yet to send, and what it waits for."""
+
+    def __init__(self, appender: Appender) -> None:
+        self._appender = appender
+        self._loop = asyncio.get_running_loop()
+        self._fresh: dict[int, list[Append]] = {}
+        self._busy: set[str] = set()
+        self._waiting: dict[str, deque[Append]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, request: Append) -> None:
+        """Send the request at the end of this turn, or when its session is no longer busy."""
+        if request.session_id in self._busy:
+            self._waiting.setdefault(request.session_id, deque()).append(request)
+            return
+        if not self._fresh:
+            self._loop.call_soon(self._flush)
+        self._fresh.setdefault(self._appender.keys.partition(request.session_id), []).append(request)
+
+    def _flush(self) -> None:
+        fresh, self._fresh = self._fresh, {}
+        for partition, requests in fresh.items():
+            group: list[Append] = []
+            size = 0
+            for request in requests:
+                if group and (len(group) == _MOST_APPENDS or size + request.size > _MOST_BYTES):
+                    self._send(_Group(partition, group))
+                    group, size = [], 0
+                if request.session_id in self._busy:
+                    self._waiting.setdefault(request.session_id, deque()).append(request)
+                else:
+                    group.append(request)
+                    size += request.size
+            if group:
+                self._send(_Group(partition, group))
+
+    def _send(self, group: _Group) -> None:
+        self._busy.update(request.session_id for request in group.appends)
+        lane = self._appender.server.open_lane()
+        try:
+            words = self._appender.encode(group)
+        except SessionStreamError as error:
+            self._fail_alone(group, error)
+            return
+        if lane is None:
+            self._start(self._recover(group, None))
+            return
+        group.sent(lane, self._loop.time())
+        lane.call(words).add_done_callback(partial(self._answered, group, lane))
+
+    def _answered(self, group: _Group, lane: Lane, future: asyncio.Future[Any]) -> None:
+        if (error := future.exception()) is not None or future.result()[0] == b"stamp":
+            self._start(self._recover(group, lane, error))
+        else:
+            self._resolve(group, lane, future.result())
+
+    def _resolve(self, group: _Group, lane: Lane, answers: list[Any]) -> None:
+        lane.heard(answers[0])
+        again = []
+        for request, answer in zip(group.appends, answers[1:], strict=True):
+            if needs_sliding(answer) and not request.sliding:
+                request.sliding = True
+                again.append(request)
+                continue
+            outcome = appended_by(request, answer)
+            if isinstance(outcome, Appended):
+                self._appender.positions.appended(outcome.session_id, outcome.offset, outcome.count)
+            _settle(request, outcome)
+        kept = {request.session_id for request in again}
+        if again:
+            self._send(_Group(group.partition, again))
+        self._release({request.session_id for request in group.appends} - kept)
+
+    def _fail(self, group: _Group, error: SessionStreamError) -> None:
+        for request in group.appends:
+            _settle(request, error)
+        self._release({request.session_id for request in group.appends})
+
+    def _fail_alone(self, group: _Group, error: SessionStreamError) -> None:
+        """One append of the group cannot be encoded: it alone fails, the others are sent."""
+        if len(group.appends) == 1:
+            self._fail(group, error)
+            return
+        for request in group.appends:
+            self._send(_Group(group.partition, [request]))
+
+    def _release(self, session_ids: Iterable[str]) -> None:
+        for session_id in session_ids:
+            self._busy.discard(session_id)
+            for request in self._waiting.pop(session_id, ()):
+                self.add(request)
+
+    def _start(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _recover(self, group: _Group, lane: Lane | None, error: BaseException | None = None) -> None:
+        try:
+            await self._until_deadline(group, lane, error)
+        except SessionStreamError as failure:
+            self._fail(group, failure)
+        except asyncio.CancelledError:
+            self._fail(group, OutcomeUnknown("the event loop ended before the answer came"))
+            raise
+        except Exception as failure:
+            self._fail(group, OutcomeUnknown(f"an unexpected failure: {failure!r}"))
+            raise
+
+    async def _until_deadline(self, group: _Group, lane: Lane | None, error: BaseException | None) -> None:
+        """Send the group, again and again, until it is answered or the deadline has passed."""
+        server = self._appender.server
+        until = (self._loop.time() if group.heard_ms is None else group.sent_at) + server.deadline
+        doubtful: list[int] = []
+        in_doubt = False
+        for attempt in range(1_000_000):
+            if isinstance(error, LaneClosed) and error.sent and lane is not None:
+                doubtful.append(lane.client_id)
+                in_doubt = True
+            elif isinstance(error, hiredis.ReplyError):
+                await self._overcome(error, lane, in_doubt, until, attempt)
+            elif attempt == 0 and lane is not None and error is None:
+                await self._appender.prepare(group.partition)
+            try:
+                lane = await server.lane(until)
+            except SessionStreamError as failure:
+                raise OutcomeUnknown(f"sent, and then: {failure}") from None if in_doubt else failure
+            error, answers = await self._try(group, lane, doubtful, in_doubt, until)
+            if answers is not None and answers[0] == b"stamp":
+                await self._appender.prepare(group.partition)
+            elif answers is not None:
+                self._resolve(group, lane, answers)
+                return
+
+    async def _try(
+        self, group: _Group, lane: Lane, doubtful: list[int], in_doubt: bool, until: float
+    ) -> tuple[BaseException | None, list[Any] | None]:
+        try:
+            async with asyncio.timeout_at(until):
+                if doubtful:
+                    await self._appender.server.fence(lane, doubtful)
+                if in_doubt:
+                    group.repeated(self._loop.time())
+                group.sent(lane, self._loop.time())
+                return None, await lane.call(self._appender.encode(group))
+        except (LaneClosed, hiredis.ReplyError) as error:
+            if doubtful and isinstance(error, hiredis.ReplyError):
+                raise OutcomeUnknown(f"sent, and not repeated, since that would not be safe: {error}") from None
+            return error, None
+        except TimeoutError:
+            raise OutcomeUnknown(f"sent, and no answer within {self._appender.server.deadline:g} s") from None
+
+    async def _overcome(
+        self, error: hiredis.ReplyError, lane: Lane | None, in_doubt: bool, until: float, attempt: int
+    ) -> None:
+        """Do what lets a refused call succeed, or raise what the refusal means."""
+        code = code_of(error)
+        if code == "NOSCRIPT" and lane is not None and not lane.closed:
+            try:
+                await lane.call(("SCRIPT", "LOAD", _SCRIPT.text))
+            except hiredis.ReplyError as refused:
+                raise from_reply(refused) from None
+            except LaneClosed:
+                pass
+        elif code in PASSING and self._loop.time() + backoff(attempt) < until:
+            await asyncio.sleep(backoff(attempt))
+        elif code != "NOSCRIPT":
+            failure = from_reply(error)
+            raise OutcomeUnknown(f"sent, and then: {failure}") from None if in_doubt else failure
+
+
+def _settle(request: Append, outcome: Appended | SessionStreamError) -> None:
+    if request.future.done():
+        return
+    if isinstance(outcome, Appended):
+        request.future.set_result(outcome)
+    else:
+        request.future.set_exception(outcome)

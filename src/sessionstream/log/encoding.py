@@ -1,0 +1,143 @@
+"""View operations as the words that the append script reads, and the keys that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sessionstream.errors import EventTypeError, InvalidArgument
+from sessionstream.log.keys import Keys
+from sessionstream.projection import (
+    Add,
+    Increment,
+    Move,
+    Operation,
+    Place,
+    Projection,
+    Put,
+    Remove,
+    Replace,
+    Rescore,
+    Slide,
+    Symbol,
+    Unset,
+)
+
+__all__ = ["KeyNumbers", "Word", "encode_operations", "encode_put"]
+
+Word = str | bytes | int
+_LARGEST = 2**53 - 1
+
+
+class KeyNumbers:
+    """The keys that one script call declares, each with its number, from 1."""
+
+    def __init__(self, *first: str) -> None:
+        self.keys = list(first)
+        self._numbers = {key: number for number, key in enumerate(first, 1)}
+
+    def __getitem__(self, key: str) -> int:
+        """Return the number of a key, declaring it if it is new."""
+        number = self._numbers.get(key)
+        if number is None:
+            self.keys.append(key)
+            number = self._numbers[key] = len(self.keys)
+        return number
+
+
+def encode_put(key_number: int, pairs: Iterable[tuple[str, str | bytes]]) -> list[Word]:
+    """Return the words that put plain text into a hash."""
+    words: list[Word] = [key_number]
+    for field, value in pairs:
+        words += (field, b"=" + (value.encode() if isinstance(value, str) else value))
+    return ["put", len(words), *words]
+
+
+def encode_operations(
+    session_id: str, event: Any, projections: Sequence[Projection], keys: Keys, numbers: KeyNumbers, *, sliding: bool
+) -> tuple[int, list[Word]]:
+    """Return how many operations an event means, and their words.
+
+    Args:
+        session_id: the session.
+        event: the typed event.
+        projections: which to run, in their order.
+        keys: the names of the namespace's keys.
+        numbers: the keys of the call; those of the operations are added.
+        sliding: whether the session's time to live slides; if not, the operations for that are left out.
+    """
+    count, words = 0, list[Word]()
+    for projection in projections:
+        for operation in projection.operations(session_id, event):
+            if isinstance(operation, Slide) and not sliding:
+                continue
+            name, arguments = _encode(operation, _Encoder(projection.name, session_id, keys, numbers))
+            count += 1
+            words += (name, len(arguments), *arguments)
+    return count, words
+
+
+class _Encoder:
+    def __init__(self, projection: str, session_id: str, keys: Keys, numbers: KeyNumbers) -> None:
+        self._projection = projection
+        self._keys = keys
+        self._numbers = numbers
+        self.session_id = session_id
+
+    def number(self, place: Place) -> int:
+        return self._numbers[self._keys.place(self._projection, place, self.session_id)]
+
+    def member(self, place: Place, member: str) -> str:
+        if place.kind != "ranking":
+            return self.session_id
+        if not member:
+            raise EventTypeError(f"projection {self._projection!r}: a member of a ranking has a name")
+        return member
+
+    def pairs(self, place: Place, prefix: str, fields: dict[str, Any]) -> list[Word]:
+        # A hash that is no head holds a field '' for as long as it exists: see log/memberships.lua.
+        words: list[Word] = [] if place.kind == "head" else ["", "="]
+        for field, value in fields.items():
+            if not prefix + field:
+                raise InvalidArgument(f"projection {self._projection!r}: a field has a name")
+            words += (prefix + field, _value(value))
+        return words
+
+
+def _encode(operation: Operation, at: _Encoder) -> tuple[str, list[Word]]:
+    match operation:
+        case Put(place, fields):
+            return "put", [at.number(place), *at.pairs(place, "", fields)]
+        case Unset(place, names):
+            return "unset", [at.number(place), *names]
+        case Replace(place, prefix, fields):
+            return "replace", [at.number(place), prefix, *at.pairs(place, prefix, fields)]
+        case Move(among, into, score):
+            chosen = 0 if into is None else among.index(into) + 1
+            return "move", [
+                len(among),
+                *(at.number(place) for place in among),
+                chosen,
+                at.session_id,
+                "" if score is None else _value(score),
+            ]
+        case Add(place, score, member):
+            return "add", [at.number(place), _value(score), at.member(place, member)]
+        case Rescore(place, score, member):
+            return "rescore", [at.number(place), _value(score), at.member(place, member)]
+        case Remove(place, member):
+            return "remove", [at.number(place), at.member(place, member)]
+        case Increment(place, field, by):
+            return "increment", [at.number(place), field, _value(by)]
+        case Slide(places):
+            return "slide", [at.session_id, *(at.number(place) for place in places)]
+
+
+def _value(value: Any) -> Word:
+    if isinstance(value, Symbol):
+        return value.mark + (value.rest or "0" if value.mark == "@" else value.rest)
+    if isinstance(value, bytes):
+        return b"=" + value
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise InvalidArgument(f"{value} is beyond ±(2**53 - 1), which is as far as a view can count")
+    return f"={value}"

@@ -1,0 +1,170 @@
+"""Reading a session's stream: in pages, forward and backward, by offset, version, time and type."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sessionstream.errors import InvalidArgument, InvalidType, SessionNotFound
+from sessionstream.events.base import name_of
+from sessionstream.events.ids import checked_id
+from sessionstream.events.recorded import RecordedEvent
+from sessionstream.log.store import Store
+from sessionstream.wire.scripts import load_script
+
+__all__ = ["Window", "checked_count", "checked_time", "offset_at_version", "parse_offset", "read_history"]
+
+_LOCATE = load_script("sessionstream.log", "locate")
+_PAGE = 500
+_LAST = 2**64 - 1
+
+
+class _Bound(NamedTuple):
+    """A stream id as two numbers, which compare as the server compares them."""
+
+    ms: int
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.ms}-{self.version}"
+
+    def next(self) -> _Bound:
+        return _Bound(self.ms, self.version + 1) if self.version < _LAST else _Bound(self.ms + 1, 0)
+
+    def previous(self) -> _Bound:
+        return _Bound(self.ms, self.version - 1) if self.version else _Bound(self.ms - 1, _LAST)
+
+
+_START, _END = _Bound(0, 0), _Bound(_LAST, _LAST)
+
+
+class Window(NamedTuple):
+    """Which events of a session are asked for; see `read_history`."""
+
+    after: str | None = None
+    before: str | None = None
+    from_version: int | None = None
+    to_version: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def read_history(
+    store: Store,
+    session_id: str,
+    window: Window = Window(),  # noqa: B008 - it is immutable
+    *,
+    types: Iterable[str | type] | None = None,
+    limit: int | None = None,
+    backward: bool = False,
+) -> AsyncIterator[RecordedEvent]:
+    """Yield a session's events, read in pages of 500.
+
+    Args:
+        store: where the session is kept.
+        session_id: the session, ended or not.
+        window: bounds, which all have to be met: ``after`` and ``before`` are offsets and exclude them, versions and
+            aware datetimes include them.
+        types: only events of these types, by name or by class.
+        limit: at most so many.
+        backward: newest first.
+
+    Raises:
+        SessionNotFound: nothing is kept of such a session.
+        InvalidArgument: an argument is malformed.
+    """
+    checked_id(session_id, "session_id")
+    wanted = None if types is None else {kind.encode() if isinstance(kind, str) else name_of(kind) for kind in types}
+    left = _LAST if limit is None else checked_count(limit, "limit")
+    await store.check_readable()
+    low, high = await _bounds(store, session_id, window)
+    first = True
+    while left and low <= high:
+        page = await _page(store, session_id, low, high, backward)
+        if first and not page and not await store.server.call("EXISTS", store.keys.head(session_id)):
+            raise SessionNotFound(session_id)
+        first = False
+        for identifier, fields in page:
+            event = RecordedEvent(session_id, identifier.decode(), fields or ())
+            if wanted is None or event.fields.get(b"type", b"") in wanted:
+                yield event
+                left -= 1
+                if not left:
+                    return
+        if len(page) < _PAGE:
+            return
+        last = _Bound(*parse_offset(page[-1][0].decode()))
+        low, high = (low, last.previous()) if backward else (last.next(), high)
+
+
+async def _page(store: Store, session_id: str, low: _Bound, high: _Bound, backward: bool) -> list[Any]:
+    key = store.keys.events(session_id)
+    if backward:
+        page = await store.server.call("XREVRANGE", key, str(high), str(low), "COUNT", _PAGE)
+    else:
+        page = await store.server.call("XRANGE", key, str(low), str(high), "COUNT", _PAGE)
+    return list(page)
+
+
+async def _bounds(store: Store, session_id: str, window: Window) -> tuple[_Bound, _Bound]:
+    low, high = _START, _END
+    if window.after is not None:
+        low = max(low, _Bound(*parse_offset(window.after)).next())
+    if window.before is not None:
+        high = min(high, _Bound(*parse_offset(window.before)).previous())
+    if window.since is not None:
+        low = max(low, _Bound(checked_time(window.since, "since"), 0))
+    if window.until is not None:
+        high = min(high, _Bound(checked_time(window.until, "until"), _LAST))
+    if window.from_version is not None and checked_count(window.from_version, "from_version") > 1:
+        found = await offset_at_version(store, session_id, window.from_version)
+        low = _END if found is None else max(low, _Bound(*parse_offset(found)))
+    if window.to_version is not None:
+        if checked_count(window.to_version, "to_version") == 0:
+            return _END, _START
+        found = await offset_at_version(store, session_id, window.to_version)
+        high = high if found is None else min(high, _Bound(*parse_offset(found)))
+    return low, high
+
+
+async def offset_at_version(store: Store, session_id: str, version: int) -> str | None:
+    """Return the offset of a version, or None if the session has none such; found by bisection on the server."""
+    found = await store.server.script(_LOCATE, [store.keys.events(session_id)], [version])
+    return None if found is None else str(found.decode())
+
+
+def parse_offset(offset: object) -> tuple[int, int]:
+    """Return the milliseconds and the version of an offset.
+
+    Raises:
+        InvalidArgument: it is no ``<milliseconds>-<version>``.
+    """
+    if not isinstance(offset, str):
+        raise InvalidType(f"an offset is a string, not a {type(offset).__name__}")
+    ms, dash, version = offset.partition("-")
+    if not (dash and _is_number(ms) and _is_number(version)):
+        raise InvalidArgument(f"{offset!r} is no offset: <milliseconds>-<version>")
+    return int(ms), int(version)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 20 and int(text) <= _LAST
+
+
+def checked_count(value: object, name: str) -> int:
+    """Return a number from 0 as given; raises `InvalidArgument` for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidType(f"{name} is an int, not a {type(value).__name__}")
+    if value < 0:
+        raise InvalidArgument(f"{name} is {value}, not 0 or more")
+    return value
+
+
+def checked_time(value: object, name: str) -> int:
+    """Return the milliseconds since 1970 of an aware datetime; raises `InvalidArgument` for a naive one."""
+    if not isinstance(value, datetime):
+        raise InvalidType(f"{name} is a datetime, not a {type(value).__name__}")
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise InvalidArgument(f"{name} is a naive datetime: give it a time zone, such as datetime.now(UTC)")
+    return max(0, int(value.timestamp() * 1000))

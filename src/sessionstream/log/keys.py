@@ -1,0 +1,90 @@
+"""The names of all keys of one namespace; the hash tag is the partition, so a session's keys share a Cluster slot."""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+from sessionstream.errors import InvalidArgument
+from sessionstream.projection import Place
+
+__all__ = ["Keys"]
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+
+class Keys:
+    """The keys of a namespace: a caller's id is always the last part, so two ids never share a key.
+
+    Args:
+        namespace: 1 to 64 of ``A-Z a-z 0-9 . _ -``.
+        partitions: into how many slices its sessions are divided.
+
+    Raises:
+        InvalidArgument: the namespace has other characters, or the partitions are not 1 to 4096.
+    """
+
+    __slots__ = ("_prefixes", "namespace", "partitions")
+
+    def __init__(self, namespace: str, partitions: int) -> None:
+        if not isinstance(namespace, str) or not _NAMESPACE.match(namespace):
+            raise InvalidArgument(f"the namespace {namespace!r} is not 1 to 64 of A-Z a-z 0-9 . _ -")
+        if isinstance(partitions, bool) or not isinstance(partitions, int) or not 1 <= partitions <= 4096:
+            raise InvalidArgument(f"{partitions!r} partitions: 1 to 4096 are allowed")
+        self.namespace = namespace
+        self.partitions = partitions
+        self._prefixes = [f"{namespace}:{{{partition}}}:" for partition in range(partitions)]
+
+    def partition(self, identifier: str) -> int:
+        """Return the partition of a session's or a user's id: CRC16 (XMODEM), as Redis Cluster uses it."""
+        return binascii.crc_hqx(identifier.encode(), 0) % self.partitions
+
+    def log(self, partition: int) -> str:
+        """A hash: the stamp of the namespace, and the feed's last position."""
+        return self._prefixes[partition] + "log"
+
+    def feed(self, partition: int) -> str:
+        """A stream: one pointer for each append, in commit order."""
+        return self._prefixes[partition] + "feed"
+
+    def registry(self, partition: int) -> str:
+        """A sorted set: every kept session by the time of its creation."""
+        return self._prefixes[partition] + "registry"
+
+    def head(self, session_id: str) -> str:
+        """A hash: what the append must know, and the session's own view."""
+        return f"{self._prefixes[self.partition(session_id)]}head:{session_id}"
+
+    def events(self, session_id: str) -> str:
+        """A stream: the session's events."""
+        return f"{self._prefixes[self.partition(session_id)]}events:{session_id}"
+
+    def idempotency(self, session_id: str) -> str:
+        """A hash: the session's idempotency keys and what they gave."""
+        return f"{self._prefixes[self.partition(session_id)]}idempotency:{session_id}"
+
+    def bodies(self, session_id: str) -> str:
+        """A hash: the bodies of the session's checkpoints."""
+        return f"{self._prefixes[self.partition(session_id)]}bodies:{session_id}"
+
+    def unlocked(self, session_id: str) -> str:
+        """A sharded channel: somebody released the session's lock."""
+        return f"{self._prefixes[self.partition(session_id)]}unlocked:{session_id}"
+
+    def user(self, user_id: str) -> str:
+        """A sorted set: the sessions of a user, in the user's own partition."""
+        return f"{self._prefixes[self.partition(user_id)]}user:{user_id}"
+
+    def place(self, projection: str, place: Place, session_id: str) -> str:
+        """The key of a view, for a session or for the session's partition."""
+        if place.kind == "head":
+            return self.head(session_id)
+        if place.kind in ("view", "ranking"):
+            partition = self.partition(session_id)
+            return f"{self._prefixes[partition]}{place.kind}:{projection}:{place.name}:{session_id}"
+        return self.partition_place(projection, place, self.partition(session_id))
+
+    def partition_place(self, projection: str, place: Place, partition: int) -> str:
+        """The key of a view that all sessions of a partition share."""
+        tail = f":{place.key}" if place.key else ""
+        return f"{self._prefixes[partition]}{place.kind}:{projection}:{place.name}{tail}"

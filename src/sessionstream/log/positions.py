@@ -1,0 +1,40 @@
+"""Up to where this process knows each session: what it appended itself, or was given to read."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from sessionstream.events.recorded import NOWHERE, version_of
+
+__all__ = ["Positions"]
+
+_MOST = 10_000
+
+
+class Positions:
+    """The offset up to which every event of a session is known here; the sessions used last are remembered."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, str] = OrderedDict()
+
+    def known(self, session_id: str) -> str:
+        """Return the offset up to which all is known, ``0-0`` where nothing is."""
+        return self._known.get(session_id, NOWHERE)
+
+    def appended(self, session_id: str, offset: str, count: int) -> None:
+        """Note an append of so many events; one that follows events unknown here leaves the position before them."""
+        known = self._known.get(session_id)
+        if known is None or version_of(offset) - count == version_of(known):
+            self._note(session_id, offset)
+
+    def read(self, session_id: str, offset: str) -> None:
+        """Note that the events up to an offset were given to the caller."""
+        known = self._known.get(session_id)
+        if known is None or version_of(known) < version_of(offset):
+            self._note(session_id, offset)
+
+    def _note(self, session_id: str, offset: str) -> None:
+        self._known[session_id] = offset
+        self._known.move_to_end(session_id)
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)

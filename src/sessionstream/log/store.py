@@ -1,0 +1,184 @@
+"""The door of the log: what every capability appends and reads through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound
+from sessionstream.events.base import Phase
+from sessionstream.events.codec import encode_event
+from sessionstream.events.context import current_meta
+from sessionstream.events.ids import checked_id
+from sessionstream.log.appender import Appender
+from sessionstream.log.fencing import token_for
+from sessionstream.log.keys import Keys
+from sessionstream.log.positions import Positions
+from sessionstream.log.request import Append, Appended
+from sessionstream.projection import Projection
+from sessionstream.projections import BUILT_IN
+from sessionstream.settings import Settings
+from sessionstream.wire.scripts import load_script
+from sessionstream.wire.server import Server
+
+__all__ = ["FORMAT", "Store"]
+
+FORMAT = 1
+"""The version of the layout of keys, entries and scripts."""
+
+_PREPARE = load_script("sessionstream.log", "prepare")
+
+
+class Store:
+    """One namespace on one server.
+
+    Args:
+        server: where it lies.
+        settings: its namespace, partitions and limits.
+        projections: the user's own inline projections, run after the built-in ones.
+
+    Raises:
+        InvalidArgument: two projections have one name.
+    """
+
+    def __init__(self, server: Server, settings: Settings, projections: Sequence[Projection] = ()) -> None:
+        self.server = server
+        self.settings = settings
+        self.keys = Keys(settings.namespace, settings.partitions)
+        self.projections = (*BUILT_IN, *projections)
+        names = [projection.name for projection in self.projections]
+        if len(set(names)) < len(names):
+            raise InvalidArgument(f"two projections have one name: {', '.join(names)}")
+        self.positions = Positions()
+        self._made_as_we_are = False
+        self._appender = Appender(server, self.keys, self.projections, self.stamp, self.prepare, self.positions)
+
+    @property
+    def stamp(self) -> str:
+        """What a namespace must have been made with for this process to write to it."""
+        versions = ",".join(f"{projection.name}:{projection.version}" for projection in self.projections)
+        return f"format={FORMAT} partitions={self.keys.partitions} projections={versions}"
+
+    async def append(
+        self,
+        session_id: str,
+        events: Sequence[Any],
+        *,
+        expected_version: int | None = None,
+        idempotency_key: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        only: frozenset[Phase] | None = None,
+        claims: Sequence[tuple[str, bytes | None]] = (),
+    ) -> Appended:
+        """Append events to one session, all or none of them; everything is encoded before the first ``await``.
+
+        Args:
+            session_id: the session.
+            events: at least one, of declared types.
+            expected_version: refuse unless the session is at this version.
+            idempotency_key: the same key with the same events gives the first result again.
+            correlation_id: the whole to which they belong.
+            causation_id: the id of what led to them.
+            only: the phases in which alone they are meant.
+            claims: checkpoint bodies to keep, or with None to remove, in the same step.
+
+        Raises:
+            SessionStreamError: see `sessionstream.errors`; nothing was appended, unless it is `OutcomeUnknown`.
+        """
+        checked_id(session_id, "session_id")
+        if not events:
+            raise InvalidArgument("there is no event to append")
+        if len(events) > 10_000:
+            raise InvalidArgument(f"{len(events):,} events in one append: 10,000 are allowed")
+        request = Append(
+            session_id,
+            [encode_event(event, self.settings.max_event_bytes) for event in events],
+            current_meta(correlation_id, causation_id),
+            expected_version=expected_version,
+            idempotency_key=idempotency_key,
+            token=token_for(self.keys.head(session_id)),
+            only=only,
+            claims=claims,
+        )
+        return await self._appender.append(request)
+
+    async def prepare(self, partition: int) -> None:
+        """Mark a partition as made with our settings, the first one before all others.
+
+        Raises:
+            NamespaceMismatch: it was made with other settings.
+        """
+        for number in dict.fromkeys((0, partition)):
+            found = await self.server.script(_PREPARE, [self.keys.log(number)], [self.stamp])
+            self._compare(found.decode(), writing=True)
+
+    async def check_readable(self) -> None:
+        """Make sure that reads will look where the namespace's writers write.
+
+        Raises:
+            NamespaceMismatch: the namespace has another number of partitions or a newer format.
+        """
+        if self._made_as_we_are:
+            return
+        found = await self.server.call("HGET", self.keys.log(0), "stamp")
+        if found is not None:
+            self._compare(found.decode(), writing=False)
+            self._made_as_we_are = True
+
+    def _compare(self, found: str, *, writing: bool) -> None:
+        theirs = dict(part.partition("=")[::2] for part in found.split(" "))
+        ours = dict(part.partition("=")[::2] for part in self.stamp.split(" "))
+        for name in ("format", "partitions", *(("projections",) if writing else ())):
+            if theirs.get(name) != ours[name]:
+                advice = "; rebuild with adopt=True to change them" if name == "projections" else ""
+                raise NamespaceMismatch(
+                    self.keys.namespace,
+                    f"it was made with {name} {theirs.get(name)}, this process has {ours[name]}{advice}",
+                )
+
+    async def head(self, session_id: str) -> tuple[dict[bytes, bytes], int]:
+        """Return the fields of a session's head, none for an unknown session, and the server's milliseconds."""
+        checked_id(session_id, "session_id")
+        await self.check_readable()
+        fields, time = await self.server.calls([("HGETALL", self.keys.head(session_id)), ("TIME",)])
+        return dict(zip(fields[::2], fields[1::2], strict=True)), _milliseconds(time)
+
+    async def heads(self, session_ids: Sequence[str]) -> tuple[list[dict[bytes, bytes]], int]:
+        """Return the fields of many sessions' heads in one round trip, and the server's milliseconds."""
+        await self.check_readable()
+        replies = await self.server.calls(
+            [*(("HGETALL", self.keys.head(session_id)) for session_id in session_ids), ("TIME",)]
+        )
+        return [dict(zip(one[::2], one[1::2], strict=True)) for one in replies[:-1]], _milliseconds(replies[-1])
+
+    async def existing_head(self, session_id: str) -> tuple[dict[bytes, bytes], int]:
+        """Return what `head` does; raises `SessionNotFound` for a session of which nothing is kept."""
+        fields, now = await self.head(session_id)
+        if not fields:
+            raise SessionNotFound(session_id)
+        return fields, now
+
+    async def every_partition(self, *words: Any) -> list[Any]:
+        """Send one command to the key of every partition and return the replies in the partitions' order.
+
+        Args:
+            words: the command; a callable among them is given the partition's number and returns the word.
+        """
+        await self.check_readable()
+        return await self.server.calls(
+            [
+                tuple(word(partition) if callable(word) else word for word in words)
+                for partition in range(self.keys.partitions)
+            ]
+        )
+
+    async def aclose(self) -> None:
+        """Close the running loop's connection."""
+        await self.server.aclose()
+
+
+def _milliseconds(time: list[bytes]) -> int:
+    return int(time[0]) * 1000 + int(time[1]) // 1000
+
+

@@ -1,0 +1,47 @@
+"""What can be configured, by argument, or by environment variables that begin with ``SESSIONSTREAM_``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseSettings):
+    """The settings of one store.
+
+    Attributes:
+        url: the server's; None is the embedded server.
+        namespace: the key prefix under which the store lives.
+        partitions: slices of the namespace, fixed when it is made; 64 or more for a cluster.
+        folder: where the embedded server keeps its data; None is the user's data folder.
+        ttl: seconds until a session expires; None does not expire.
+        extend_on: what renews the time to live: only ``refresh_session``, or every event that is appended.
+        retention: seconds for which an ended session is kept; None is for ever, 0 removes it at the next occasion.
+        feed_retention: seconds for which the feed is kept.
+        max_event_bytes: the largest JSON of one event.
+        max_checkpoint_bytes: the largest JSON of a checkpoint's data.
+        deadline: seconds over all tries of one call.
+        reply_timeout: seconds without a reply after which a connection counts as broken.
+        allow_eviction: accept a server that could drop keys.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SESSIONSTREAM_", frozen=True, extra="forbid")
+
+    url: str | None = None
+    namespace: str = "sessionstream"
+    partitions: int = Field(default=16, ge=1, le=4096)
+    folder: Path | None = None
+    ttl: float | None = Field(default=None, gt=0)
+    extend_on: Literal["refresh", "append"] = "refresh"
+    retention: float | None = Field(default=30 * 86_400.0, ge=0)
+    feed_retention: float = Field(default=7 * 86_400.0, gt=0)
+    max_event_bytes: int = Field(default=1024 * 1024, ge=1)
+    max_checkpoint_bytes: int = Field(default=64 * 1024 * 1024, ge=1)
+    deadline: float = Field(default=15.0, gt=0)
+    reply_timeout: float = Field(default=5.0, gt=0)
+    allow_eviction: bool = False
