@@ -1,1 +1,104 @@
-"""sessionstream: an event-sourced session store for AI agent runtimes, on Redis Streams."""
+"""sessionstream: an event-sourced session store for AI agent runtimes, on Redis Streams.
+
+Every change to a session is appended as a typed event to the session's own stream; projections fold the events into what
+is read. `SessionManager` is the door. Names are loaded when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sessionstream.audit import AsOf as AsOf
+    from sessionstream.audit import Audit as Audit
+    from sessionstream.checkpoints.reading import Resumed as Resumed
+    from sessionstream.errors import AccessDenied as AccessDenied
+    from sessionstream.errors import ConflictError as ConflictError
+    from sessionstream.errors import IdempotencyConflict as IdempotencyConflict
+    from sessionstream.errors import InvalidArgument as InvalidArgument
+    from sessionstream.errors import LockLost as LockLost
+    from sessionstream.errors import LockTimeout as LockTimeout
+    from sessionstream.errors import OutcomeUnknown as OutcomeUnknown
+    from sessionstream.errors import SessionEnded as SessionEnded
+    from sessionstream.errors import SessionExists as SessionExists
+    from sessionstream.errors import SessionNotFound as SessionNotFound
+    from sessionstream.errors import SessionStreamError as SessionStreamError
+    from sessionstream.errors import Unavailable as Unavailable
+    from sessionstream.events.base import Event as Event
+    from sessionstream.events.base import Phase as Phase
+    from sessionstream.events.base import event as event
+    from sessionstream.events.context import acting as acting
+    from sessionstream.events.lifecycle import CheckpointDeleted as CheckpointDeleted
+    from sessionstream.events.lifecycle import CheckpointSaved as CheckpointSaved
+    from sessionstream.events.lifecycle import MetadataUpdated as MetadataUpdated
+    from sessionstream.events.lifecycle import SessionCreated as SessionCreated
+    from sessionstream.events.lifecycle import SessionDeleted as SessionDeleted
+    from sessionstream.events.lifecycle import SessionExpired as SessionExpired
+    from sessionstream.events.lifecycle import SessionRefreshed as SessionRefreshed
+    from sessionstream.events.lifecycle import SessionRetired as SessionRetired
+    from sessionstream.events.lifecycle import StateChanged as StateChanged
+    from sessionstream.events.recorded import RecordedEvent as RecordedEvent
+    from sessionstream.events.recorded import UnknownEvent as UnknownEvent
+    from sessionstream.events.recorded import UnreadableEvent as UnreadableEvent
+    from sessionstream.events.runtime import ErrorOccurred as ErrorOccurred
+    from sessionstream.events.runtime import MessageAdded as MessageAdded
+    from sessionstream.events.runtime import MessageRetracted as MessageRetracted
+    from sessionstream.events.runtime import NoteAdded as NoteAdded
+    from sessionstream.events.runtime import ToolCalled as ToolCalled
+    from sessionstream.events.runtime import ToolReturned as ToolReturned
+    from sessionstream.events.runtime import UsageRecorded as UsageRecorded
+    from sessionstream.locks import Lock as Lock
+    from sessionstream.log.request import Appended as Appended
+    from sessionstream.manager import SessionManager as SessionManager
+    from sessionstream.projection import Projection as Projection
+    from sessionstream.rebuild import Rebuilt as Rebuilt
+    from sessionstream.recipes import AgentConfig as AgentConfig
+    from sessionstream.recipes import CachedSessionManager as CachedSessionManager
+    from sessionstream.session import Checkpoint as Checkpoint
+    from sessionstream.session import Session as Session
+    from sessionstream.session import SessionState as SessionState
+    from sessionstream.settings import Settings as Settings
+
+_ROOMS = {
+    "audit": ("AsOf", "Audit"),
+    "checkpoints.reading": ("Resumed",),
+    "errors": (
+        "AccessDenied", "ConflictError", "IdempotencyConflict", "InvalidArgument", "LockLost", "LockTimeout",
+        "OutcomeUnknown", "SessionEnded", "SessionExists", "SessionNotFound", "SessionStreamError", "Unavailable",
+    ),
+    "events.base": ("Event", "Phase", "event"),
+    "events.context": ("acting",),
+    "events.lifecycle": (
+        "CheckpointDeleted", "CheckpointSaved", "MetadataUpdated", "SessionCreated", "SessionDeleted", "SessionExpired",
+        "SessionRefreshed", "SessionRetired", "StateChanged",
+    ),
+    "events.recorded": ("RecordedEvent", "UnknownEvent", "UnreadableEvent"),
+    "events.runtime": (
+        "ErrorOccurred", "MessageAdded", "MessageRetracted", "NoteAdded", "ToolCalled", "ToolReturned", "UsageRecorded",
+    ),
+    "locks": ("Lock",),
+    "log.request": ("Appended",),
+    "manager": ("SessionManager",),
+    "projection": ("Projection",),
+    "rebuild": ("Rebuilt",),
+    "recipes": ("AgentConfig", "CachedSessionManager"),
+    "session": ("Checkpoint", "Session", "SessionState"),
+    "settings": ("Settings",),
+}  # fmt: skip
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - a test holds it equal to what type checkers are told above
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Settings"]
+from sessionstream.errors import InvalidArgument
+
+__all__ = ["Settings", "settings_from"]
 
 
 class Settings(BaseSettings):
@@ -45,3 +47,16 @@ class Settings(BaseSettings):
     deadline: float = Field(default=15.0, gt=0)
     reply_timeout: float = Field(default=5.0, gt=0)
     allow_eviction: bool = False
+
+
+def settings_from(**given: Any) -> Settings:
+    """Return the settings that the arguments give, and the environment where they are silent.
+
+    Raises:
+        InvalidArgument: one of them is malformed; all are named.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
+        raise InvalidArgument(f"settings: {problems}") from None

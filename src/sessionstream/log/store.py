@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound
-from sessionstream.events.base import Phase
+from sessionstream.events import lifecycle
+from sessionstream.events.base import Phase, type_of
 from sessionstream.events.codec import encode_event
 from sessionstream.events.context import current_meta
 from sessionstream.events.ids import checked_id
@@ -103,6 +104,18 @@ class Store:
         )
         return await self._appender.append(request)
 
+    async def append_from_caller(self, session_id: str, events: Sequence[Any], **options: Any) -> Appended:
+        """Append events that a caller made: of runtime types and of the user's own, never of a session's life.
+
+        Raises:
+            InvalidArgument: an event tells of something that has a method of its own.
+        """
+        for event in events:
+            kind = type_of(event)
+            if kind.cls.__module__ == lifecycle.__name__:
+                raise InvalidArgument(f"{kind.name} is appended by the method that does it, not by append")
+        return await self.append(session_id, events, **options)
+
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.
 
@@ -158,6 +171,10 @@ class Store:
         if not fields:
             raise SessionNotFound(session_id)
         return fields, now
+
+    async def now_ms(self) -> int:
+        """Return the server's clock in milliseconds since 1970."""
+        return _milliseconds(await self.server.call("TIME"))
 
     async def every_partition(self, *words: Any) -> list[Any]:
         """Send one command to the key of every partition and return the replies in the partitions' order.

@@ -30,7 +30,7 @@ def load_script(package: str, name: str, *parts: str) -> Script:
     Args:
         package: the package whose folder holds the files.
         name: the file that does the work, without ``.lua``.
-        parts: files that define what it calls, without ``.lua``, in their order.
+        parts: files of the same package that define what it calls, without ``.lua``, in their order.
     """
     folder = resources.files(package)
     texts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in (*parts, name)]

@@ -34,10 +34,12 @@ class Server:
     Args:
         dial: opens a lane, with the keyword ``protocol``.
         deadline: seconds over all tries of one call.
+        release: called when the server is closed, and needed no longer.
     """
 
-    def __init__(self, dial: Dial, *, deadline: float = 15.0) -> None:
+    def __init__(self, dial: Dial, *, deadline: float = 15.0, release: Callable[[], None] | None = None) -> None:
         self._dial = dial
+        self._release = release
         self.deadline = deadline
         self._seats: dict[asyncio.AbstractEventLoop, _Seat] = {}
 
@@ -156,11 +158,13 @@ class Server:
         doubtful.clear()
 
     async def aclose(self) -> None:
-        """Close the running loop's lane."""
+        """Close the running loop's lane; a later call opens another."""
         seat = self._seats.pop(asyncio.get_running_loop(), None)
         if seat is not None and seat.lane is not None:
             seat.lane.close()
             await seat.lane.wait_closed()
+        if self._release is not None and not self._seats:
+            self._release()
 
 
 class _Seat:

@@ -1,0 +1,7 @@
+"""What auditors ask: what was known at a moment."""
+
+from __future__ import annotations
+
+from sessionstream.audit.as_of import AsOf, Audit
+
+__all__ = ["AsOf", "Audit"]

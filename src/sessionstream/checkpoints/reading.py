@@ -1,0 +1,157 @@
+"""Reading checkpoints, and resuming from the latest one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sessionstream.errors import CorruptEvent
+from sessionstream.events.ids import checked_id
+from sessionstream.events.recorded import NOWHERE, RecordedEvent, at_ms, moment, version_of
+from sessionstream.events.strict_json import decode_json
+from sessionstream.lifecycle.reading import end_of, require_live, session_from
+from sessionstream.log.history import Window, checked_count, read_history
+from sessionstream.log.store import Store
+from sessionstream.projections.checkpoints import ORDER, SAVED
+from sessionstream.session import Checkpoint, Session
+from sessionstream.wire.scripts import load_script
+
+__all__ = ["Resumed", "checkpoint_from", "get", "latest", "list_checkpoints", "resume"]
+
+_LATEST = load_script("sessionstream.checkpoints", "latest")
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Where a session goes on.
+
+    Attributes:
+        session: as it is now.
+        checkpoint: the latest one, or None.
+        events: what happened since, the checkpoint's own event aside, oldest first.
+        offset: up to where that goes: the position to resume from next.
+    """
+
+    session: Session
+    checkpoint: Checkpoint | None
+    events: list[RecordedEvent]
+    offset: str
+
+    @property
+    def version(self) -> int:
+        """How many events the session had up to ``offset``."""
+        return version_of(self.offset)
+
+
+def checkpoint_from(session_id: str, checkpoint_id: str, kept: bytes, body: bytes | None) -> Checkpoint:
+    """Return the checkpoint that the view and, if given, the body tell of.
+
+    Raises:
+        CorruptEvent: the body is no JSON.
+    """
+    saved_at, covers, size, sha256, label = kept.decode().split(" ", 4)
+    try:
+        data = None if body is None else decode_json(body)
+    except ValueError as error:
+        raise CorruptEvent(session_id, saved_at, f"the body of checkpoint {checkpoint_id!r}: {error}") from None
+    return Checkpoint(
+        checkpoint_id=checkpoint_id,
+        session_id=session_id,
+        created_at=moment(at_ms(saved_at)),
+        offset=covers,
+        saved_at=saved_at,
+        size=int(size),
+        sha256=sha256,
+        label=json.loads(label),
+        data=data,
+    )
+
+
+async def latest(store: Store, session_id: str) -> Checkpoint | None:
+    """Return the latest checkpoint; None if there is none, or the session is unknown or over."""
+    if not await _is_live(store, session_id):
+        return None
+    return await _latest(store, session_id)
+
+
+async def _latest(store: Store, session_id: str) -> Checkpoint | None:
+    keys = store.keys
+    found = await store.server.script(
+        _LATEST,
+        [
+            keys.place("checkpoints", ORDER, session_id),
+            keys.place("checkpoints", SAVED, session_id),
+            keys.bodies(session_id),
+        ],
+        [],
+    )
+    return None if found is None else checkpoint_from(session_id, found[0].decode(), found[1], found[2])
+
+
+async def get(store: Store, session_id: str, checkpoint_id: str) -> Checkpoint | None:
+    """Return one checkpoint; None if there is no such one, or the session is unknown or over."""
+    checked_id(checkpoint_id, "checkpoint_id")
+    if not await _is_live(store, session_id):
+        return None
+    kept, body = await store.server.calls(
+        [
+            ("HGET", store.keys.place("checkpoints", SAVED, session_id), checkpoint_id),
+            ("HGET", store.keys.bodies(session_id), checkpoint_id),
+        ]
+    )
+    return None if kept is None else checkpoint_from(session_id, checkpoint_id, kept, body)
+
+
+async def list_checkpoints(
+    store: Store, session_id: str, *, limit: int | None, after: str | None, with_data: bool
+) -> list[Checkpoint]:
+    """Return a session's checkpoints, newest first; none if it is unknown or over."""
+    most = None if limit is None else checked_count(limit, "limit")
+    if most == 0 or not await _is_live(store, session_id):
+        return []
+    order = store.keys.place("checkpoints", ORDER, session_id)
+    start = 0
+    if after is not None:
+        rank = await store.server.call("ZREVRANK", order, checked_id(after, "after"))
+        start = 0 if rank is None else rank + 1
+    ids = await store.server.call("ZREVRANGE", order, start, -1 if most is None else start + most - 1)
+    ids = [identifier for identifier in ids if identifier]
+    if not ids:
+        return []
+    commands: list[tuple[Any, ...]] = [("HMGET", store.keys.place("checkpoints", SAVED, session_id), *ids)]
+    if with_data:
+        commands.append(("HMGET", store.keys.bodies(session_id), *ids))
+    kept, *rest = await store.server.calls(commands)
+    bodies = rest[0] if rest else [None] * len(ids)
+    return [
+        checkpoint_from(session_id, identifier.decode(), row, body)
+        for identifier, row, body in zip(ids, kept, bodies, strict=True)
+        if row is not None
+    ]
+
+
+async def resume(store: Store, session_id: str) -> Resumed:
+    """Return the latest checkpoint, what happened since, and the new position.
+
+    Raises:
+        SessionNotFound: there is no such session.
+        SessionEnded: it is over.
+    """
+    head, now = await store.head(session_id)
+    require_live(session_id, head, now)
+    checkpoint = await _latest(store, session_id)
+    after = checkpoint.offset if checkpoint else NOWHERE
+    own = checkpoint.saved_at if checkpoint else None
+    events, position = [], after
+    async for event in read_history(store, session_id, Window(after=after)):
+        position = event.offset
+        if event.offset != own:
+            events.append(event)
+    store.positions.read(session_id, position)
+    return Resumed(session_from(session_id, head), checkpoint, events, position)
+
+
+async def _is_live(store: Store, session_id: str) -> bool:
+    head, now = await store.head(session_id)
+    return bool(head) and end_of(head, now) is None

@@ -1,0 +1,1 @@
+"""Where sessions are found and counted: by user, by agent, by state."""

@@ -1,0 +1,48 @@
+"""How many sessions there are: cardinalities of indexes, one command for each partition, all in one write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sessionstream.log.store import Store
+from sessionstream.projections.directory import EXPIRY, STATES
+from sessionstream.projections.statistics import LIFETIMES
+
+__all__ = ["active_count", "average_duration", "expired_count", "total_count"]
+
+
+async def total_count(store: Store) -> int:
+    """Return how many sessions are kept, ended ones too."""
+    return sum(await store.every_partition("ZCOUNT", store.keys.registry, 0, "+inf"))
+
+
+async def active_count(store: Store) -> int:
+    """Return how many sessions are ACTIVE and not expired."""
+    now = await store.now_ms()
+    return sum(await store.every_partition("ZCOUNT", _state(store, "active"), f"({now}", "+inf"))
+
+
+async def expired_count(store: Store) -> int:
+    """Return how many kept sessions have expired, swept or not."""
+    now = await store.now_ms()
+    swept = await store.every_partition("ZCOUNT", _state(store, "expired"), 0, "+inf")
+    lapsed = await store.every_partition(
+        "ZCOUNT", lambda partition: store.keys.partition_place("directory", EXPIRY, partition), 0, now
+    )
+    return sum(swept) + sum(lapsed)
+
+
+async def average_duration(store: Store) -> float:
+    """Return the seconds from creation to end, averaged over the ended sessions that are kept; 0.0 if there are none."""
+    rows = await store.every_partition(
+        "HMGET",
+        lambda partition: store.keys.partition_place("statistics", LIFETIMES, partition),
+        "sessions",
+        "milliseconds",
+    )
+    sessions = sum(int(row[0] or 0) for row in rows)
+    return sum(int(row[1] or 0) for row in rows) / sessions / 1000 if sessions else 0.0
+
+
+def _state(store: Store, name: str) -> Callable[[int], str]:
+    return lambda partition: store.keys.partition_place("directory", STATES[name], partition)

@@ -1,0 +1,68 @@
+"""Sessions by agent and by state: indexes in every partition, read page by page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from sessionstream.lifecycle.reading import live_session
+from sessionstream.log.store import Store
+from sessionstream.projection import Place
+from sessionstream.projections.directory import STATES, agent
+from sessionstream.session import Session, SessionState
+
+__all__ = ["active_sessions", "every_session_id", "sessions_of_agent"]
+
+_PAGE = 200
+
+
+async def active_sessions(store: Store) -> AsyncIterator[Session]:
+    """Yield the sessions that are ACTIVE and not expired, partition by partition."""
+    async for session in _sessions_in(store, STATES["active"]):
+        if session.state is SessionState.ACTIVE:
+            yield session
+
+
+async def sessions_of_agent(store: Store, agent_id: str) -> AsyncIterator[Session]:
+    """Yield an agent's sessions that are not over, partition by partition."""
+    async for session in _sessions_in(store, agent(agent_id)):
+        yield session
+
+
+async def every_session_id(store: Store) -> AsyncIterator[str]:
+    """Yield the id of every session that is kept, ended ones too, partition by partition, oldest first."""
+    await store.check_readable()
+    for partition in range(store.keys.partitions):
+        async for page in _pages(store, store.keys.registry(partition), "0"):
+            for session_id in page:
+                yield session_id
+
+
+async def _sessions_in(store: Store, place: Place) -> AsyncIterator[Session]:
+    await store.check_readable()
+    for partition in range(store.keys.partitions):
+        async for page in _pages(store, store.keys.partition_place("directory", place, partition), "0"):
+            heads, now = await store.heads(page)
+            for session_id, head in zip(page, heads, strict=True):
+                session = live_session(session_id, head, now)
+                if session is not None:
+                    yield session
+
+
+async def _pages(store: Store, key: str, lowest: str) -> AsyncIterator[list[str]]:
+    """Yield a sorted set's members in pages, lowest score first; none twice, and none missed that stays where it is."""
+    seen: set[bytes] = set()
+    while True:
+        page = await store.server.call(
+            "ZRANGE", key, lowest, "+inf", "BYSCORE", "LIMIT", 0, _PAGE + len(seen), "WITHSCORES"
+        )
+        members, scores = page[::2], page[1::2]
+        fresh = [member.decode() for member in members if member not in seen]
+        if not fresh:
+            return
+        yield fresh
+        if len(members) < _PAGE + len(seen):
+            return
+        # Members of the last score may go on behind the page, so the next one begins with it once more.
+        last = scores[-1]
+        seen = {member for member, score in zip(members, scores, strict=True) if score == last}
+        lowest = last.decode()

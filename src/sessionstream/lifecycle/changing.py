@@ -1,0 +1,162 @@
+"""How a session changes while it lives."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sessionstream.errors import ConflictError, InvalidArgument, InvalidType, SessionEnded, SessionNotFound
+from sessionstream.events.base import LIVE
+from sessionstream.events.ids import checked_id
+from sessionstream.events.lifecycle import MetadataUpdated, SessionRefreshed, StateChanged
+from sessionstream.lifecycle.creating import checked_metadata
+from sessionstream.lifecycle.ending import expired_event
+from sessionstream.lifecycle.reading import end_of, require_live, session_from
+from sessionstream.log.deciding import Decision, append_decided
+from sessionstream.log.request import Appended
+from sessionstream.log.store import Store
+from sessionstream.session import Session, SessionState, state_name
+
+__all__ = ["refresh", "set_state", "state_of", "update", "update_metadata"]
+
+_IDENTITY = ("session_id", "user_id", "agent_id", "created_at")
+
+
+async def update_metadata(
+    store: Store, session_id: str, metadata: Mapping[str, Any] | None, unset: Iterable[str]
+) -> Appended | None:
+    """Set and remove top-level keys; None where there is nothing to do."""
+    values, gone = checked_metadata(metadata), list(unset)
+    for key in gone:
+        if not isinstance(key, str):
+            raise InvalidType(f"unset: {key!r} is not a string")
+        if key in values:
+            raise InvalidArgument(f"metadata: {key!r} is both set and unset")
+    if not values and not gone:
+        head, now = await store.head(session_id)
+        require_live(session_id, head, now)
+        return None
+    return await store.append(session_id, [MetadataUpdated(set=values, unset=gone)])
+
+
+async def refresh(store: Store, session_id: str) -> bool:
+    """Let the session's own time to live begin anew; False if there is no such session, or it is over."""
+    head, now = await store.head(session_id)
+    if not head or end_of(head, now) is not None:
+        return False
+    if not head.get(b"ttl"):
+        return True
+    try:
+        await store.append(session_id, [SessionRefreshed(ttl_ms=int(head[b"ttl"]))], only=LIVE)
+    except SessionNotFound:
+        return False
+    return True
+
+
+async def state_of(store: Store, session_id: str) -> SessionState | None:
+    """Return the state, EXPIRED before any sweep too; None for an unknown or deleted session."""
+    head, now = await store.head(session_id)
+    end = end_of(head, now)
+    if not head or end == "deleted":
+        return None
+    return SessionState.EXPIRED if end else SessionState(head[b"state"].decode())
+
+
+async def set_state(store: Store, session_id: str, state: object, expected_version: int | None) -> Appended | None:
+    """Change the state; None where it was that already."""
+    name = state_name(state)
+
+    async def decide() -> Decision | None:
+        head, now = await store.head(session_id)
+        if not head:
+            raise SessionNotFound(session_id)
+        end = end_of(head, now)
+        if end is not None and end == name:
+            return None
+        if end is not None:
+            raise SessionEnded(session_id, end)
+        session = session_from(session_id, head)
+        if expected_version is not None and session.version != expected_version:
+            raise ConflictError(session_id, expected=expected_version, actual=session.version)
+        if session.state.value == name:
+            return None
+        event = expired_event(head) if name == "expired" else StateChanged(state=name)
+        return Decision([event], session.version)
+
+    return await append_decided(store, session_id, decide)
+
+
+async def update(store: Store, session_id: str, session: Session) -> Session:
+    """Append the difference between what was read and what is given, and return the session as it is then."""
+    if not isinstance(session, Session):
+        raise InvalidType(f"update_session takes the changed Session, not a {type(session).__name__}")
+    checked_id(session_id, "session_id")
+    given = copy.deepcopy(session)
+    given.metadata = checked_metadata(given.metadata)
+
+    async def decide() -> Decision | None:
+        head, now = await store.head(session_id)
+        require_live(session_id, head, now)
+        current = session_from(session_id, head)
+        _check_identity(current, given, session_id)
+        read = session.as_read or current
+        events = _differences(read, current, given, now)
+        return Decision(events, current.version) if events else None
+
+    await append_decided(store, session_id, decide)
+    head, _ = await store.existing_head(session_id)
+    after = session_from(session_id, head)
+    session.metadata, session.state = copy.deepcopy(after.metadata), after.state
+    session.version, session.last_event_at, session.expires_at = after.version, after.last_event_at, after.expires_at
+    session.remember()
+    return after
+
+
+def _check_identity(current: Session, given: Session, session_id: str) -> None:
+    changed = [name for name in _IDENTITY if getattr(given, name) != getattr(current, name)]
+    if changed or given.session_id != session_id:
+        names = ", ".join(changed) or "session_id"
+        raise InvalidArgument(f"{names} of session {session_id!r} cannot be changed: create another session")
+
+
+def _differences(read: Session, current: Session, given: Session, now_ms: int) -> list[Any]:
+    """Return the events that make of the current session what was given, as far as the caller changed it."""
+    events: list[Any] = []
+    conflicts: list[str] = []
+    changed = {key: value for key, value in given.metadata.items() if key not in read.metadata or read.metadata[key] != value}
+    removed = [key for key in read.metadata if key not in given.metadata]
+    for key in (*changed, *removed):
+        if _there(current.metadata, key) != _there(read.metadata, key):
+            conflicts.append(f"metadata.{key}")
+    if changed or removed:
+        events.append(MetadataUpdated(set=changed, unset=removed))
+    if state_name(given.state) != read.state.value:
+        if current.state != read.state:
+            conflicts.append("state")
+        if state_name(given.state) == "expired":
+            raise InvalidArgument("state: end a session with set_session_state or delete_session")
+        events.append(StateChanged(state=state_name(given.state)))
+    if given.expires_at != read.expires_at:
+        if current.expires_at != read.expires_at:
+            conflicts.append("expires_at")
+        events.append(SessionRefreshed(ttl_ms=_time_left(given.expires_at, now_ms)))
+    if conflicts:
+        raise ConflictError(given.session_id, actual=current.version, fields=tuple(conflicts))
+    return events
+
+
+def _there(metadata: Mapping[str, Any], key: str) -> tuple[bool, Any]:
+    return key in metadata, metadata.get(key)
+
+
+def _time_left(expires_at: datetime | None, now_ms: int) -> int | None:
+    if expires_at is None:
+        return None
+    if not isinstance(expires_at, datetime) or expires_at.utcoffset() is None:
+        raise InvalidArgument("expires_at is an aware datetime, or None")
+    left = int(expires_at.timestamp() * 1000) - now_ms
+    if left <= 0:
+        raise InvalidArgument("expires_at is past: end a session with set_session_state or delete_session")
+    return left

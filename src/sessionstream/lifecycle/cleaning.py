@@ -1,0 +1,50 @@
+"""What the sweeper does: ends what has lapsed, retires what is due, trims the feeds, mends users' lists."""
+
+from __future__ import annotations
+
+from sessionstream.events.recorded import version_of
+from sessionstream.lifecycle.ending import sweep
+from sessionstream.lifecycle.enlisting import enlist_at
+from sessionstream.lifecycle.retirement import retire_due, trim_feeds
+from sessionstream.log.store import Store
+
+__all__ = ["clean_up"]
+
+_PAGE = 500
+
+
+async def clean_up(store: Store) -> int:
+    """End every session whose time is over, and do what is due besides.
+
+    Returns:
+        How many sessions this call ended.
+    """
+    await store.check_readable()
+    count = await sweep(store)
+    for partition in range(store.keys.partitions):
+        await retire_due(store, partition)
+        await _mend_lists(store, partition)
+    await trim_feeds(store)
+    return count
+
+
+async def _mend_lists(store: Store, partition: int) -> None:
+    """Note again, from the feed, what was created: a failover of the user's node may have lost the entry."""
+    log, feed = store.keys.log(partition), store.keys.feed(partition)
+    position = await store.server.call("HGET", log, "mended") or b"0-0"
+    while True:
+        page = await store.server.call("XRANGE", feed, b"(" + position, "+", "COUNT", _PAGE)
+        for _, fields in page:
+            pointer = dict(zip(fields[::2], fields[1::2], strict=True))
+            if version_of(pointer[b"o"].decode()) == int(pointer[b"c"]):
+                await _mend(store, pointer[b"s"].decode())
+        if not page:
+            return
+        position = page[-1][0]
+        await store.server.call("HSET", log, "mended", position)
+
+
+async def _mend(store: Store, session_id: str) -> None:
+    head, _ = await store.head(session_id)
+    if head and head[b"state"] not in (b"expired", b"deleted"):
+        await enlist_at(store, head[b"user_id"].decode(), session_id, int(head[b"created_at"]))

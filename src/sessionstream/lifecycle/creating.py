@@ -1,0 +1,83 @@
+"""How a session begins."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sessionstream.lifecycle.enlisting import enlist
+from sessionstream.errors import InvalidArgument, InvalidType
+from sessionstream.events.codec import encode_event
+from sessionstream.events.ids import checked_id, new_session_id, session_id_for
+from sessionstream.events.lifecycle import SessionCreated
+from sessionstream.events.recorded import at_ms, moment
+from sessionstream.log.store import Store
+from sessionstream.session import Session
+
+__all__ = ["checked_metadata", "create", "milliseconds"]
+
+
+async def create(
+    store: Store,
+    user_id: str,
+    agent_id: str,
+    metadata: Mapping[str, Any] | None,
+    *,
+    session_id: str | None = None,
+    ttl: float | None = None,
+    idempotency_key: str | None = None,
+) -> Session:
+    """Begin a session and return it; see `SessionManager.create_session`."""
+    event = SessionCreated(
+        user_id=checked_id(user_id, "user_id"),
+        agent_id=checked_id(agent_id, "agent_id"),
+        metadata=checked_metadata(metadata),
+        ttl_ms=milliseconds(ttl, "ttl"),
+        sliding=store.settings.extend_on == "append",
+    )
+    encode_event(event, store.settings.max_event_bytes)
+    if session_id is not None:
+        checked_id(session_id, "session_id")
+    elif idempotency_key is not None:
+        session_id = session_id_for(idempotency_key)
+    else:
+        session_id = new_session_id()
+    # Before the session exists: a crash in between leaves an entry that is ignored, never a session that is missing.
+    await enlist(store, event.user_id, session_id)
+    appended = await store.append(session_id, [event], idempotency_key=idempotency_key)
+    created_ms = at_ms(appended.offset)
+    return Session(
+        session_id=session_id,
+        user_id=event.user_id,
+        agent_id=event.agent_id,
+        created_at=moment(created_ms),
+        expires_at=None if event.ttl_ms is None else moment(created_ms + event.ttl_ms),
+        metadata=event.metadata,
+        version=appended.version,
+        last_event_at=moment(created_ms),
+    ).remember()
+
+
+def checked_metadata(metadata: object) -> dict[str, Any]:
+    """Return a copy of a session's metadata; raises `InvalidType` unless it is a mapping with string keys, or None."""
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise InvalidType(f"metadata is a mapping, not a {type(metadata).__name__}")
+    for key in metadata:
+        if not isinstance(key, str):
+            raise InvalidType(f"metadata: the key {key!r} is not a string")
+    return copy.deepcopy(dict(metadata))
+
+
+def milliseconds(seconds: object, name: str) -> int | None:
+    """Return a time to live in whole milliseconds; raises `InvalidArgument` unless it is above 0, or None."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise InvalidType(f"{name} is a number of seconds or None, not a {type(seconds).__name__}")
+    if not math.isfinite(seconds) or not 0.001 <= seconds <= 3_153_600_000:
+        raise InvalidArgument(f"{name} is {seconds} seconds: 0.001 to 100 years, or None for no expiry")
+    return round(seconds * 1000)

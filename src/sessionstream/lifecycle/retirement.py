@@ -1,0 +1,143 @@
+"""The end of an ended session's retention: all of it is removed in one step, and the feed is trimmed by age."""
+
+from __future__ import annotations
+
+import binascii
+
+from sessionstream.lifecycle.enlisting import delist
+from sessionstream.events.lifecycle import SessionRetired
+from sessionstream.fold import Views, fold
+from sessionstream.log.encoding import KeyNumbers, encode_operations
+from sessionstream.log.history import read_history
+from sessionstream.log.store import Store
+from sessionstream.projection import Increment, Operation, Projection, Remove
+from sessionstream.projections import BUILT_IN
+from sessionstream.projections.checkpoints import ORDER, SAVED
+from sessionstream.projections.directory import STATES
+from sessionstream.wire.scripts import load_script
+
+__all__ = ["retire", "retire_due", "retire_sometimes", "trim_feeds"]
+
+_RETIRE = load_script("sessionstream.log", "retire", "operations", "memberships")
+_TRIM = load_script("sessionstream.log", "trim")
+_ENDED = (STATES["expired"], STATES["deleted"])
+
+
+async def retire_due(store: Store, partition: int, most: int | None = None) -> int:
+    """Remove the sessions of a partition whose retention is over.
+
+    Args:
+        store: where they are kept.
+        partition: which one.
+        most: at most so many; None is all that are due.
+
+    Returns:
+        How many were removed.
+    """
+    retention = store.settings.retention
+    if retention is None:
+        return 0
+    count = 0
+    due = await store.now_ms() - int(retention * 1000)
+    for place in _ENDED:
+        key = store.keys.partition_place("directory", place, partition)
+        while most is None or count < most:
+            size = 64 if most is None else most - count
+            page = await store.server.call("ZRANGEBYSCORE", key, 0, due, "LIMIT", 0, size)
+            removed = sum([await retire(store, member.decode()) for member in page])
+            count += removed
+            if len(page) < size or not removed:
+                break
+    return count
+
+
+async def retire_sometimes(store: Store, session_id: str) -> None:
+    """Remove a few due sessions of a session's partition, after one of 32 creates: nothing leaks where none sweeps."""
+    if binascii.crc32(session_id.encode()) % 32 == 0:
+        await retire_due(store, store.keys.partition(session_id), most=4)
+
+
+async def retire(store: Store, session_id: str) -> bool:
+    """Remove all of an ended session; False if it is gone already, or has not ended."""
+    head, _ = await store.head(session_id)
+    if head.get(b"state") not in (b"expired", b"deleted"):
+        return False
+    user_id = head[b"user_id"].decode()
+    event = SessionRetired(
+        user_id=user_id,
+        agent_id=head[b"agent_id"].decode(),
+        created_ms=int(head[b"created_at"]),
+        ended_ms=int(head[b"ended_at"]),
+    )
+    keys = store.keys
+    views = await _views_of_users(store, session_id)
+    numbers = KeyNumbers(
+        keys.log(keys.partition(session_id)),
+        keys.feed(keys.partition(session_id)),
+        keys.registry(keys.partition(session_id)),
+        keys.head(session_id),
+    )
+    gone = _keys_of(store, session_id, views)
+    for key in gone:
+        numbers[key]
+    count, words = encode_operations(session_id, event, BUILT_IN, keys, numbers, sliding=False)
+    for projection in _undoing(views):
+        more, added = encode_operations(session_id, event, [projection], keys, numbers, sliding=False)
+        count, words = count + more, words + added
+    args = [store.stamp, session_id, head[b"offset"], 1 + len(gone), count, *words]
+    removed = bool(await store.server.script(_RETIRE, numbers.keys, args))
+    await delist(store, user_id, session_id)
+    return removed
+
+
+async def trim_feeds(store: Store) -> int:
+    """Trim the feed of every partition by age, and return how many pointers were removed."""
+    kept = int(store.settings.feed_retention * 1000)
+    return sum(
+        [
+            await store.server.script(_TRIM, [store.keys.log(partition), store.keys.feed(partition)], [kept])
+            for partition in range(store.keys.partitions)
+        ]
+    )
+
+
+async def _views_of_users(store: Store, session_id: str) -> Views:
+    """Return what the user's own projections keep of a session: only its events tell."""
+    views = Views(session_id)
+    own = [projection for projection in store.projections if projection not in BUILT_IN]
+    if own:
+        async for event in read_history(store, session_id):
+            fold(session_id, [event], own, views)
+    return views
+
+
+def _keys_of(store: Store, session_id: str, views: Views) -> list[str]:
+    keys = store.keys
+    spots = [spot for spot in (*views.hashes, *views.sets) if spot.place.kind in ("view", "ranking")]
+    return [
+        keys.events(session_id),
+        keys.idempotency(session_id),
+        keys.bodies(session_id),
+        keys.place("checkpoints", ORDER, session_id),
+        keys.place("checkpoints", SAVED, session_id),
+        *(keys.place(spot.projection, spot.place, session_id) for spot in spots),
+    ]
+
+
+def _undoing(views: Views) -> list[Projection]:
+    """Return projections that take back what a session's events did to the views that all sessions share."""
+    undo: dict[str, list[Operation]] = {}
+    for spot, members in views.sets.items():
+        if spot.place.kind == "index" and members:
+            undo.setdefault(spot.projection, []).append(Remove(spot.place))
+    for spot, fields in views.hashes.items():
+        if spot.place.kind == "counters":
+            undo.setdefault(spot.projection, []).extend(
+                Increment(spot.place, field.decode(), -int(value)) for field, value in fields.items()
+            )
+    projections = []
+    for name, operations in undo.items():
+        projection = Projection(name)
+        projection.otherwise(lambda session_id, event, operations=operations: operations)  # type: ignore[misc]
+        projections.append(projection)
+    return projections

@@ -1,0 +1,20 @@
+-- Removes all of an ended session in one step, and says so in the feed.
+-- KEYS: 1 log, 2 feed, 3 registry, 4 head, then the other keys to remove, then those that the operations name by number.
+-- ARGV: 1 stamp, 2 session, 3 the head's offset, 4 number of keys to remove, 5 number of operations, operations.
+-- Answers 1, or 0 if the session is not as it was read.
+
+local partition = redis.call('HMGET', KEYS[1], 'stamp', 'feed')
+if partition[1] ~= ARGV[1] then return redis.error_reply('STAMP ' .. tostring(partition[1])) end
+local head = redis.call('HMGET', KEYS[4], 'offset', 'state')
+if head[1] ~= ARGV[3] or (head[2] ~= 'expired' and head[2] ~= 'deleted') then return 0 end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local feed_ms, feed_n = string.match(partition[2] or '0-0', '^(%d+)-(%d+)$')
+local position = string.format('%.0f-%d', math.max(tonumber(feed_ms), now), feed_n + 1)
+operate_all({ms = now, version = 0, offset = ARGV[3], head = KEYS[4]}, 6, tonumber(ARGV[5]))
+redis.call('XADD', KEYS[2], position, 's', ARGV[2], 'o', ARGV[3], 'c', 0, 'type', 'session.retired')
+redis.call('HSET', KEYS[1], 'feed', position)
+redis.call('ZREM', KEYS[3], ARGV[2])
+for n = 4, 3 + tonumber(ARGV[4]) do redis.call('UNLINK', KEYS[n]) end
+return 1
