@@ -1,4 +1,4 @@
-"""Which checkpoints a session has, and which is the latest: the top of an order, so deleting it uncovers the one before.
+"""Which checkpoints a session has; the latest is the top of an order, so deleting it uncovers the one before.
 
 The bodies are no view: they lie beside the stream, since events carry only their size and digest.
 """

@@ -1,7 +1,7 @@
 """sessionstream: an event-sourced session store for AI agent runtimes, on Redis Streams.
 
-Every change to a session is appended as a typed event to the session's own stream; projections fold the events into what
-is read. `SessionManager` is the door. Names are loaded when they are first asked for.
+Every change to a session is appended as a typed event to the session's own stream; projections fold the events into
+what is read. `SessionManager` is the door. Names are loaded when they are first asked for.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ _ROOMS = {
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
 __version__ = "0.1.0"
-__all__ = sorted(_HOMES)  # noqa: PLE0605 - a test holds it equal to what type checkers are told above
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -51,7 +51,7 @@ class SessionManager:
     def __init__(
         self,
         conn: object | None = None,
-        ttl: float | None | EllipsisType = ...,
+        ttl: float | EllipsisType | None = ...,
         *,
         url: str | None = None,
         projections: Sequence[Projection] = (),
@@ -98,7 +98,7 @@ class SessionManager:
         metadata: Mapping[str, Any] | None = None,
         *,
         session_id: str | None = None,
-        ttl: float | None | EllipsisType = ...,
+        ttl: float | EllipsisType | None = ...,
         idempotency_key: str | None = None,
     ) -> Session:
         """Begin a session.
@@ -145,16 +145,11 @@ class SessionManager:
         await changing.update_metadata(self.store, session_id, metadata, unset)
 
     async def update_session(self, session_id: str, session: Session) -> Session:
-        """Append the difference between what was read and what is given.
-
-        Args:
-            session_id: the session.
-            session: one that was read, then changed; metadata keys that are absent now are removed.
+        """Append the difference between what was read and what is given; metadata keys that are absent are removed.
 
         Raises:
             ConflictError: somebody else changed the same field since it was read.
-            InvalidArgument: its identity was changed.
-            InvalidType: it is None, or no Session.
+            InvalidArgument: its identity was changed, or it is no Session.
         """
         return await changing.update(self.store, session_id, session)
 

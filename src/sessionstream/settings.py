@@ -58,5 +58,5 @@ def settings_from(**given: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
-        raise InvalidArgument(f"settings: {problems}") from None
+        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)]
+        raise InvalidArgument(f"settings: {'; '.join(problems)}") from None

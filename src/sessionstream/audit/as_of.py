@@ -103,7 +103,8 @@ class Audit:
         await self._store.check_readable()
         if await offset_at_version(self._store, session_id, version) is None:
             head, _ = await self._store.existing_head(session_id)
-            raise InvalidArgument(f"session {session_id!r} has {version_of(head[b'offset'].decode())} versions, not {version}")
+            last = version_of(head[b"offset"].decode())
+            raise InvalidArgument(f"session {session_id!r} has {last} versions, not {version}")
         return Window(to_version=version), None
 
     async def _result(self, session_id: str, views: Views, last: str, now_ms: int) -> AsOf:

@@ -62,7 +62,8 @@ async def pop(store: Store, session_id: str, count: int) -> list[dict[str, Any]]
     async def decide() -> Decision | None:
         head, _ = await store.existing_head(session_id)
         version = version_of(head[b"offset"].decode())
-        popped[:] = [event for event in await newest_messages(store, session_id, limit=count) if event.version <= version]
+        newest = await newest_messages(store, session_id, limit=count)
+        popped[:] = [event for event in newest if event.version <= version]
         if not popped:
             return None
         return Decision([MessageRetracted(offset=event.offset) for event in popped], version)

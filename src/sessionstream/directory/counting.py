@@ -19,21 +19,22 @@ async def total_count(store: Store) -> int:
 async def active_count(store: Store) -> int:
     """Return how many sessions are ACTIVE and not expired."""
     now = await store.now_ms()
-    return sum(await store.every_partition("ZCOUNT", _state(store, "active"), f"({now}", "+inf"))
+    counts: list[int] = await store.every_partition("ZCOUNT", _state(store, "active"), f"({now}", "+inf")
+    return sum(counts)
 
 
 async def expired_count(store: Store) -> int:
     """Return how many kept sessions have expired, swept or not."""
     now = await store.now_ms()
-    swept = await store.every_partition("ZCOUNT", _state(store, "expired"), 0, "+inf")
-    lapsed = await store.every_partition(
+    swept: list[int] = await store.every_partition("ZCOUNT", _state(store, "expired"), 0, "+inf")
+    lapsed: list[int] = await store.every_partition(
         "ZCOUNT", lambda partition: store.keys.partition_place("directory", EXPIRY, partition), 0, now
     )
     return sum(swept) + sum(lapsed)
 
 
 async def average_duration(store: Store) -> float:
-    """Return the seconds from creation to end, averaged over the ended sessions that are kept; 0.0 if there are none."""
+    """Return the seconds from creation to end, averaged over the ended sessions that are kept; 0.0 without any."""
     rows = await store.every_partition(
         "HMGET",
         lambda partition: store.keys.partition_place("statistics", LIFETIMES, partition),

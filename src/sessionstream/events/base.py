@@ -1,4 +1,4 @@
-"""What an event type is: a name, a version, the phases in which it may be appended, and how to read its past versions."""
+"""What an event type is: a name, a version, when it may be appended, and how to read its past versions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,13 @@ class EventType:
     __slots__ = ("_read", "_write", "cls", "name", "phases", "runtime", "upcasters", "version")
 
     def __init__(
-        self, cls: type, name: str, version: int, phases: frozenset[Phase], runtime: bool, upcasters: dict[int, Upcaster]
+        self,
+        cls: type,
+        name: str,
+        version: int,
+        phases: frozenset[Phase],
+        runtime: bool,
+        upcasters: dict[int, Upcaster],
     ) -> None:
         self.cls = cls
         self.name = name
@@ -107,7 +113,7 @@ def event(
 
     def declare(cls: Declared) -> Declared:
         if not _NAME.match(name):
-            raise EventTypeError(f"{name!r} is no event name: dotted, lower case, past tense, such as orders.refund_approved")
+            raise EventTypeError(f"{name!r} is no event name: dotted, lower case, such as orders.refund_approved")
         taken = _by_name.get(name)
         if taken is not None and not _same_declaration(taken.cls, cls):
             raise EventTypeError(f"{name!r} is declared twice: by {taken.cls.__qualname__} and by {cls.__qualname__}")
@@ -131,7 +137,8 @@ def event(
 
 def _same_declaration(one: type, other: type) -> bool:
     # A module that is imported anew, as notebooks and reloaders do, declares the same class once more.
-    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__) and "<locals>" not in other.__qualname__
+    names = [(cls.__module__, cls.__qualname__) for cls in (one, other)]
+    return names[0] == names[1] and "<locals>" not in other.__qualname__
 
 
 def registered(name: str) -> EventType | None:

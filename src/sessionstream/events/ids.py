@@ -41,7 +41,8 @@ def new_checkpoint_id() -> str:
 
 def session_id_for(idempotency_key: str) -> str:
     """Return the session id that belongs to an idempotency key, the same whenever and wherever it is asked for."""
-    return "sess_" + hashlib.sha256(b"create:" + checked_id(idempotency_key, "idempotency_key").encode()).hexdigest()[:24]
+    key = checked_id(idempotency_key, "idempotency_key").encode()
+    return "sess_" + hashlib.sha256(b"create:" + key).hexdigest()[:24]
 
 
 def checked_id(value: object, name: str) -> str:

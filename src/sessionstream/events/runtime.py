@@ -10,7 +10,15 @@ from msgspec import UNSET, UnsetType
 from sessionstream.errors import InvalidArgument, InvalidType
 from sessionstream.events.base import Event, event
 
-__all__ = ["ErrorOccurred", "MessageAdded", "MessageRetracted", "NoteAdded", "ToolCalled", "ToolReturned", "UsageRecorded"]
+__all__ = [
+    "ErrorOccurred",
+    "MessageAdded",
+    "MessageRetracted",
+    "NoteAdded",
+    "ToolCalled",
+    "ToolReturned",
+    "UsageRecorded",
+]
 
 _KNOWN = ("role", "content", "name", "tool_calls", "tool_call_id")
 
@@ -145,4 +153,3 @@ class NoteAdded(Event, frozen=True, kw_only=True, omit_defaults=True):
 
     text: str
     detail: Any = None
-

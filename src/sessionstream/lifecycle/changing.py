@@ -125,7 +125,7 @@ def _differences(read: Session, current: Session, given: Session, now_ms: int) -
     """Return the events that make of the current session what was given, as far as the caller changed it."""
     events: list[Any] = []
     conflicts: list[str] = []
-    changed = {key: value for key, value in given.metadata.items() if key not in read.metadata or read.metadata[key] != value}
+    changed = {key: value for key, value in given.metadata.items() if _there(read.metadata, key) != (True, value)}
     removed = [key for key in read.metadata if key not in given.metadata]
     for key in (*changed, *removed):
         if _there(current.metadata, key) != _there(read.metadata, key):

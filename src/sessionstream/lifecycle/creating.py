@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sessionstream.lifecycle.enlisting import enlist
 from sessionstream.errors import InvalidArgument, InvalidType
 from sessionstream.events.codec import encode_event
 from sessionstream.events.ids import checked_id, new_session_id, session_id_for
 from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.events.recorded import at_ms, moment
+from sessionstream.lifecycle.enlisting import enlist
 from sessionstream.log.store import Store
 from sessionstream.session import Session
 

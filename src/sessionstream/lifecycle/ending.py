@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from sessionstream.lifecycle.enlisting import delist
 from sessionstream.errors import NotPermittedInPhase, SessionNotFound
 from sessionstream.events.base import LIVE, Phase
 from sessionstream.events.lifecycle import SessionDeleted, SessionExpired
+from sessionstream.lifecycle.enlisting import delist
 from sessionstream.lifecycle.reading import Head, end_of
 from sessionstream.lifecycle.retirement import retire
 from sessionstream.log.store import Store
@@ -81,10 +81,10 @@ async def _lapsed(store: Store, partition: int) -> AsyncIterator[list[str]]:
     passed = 0
     while True:
         now = await store.now_ms()
-        page = [member.decode() for member in await store.server.call("ZRANGEBYSCORE", key, 0, now, "LIMIT", passed, _PAGE)]
+        page = await store.server.call("ZRANGEBYSCORE", key, 0, now, "LIMIT", passed, _PAGE)
         if not page:
             return
-        fresh = [session_id for session_id in page if session_id not in seen]
+        fresh = [session_id for member in page if (session_id := member.decode()) not in seen]
         # What was ended has left the index; what stayed, because it was refreshed meanwhile, is passed over.
         passed += len(page) - len(fresh)
         seen.update(fresh)
@@ -92,9 +92,7 @@ async def _lapsed(store: Store, partition: int) -> AsyncIterator[list[str]]:
             yield fresh
 
 
-async def _end(
-    store: Store, session_id: str, event: SessionDeleted | SessionExpired, only: frozenset[Phase]
-) -> bool:
+async def _end(store: Store, session_id: str, event: SessionDeleted | SessionExpired, only: frozenset[Phase]) -> bool:
     try:
         await store.append(session_id, [event], only=only)
     except (SessionNotFound, NotPermittedInPhase):

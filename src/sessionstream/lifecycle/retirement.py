@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import binascii
 
-from sessionstream.lifecycle.enlisting import delist
 from sessionstream.events.lifecycle import SessionRetired
 from sessionstream.fold import Views, fold
+from sessionstream.lifecycle.enlisting import delist
 from sessionstream.log.encoding import KeyNumbers, encode_operations
 from sessionstream.log.history import read_history
 from sessionstream.log.store import Store

@@ -99,9 +99,12 @@ class _Encoder:
         words: list[Word] = [] if place.kind == "head" else ["", "="]
         for field, value in fields.items():
             if not prefix + field:
-                raise InvalidArgument(f"projection {self._projection!r}: a field has a name")
+                raise self.nameless()
             words += (prefix + field, _value(value))
         return words
+
+    def nameless(self) -> InvalidArgument:
+        return InvalidArgument(f"projection {self._projection!r}: a field has a name")
 
 
 def _encode(operation: Operation, at: _Encoder) -> tuple[str, list[Word]]:
@@ -109,6 +112,8 @@ def _encode(operation: Operation, at: _Encoder) -> tuple[str, list[Word]]:
         case Put(place, fields):
             return "put", [at.number(place), *at.pairs(place, "", fields)]
         case Unset(place, names):
+            if "" in names:
+                raise at.nameless()
             return "unset", [at.number(place), *names]
         case Replace(place, prefix, fields):
             return "replace", [at.number(place), prefix, *at.pairs(place, prefix, fields)]
@@ -128,6 +133,8 @@ def _encode(operation: Operation, at: _Encoder) -> tuple[str, list[Word]]:
         case Remove(place, member):
             return "remove", [at.number(place), at.member(place, member)]
         case Increment(place, field, by):
+            if not field:
+                raise at.nameless()
             return "increment", [at.number(place), field, _value(by)]
         case Slide(places):
             return "slide", [at.session_id, *(at.number(place) for place in places)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -142,9 +143,7 @@ class Append:
             self.count,
         ]
         for position, (event, fields) in enumerate(zip(self.events, self._fields, strict=True)):
-            count, operations = encode_operations(
-                sid, event.value, projections, keys, numbers, sliding=self.sliding
-            )
+            count, operations = encode_operations(sid, event.value, projections, keys, numbers, sliding=self.sliding)
             if position == 0:
                 extra = self._beside(keys, numbers, event)
                 count += len(extra)
@@ -184,7 +183,7 @@ def _phases(events: Sequence[EncodedEvent], only: frozenset[Phase] | None) -> st
     if not allowed:
         raise EventTypeError(f"{events[0].kind.name} is never appended by itself")
     phases = set(allowed)
-    for before, event in zip(events, events[1:], strict=False):
+    for before, event in pairwise(events):
         phase = _AFTER.get(before.kind.name)
         phases = {phase} if phase is not None else phases
         if not phases & event.kind.phases:

@@ -197,5 +197,3 @@ class Store:
 
 def _milliseconds(time: list[bytes]) -> int:
     return int(time[0]) * 1000 + int(time[1]) // 1000
-
-

@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from sessionstream.errors import InvalidArgument, InvalidType, UnsafeEviction, Unavailable
+from sessionstream.errors import InvalidArgument, InvalidType, Unavailable, UnsafeEviction
 from sessionstream.wire.lane import Lane
 from sessionstream.wire.refusal import from_driver
 
@@ -58,8 +58,10 @@ class Dialer:
         """
         scheme = urlsplit(url).scheme if isinstance(url, str) else ""
         if scheme not in _SCHEMES:
-            raise InvalidArgument(f"the URL begins with {scheme + '://' if scheme else 'no scheme'}: use one of "
-                                  + ", ".join(f"{known}://" for known in _SCHEMES))
+            raise InvalidArgument(
+                f"the URL begins with {scheme + '://' if scheme else 'no scheme'}: use one of "
+                + ", ".join(f"{known}://" for known in _SCHEMES)
+            )
         plain = url.replace("valkey", "redis", 1) if scheme.startswith("valkey") else url
         try:
             return cls(redis.asyncio.Redis.from_url(plain), **options)
@@ -79,7 +81,7 @@ class Dialer:
         connection = self._connection_class(**(self._settings | self._ours(protocol)))
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
-                await connection.connect()
+                await connection.connect()  # type: ignore[no-untyped-call]
         except TimeoutError:
             raise Unavailable(f"the server did not answer within {_CONNECT_TIMEOUT:g} s") from None
         except (driver.RedisError, OSError) as error:

@@ -17,7 +17,7 @@ import hiredis
 
 __all__ = ["Lane", "LaneClosed"]
 
-Word = str | bytes | int | float
+Word = str | bytes | int | float | memoryview
 
 
 class LaneClosed(Exception):
@@ -94,7 +94,7 @@ class Lane(asyncio.Protocol):
 
     def _flush(self) -> None:
         if self._unsent and not self._blocked and self._closed is None:
-            self._transport.write(b"".join(self._unsent))  # type: ignore[attr-defined]
+            self._transport.write(b"".join(self._unsent))
             self._unsent.clear()
 
     def _watch(self, replies: int) -> None:
@@ -103,7 +103,7 @@ class Lane(asyncio.Protocol):
             return
         if replies == self._replies:
             self._fail(f"no reply for {self._reply_timeout:g} s")
-            self._transport.abort()  # type: ignore[attr-defined]
+            self._transport.abort()
         else:
             self._watchdog = self._loop.call_later(self._reply_timeout, self._watch, self._replies)
 

@@ -60,7 +60,8 @@ def server_for(
         InvalidArgument: the URL is malformed, or the client is of another kind.
     """
     if client is not None:
-        return Server(Dialer(client, reply_timeout=reply_timeout, allow_eviction=allow_eviction).dial, deadline=deadline)
+        own = Dialer(client, reply_timeout=reply_timeout, allow_eviction=allow_eviction)
+        return Server(own.dial, deadline=deadline)
     if url is not None:
         dialer = Dialer.from_url(url, reply_timeout=reply_timeout, allow_eviction=allow_eviction)
         return Server(dialer.dial, deadline=deadline)

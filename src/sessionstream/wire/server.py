@@ -111,9 +111,7 @@ class Server:
 
         return await self._until_deadline(run, script.name, True)
 
-    async def _until_deadline(
-        self, send: Callable[[Lane], Awaitable[Any]], what: Word, repeatable: bool
-    ) -> Any:
+    async def _until_deadline(self, send: Callable[[Lane], Awaitable[Any]], what: Word, repeatable: bool) -> Any:
         until = asyncio.get_running_loop().time() + self.deadline
         doubtful: list[int] = []
         for attempt in range(1_000_000):
