@@ -54,7 +54,7 @@ class Session:
         state: active, idle, archived or expired.
         version: how many events it has.
         last_event_at: when the last of them was appended.
-        as_read: what it was when it was read, against which ``update_session`` compares; not for callers.
+        as_read: what it was read from, against which ``update_session`` compares; not for callers.
     """
 
     session_id: str
@@ -66,7 +66,7 @@ class Session:
     state: SessionState = SessionState.ACTIVE
     version: int = 0
     last_event_at: datetime | None = None
-    as_read: Session | None = field(default=None, repr=False, compare=False)
+    as_read: Session | Mapping[bytes, bytes] | None = field(default=None, repr=False, compare=False)
 
     def remember(self) -> Session:
         """Keep a copy of the present values as what was read, and return this session."""

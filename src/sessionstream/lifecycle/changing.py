@@ -101,7 +101,7 @@ async def update(store: Store, session_id: str, session: Session) -> Session:
         require_live(session_id, head, now)
         current = session_from(session_id, head)
         _check_identity(current, given, session_id)
-        read = session.as_read or current
+        read = _as_read(session) or current
         events = _differences(read, current, given, now)
         return Decision(events, current.version) if events else None
 
@@ -110,8 +110,13 @@ async def update(store: Store, session_id: str, session: Session) -> Session:
     after = session_from(session_id, head)
     session.metadata, session.state = copy.deepcopy(after.metadata), after.state
     session.version, session.last_event_at, session.expires_at = after.version, after.last_event_at, after.expires_at
-    session.remember()
+    session.as_read = head
     return after
+
+
+def _as_read(session: Session) -> Session | None:
+    read = session.as_read
+    return session_from(session.session_id, read) if isinstance(read, Mapping) else read
 
 
 def _check_identity(current: Session, given: Session, session_id: str) -> None:

@@ -66,4 +66,6 @@ def session_from(session_id: str, head: Head) -> Session:
         state=SessionState.EXPIRED if state in ("expired", "deleted") else SessionState(state),
         version=version_of(offset),
         last_event_at=moment(at_ms(offset)),
-    ).remember()
+        # The fields as they came: copying the decoded values would cost more than reading them did.
+        as_read=head,
+    )

@@ -88,11 +88,11 @@ class Server:
         Raises:
             SessionStreamError: what the server's refusal means, or `Unavailable`, or `OutcomeUnknown`.
         """
-        return await self._until_deadline(lambda lane: lane.call(words), words[0], repeatable)
+        return await self._until_deadline(lambda lane: lane.call(words), words[0], repeatable=repeatable)
 
     async def calls(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Send several reads in one write and return their replies in order; a refused one raises."""
-        return list(await self._until_deadline(lambda lane: asyncio.gather(*map(lane.call, commands)), "read", True))
+        return list(await self._until_deadline(lambda lane: asyncio.gather(*map(lane.call, commands)), "read"))
 
     async def script(self, script: Script, keys: Sequence[Word], args: Sequence[Word]) -> Any:
         """Run a script, which must do no harm when executed twice in a row, and return its reply."""
@@ -109,9 +109,16 @@ class Server:
             await asyncio.gather(loading, running)
             return running.result()
 
-        return await self._until_deadline(run, script.name, True)
+        return await self._until_deadline(run, script.name, fenced=True)
 
-    async def _until_deadline(self, send: Callable[[Lane], Awaitable[Any]], what: Word, repeatable: bool) -> Any:
+    async def _until_deadline(
+        self,
+        send: Callable[[Lane], Awaitable[Any]],
+        what: Word,
+        *,
+        repeatable: bool = True,
+        fenced: bool = False,
+    ) -> Any:
         until = asyncio.get_running_loop().time() + self.deadline
         doubtful: list[int] = []
         for attempt in range(1_000_000):
@@ -121,7 +128,7 @@ class Server:
                     await self.fence(lane, doubtful)
                     return await send(lane)
             except LaneClosed as lost:
-                if lost.sent:
+                if lost.sent and fenced:
                     doubtful.append(lane.client_id)
                 if lost.sent and not repeatable:
                     raise OutcomeUnknown(f"{what!s}: sent, then the {lost}") from None
