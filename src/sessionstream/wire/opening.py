@@ -23,10 +23,10 @@ class _EmbeddedDialer:
 
     async def dial(self, *, protocol: int = 2) -> Lane:
         """Open a lane, on a server that lives at least as long as this object."""
-        if self._lease is None or not self._lease.alive():
-            if self._lease is not None:
-                self._lease.release()
+        if self._lease is None:
             self._lease = await EmbeddedServer.acquire(self._folder, timeout=self._deadline)
+        elif not self._lease.alive():
+            await self._lease.ensure()
         dialer = Dialer.from_url(f"unix://{self._lease.socket_path}", reply_timeout=self._reply_timeout)
         return await dialer.dial(protocol=protocol)
 
