@@ -18,6 +18,7 @@ from sessionstream.errors import (
     SessionStreamError,
 )
 from sessionstream.log.request import Append, Appended
+from sessionstream.wire.refusal import from_reply
 
 __all__ = ["appended_by", "needs_sliding"]
 
@@ -54,7 +55,8 @@ def _refusal(request: Append, word: bytes, facts: list[Any]) -> SessionStreamErr
             return IdempotencyConflict(session_id, request.idempotency_key or "")
         case b"claimed":
             return CheckpointExists(session_id, request.claimed)
-    return ServerError(b" ".join(facts).decode(errors="replace"))
+    # The server refused the first write of the script: out of memory, read-only, unable to save.
+    return from_reply(ServerError(b" ".join(facts).decode(errors="replace")))
 
 
 def _wrong_phase(request: Append, phase: str, state: str) -> SessionStreamError:
