@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Settings of the user's own must not lead a test to the user's own server.
 for _name in [name for name in os.environ if name.startswith("SESSIONSTREAM_")]:
-    if _name not in {"SESSIONSTREAM_TEST_SERVER", "SESSIONSTREAM_AIRLINE"}:
+    if _name not in {"SESSIONSTREAM_TEST_SERVER", "SESSIONSTREAM_AIRLINE", "SESSIONSTREAM_SEED"}:
         del os.environ[_name]
 
 hypothesis.settings.register_profile(
