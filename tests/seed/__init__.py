@@ -1,0 +1,1 @@
+"""The document that the project starts from runs as it is written."""
