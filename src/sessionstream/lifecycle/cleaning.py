@@ -5,7 +5,7 @@ from __future__ import annotations
 from sessionstream.events.recorded import version_of
 from sessionstream.lifecycle.ending import sweep
 from sessionstream.lifecycle.enlisting import enlist_at
-from sessionstream.lifecycle.retirement import retire_due, trim_feeds
+from sessionstream.lifecycle.retirement import retire_due, trim_feed
 from sessionstream.log.store import Store
 
 __all__ = ["clean_up"]
@@ -24,7 +24,7 @@ async def clean_up(store: Store) -> int:
     for partition in range(store.keys.partitions):
         await retire_due(store, partition)
         await _mend_lists(store, partition)
-    await trim_feeds(store)
+        await trim_feed(store, partition)
     return count
 
 

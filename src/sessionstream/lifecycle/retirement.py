@@ -16,7 +16,7 @@ from sessionstream.projections.checkpoints import ORDER, SAVED
 from sessionstream.projections.directory import STATES
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["retire", "retire_due", "retire_sometimes", "trim_feeds"]
+__all__ = ["retire", "retire_due", "retire_sometimes", "trim_feed"]
 
 _RETIRE = load_script("sessionstream.log", "retire", "operations", "memberships")
 _TRIM = load_script("sessionstream.log", "trim")
@@ -52,9 +52,11 @@ async def retire_due(store: Store, partition: int, most: int | None = None) -> i
 
 
 async def retire_sometimes(store: Store, session_id: str) -> None:
-    """Remove a few due sessions of a session's partition, after one of 32 creates: nothing leaks where none sweeps."""
+    """Do a little for a session's partition after one of 32 creates, so that nothing leaks where nobody sweeps."""
     if binascii.crc32(session_id.encode()) % 32 == 0:
-        await retire_due(store, store.keys.partition(session_id), most=4)
+        partition = store.keys.partition(session_id)
+        await retire_due(store, partition, most=4)
+        await trim_feed(store, partition)
 
 
 async def retire(store: Store, session_id: str) -> bool:
@@ -85,20 +87,17 @@ async def retire(store: Store, session_id: str) -> bool:
         more, added = encode_operations(session_id, event, [projection], keys, numbers, sliding=False)
         count, words = count + more, words + added
     args = [store.stamp, session_id, head[b"offset"], 1 + len(gone), count, *words]
-    removed = bool(await store.server.script(_RETIRE, numbers.keys, args))
+    removed = await store.server.script(_RETIRE, numbers.keys, args)
+    if removed < 0:
+        await store.prepare(keys.partition(session_id))
     await delist(store, user_id, session_id)
-    return removed
+    return bool(removed > 0)
 
 
-async def trim_feeds(store: Store) -> int:
-    """Trim the feed of every partition by age, and return how many pointers were removed."""
+async def trim_feed(store: Store, partition: int) -> int:
+    """Trim the feed of a partition by age, and return how many pointers were removed."""
     kept = int(store.settings.feed_retention * 1000)
-    return sum(
-        [
-            await store.server.script(_TRIM, [store.keys.log(partition), store.keys.feed(partition)], [kept])
-            for partition in range(store.keys.partitions)
-        ]
-    )
+    return int(await store.server.script(_TRIM, [store.keys.log(partition), store.keys.feed(partition)], [kept]))
 
 
 async def _views_of_users(store: Store, session_id: str) -> Views:

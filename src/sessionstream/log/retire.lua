@@ -1,10 +1,10 @@
 -- Removes all of an ended session in one step, and says so in the feed.
 -- KEYS: 1 log, 2 feed, 3 registry, 4 head, then the other keys to remove, then those that the operations name by number.
 -- ARGV: 1 stamp, 2 session, 3 the head's offset, 4 number of keys to remove, 5 number of operations, operations.
--- Answers 1, or 0 if the session is not as it was read.
+-- Answers 1, or 0 if the session is not as it was read, or -1 if the namespace was made with other settings.
 
 local partition = redis.call('HMGET', KEYS[1], 'stamp', 'feed')
-if partition[1] ~= ARGV[1] then return redis.error_reply('STAMP ' .. tostring(partition[1])) end
+if partition[1] ~= ARGV[1] then return -1 end
 local head = redis.call('HMGET', KEYS[4], 'offset', 'state')
 if head[1] ~= ARGV[3] or (head[2] ~= 'expired' and head[2] ~= 'deleted') then return 0 end
 
