@@ -22,7 +22,7 @@
     │   ├── LockLost                          the lease went to somebody else, or ran out
     │   ├── LockNotHeld                       released by somebody who does not hold it
     │   └── LockReentered (RuntimeError)      the same task asked for it twice
-    ├── EventTypeError                        a wrong declaration of an event type or upcaster
+    ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
     ├── NamespaceMismatch                     the namespace was made with other settings
     ├── Unavailable (ConnectionError)         nothing was written; try again later
