@@ -1,0 +1,62 @@
+"""The examples of the documents run, exactly as written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.docs.conftest import Run
+from tests.docs.pages import ROOT, blocks, page, section
+from tests.servers import Server
+
+# The blocks of a page are one story: each goes on with the names of those before it.
+STORY = """
+import ast, asyncio, json, sys
+from redis.asyncio import Redis
+from sessionstream import SessionManager
+
+async def main(url, namespace, blocks):
+    async with Redis.from_url(url) as conn, SessionManager(conn, namespace=namespace) as manager:
+        session = await manager.create_session("user_123", "chatbot")
+        names = {"manager": manager, "conn": conn, "session_id": session.session_id, "__name__": "example"}
+        for number, block in enumerate(blocks, 1):
+            code = compile(block, f"block {number}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            if (waiting := eval(code, names)) is not None:
+                await waiting
+
+asyncio.run(main(*json.load(sys.stdin)))
+"""
+
+
+def test_the_readme_s_example_prints_what_it_says(run: Run, embedded: dict[str, str], tmp_path: Path) -> None:
+    """Saved to a file and run by itself, on the embedded server, it prints what stands below it."""
+    [example] = blocks(section(page("README.md"), "Example"), "python")
+    [printed] = blocks(section(page("README.md"), "Example"), "")
+    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    assert run("example.py", **embedded) == printed
+
+
+def test_the_readme_s_example_is_short() -> None:
+    """Twenty lines are read at one glance."""
+    [example] = blocks(section(page("README.md"), "Example"), "python")
+    assert len(example.splitlines()) <= 20
+
+
+@pytest.mark.parametrize("name", ["docs/api.md"])
+def test_the_blocks_of_a_page_run(
+    run: Run, server: Server, namespace: str, make_namespace: Callable[..., str], name: str
+) -> None:
+    """One after the other, on a session of a fresh namespace, without an error or a warning."""
+    make_namespace("shop")
+    run("-c", STORY, text=json.dumps([server.url, namespace, blocks(page(name), "python")]))
+
+
+def test_the_benchmarks_run(run: Run) -> None:
+    """The command of the performance page, made small, measures and prints the same as JSON."""
+    words = ["-m", "benchmarks", "growth", "--long", "300", "--rounds", "2", "--calls", "3"]
+    *table, last = run(*words, PYTHONPATH=str(ROOT)).splitlines()
+    assert table[0].startswith("growth: 6 calls of each kind")
+    assert json.loads(last)["events"] == {"short": [10, 13], "long": [300, 315]}
