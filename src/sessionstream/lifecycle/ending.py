@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable
 
-from sessionstream.errors import NotPermittedInPhase, SessionNotFound
+from sessionstream.errors import NotPermittedInPhase, SessionNotFound, SessionStreamError
 from sessionstream.events.base import LIVE, Phase
 from sessionstream.events.lifecycle import SessionDeleted, SessionExpired
 from sessionstream.lifecycle.enlisting import delist
@@ -97,5 +98,7 @@ async def _end(store: Store, session_id: str, event: SessionDeleted | SessionExp
         await store.append(session_id, [event], only=only)
     except (SessionNotFound, NotPermittedInPhase):
         return False
-    await delist(store, event.user_id, session_id)
+    # The session is over: an error now would say that it is not. Readers pass over the entry.
+    with contextlib.suppress(SessionStreamError):
+        await delist(store, event.user_id, session_id)
     return True

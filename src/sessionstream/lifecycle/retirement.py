@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import binascii
+import contextlib
 
+from sessionstream.errors import SessionStreamError
 from sessionstream.events.lifecycle import SessionRetired
 from sessionstream.fold import Views, fold
 from sessionstream.lifecycle.enlisting import delist
@@ -55,8 +57,10 @@ async def retire_sometimes(store: Store, session_id: str) -> None:
     """Do a little for a session's partition after one of 32 creates, so that nothing leaks where nobody sweeps."""
     if binascii.crc32(session_id.encode()) % 32 == 0:
         partition = store.keys.partition(session_id)
-        await retire_due(store, partition, most=4)
-        await trim_feed(store, partition)
+        # The session is there: an error now would say that it is not. Another occasion will come.
+        with contextlib.suppress(SessionStreamError):
+            await retire_due(store, partition, most=4)
+            await trim_feed(store, partition)
 
 
 async def retire(store: Store, session_id: str) -> bool:
