@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
 from sessionstream.errors import InvalidArgument, InvalidData, TooLarge
 from sessionstream.events.base import EventType, type_of
-from sessionstream.events.strict_json import encode_json
+from sessionstream.events.strict_json import encode_json, refuse_unportable
 
 __all__ = ["EncodedEvent", "encode_event"]
 
@@ -40,33 +41,50 @@ def encode_event(value: Any, max_bytes: int) -> EncodedEvent:
         TooLarge: its JSON is larger than ``max_bytes``.
     """
     kind = type_of(value)
-    data = None
     try:
         data = kind.encode(value)
         same = kind.decode(data, kind.version) == value
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        same = False
-    if data is None or not same:
-        _refuse(kind, value)
-        raise InvalidData(kind.name, "the event would not read back as it is")
+    except _UNENCODABLE as error:
+        raise _unencodable(kind, value, error) from None
+    if not same:
+        raise _changed(kind, value, data)
+    refuse_unportable(data, kind.name, depth=-1)
     if len(data) > max_bytes:
         raise TooLarge(f"the {kind.name} event", len(data), max_bytes, "max_event_bytes")
     return EncodedEvent(kind, value, data)
 
 
-def _refuse(kind: EventType, value: Any) -> None:
-    """Raise the error that names the field at fault, if one alone is."""
+_UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
+
+
+def _fields(kind: EventType, value: Any) -> Iterator[tuple[str, str, Any]]:
     names = value.__struct_fields__ if isinstance(value, msgspec.Struct) else type(value).model_fields
     for name in names:
-        given = getattr(value, name)
-        if isinstance(given, (dict, list, str, int, float, bytes, set, tuple)):
+        if (given := getattr(value, name)) is not msgspec.UNSET:
+            yield name, f"{kind.name}.{name}", given
+
+
+def _unencodable(kind: EventType, value: Any, error: BaseException) -> InvalidArgument:
+    """Return the error for what has no JSON, or whose JSON is not of the fields' types."""
+    for _, path, given in _fields(kind, value):
+        try:
+            msgspec.json.encode(given)
+        except _UNENCODABLE:
             try:
-                encode_json(given, f"{kind.name}.{name}")
-            except InvalidData:
-                # What a typed field converts, such as bytes declared as bytes, is no offence by itself.
-                if isinstance(given, (dict, list, str, float)):
-                    raise
-    try:
-        kind.decode(kind.encode(value), kind.version)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidArgument(f"{kind.name}: {error}") from None
+                encode_json(given, path)
+            except InvalidData as named:
+                return named
+    return InvalidArgument(f"{kind.name}: {error}")
+
+
+def _changed(kind: EventType, value: Any, data: bytes) -> InvalidData:
+    """Return the error for what its JSON would not give back."""
+    back = kind.decode(data, kind.version)
+    for name, path, given in _fields(kind, value):
+        if getattr(back, name) != given:
+            try:
+                encode_json(given, path)
+            except InvalidData as named:
+                return named
+            return InvalidData(path, "the value would not read back as it is")
+    return InvalidData(kind.name, "the event would not read back as it is")

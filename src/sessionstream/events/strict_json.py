@@ -3,37 +3,89 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import msgspec
 
 from sessionstream.errors import InvalidData
 
-__all__ = ["decode_json", "encode_json"]
+__all__ = ["DEEPEST", "copy_json", "decode_json", "encode_json", "refuse_unportable"]
+
+DEEPEST = 128
+"""How deep lists and dicts may lie in one another: a reader's stack holds that, whatever it is doing."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 _PLAIN = (str, int, float, bool, type(None))
 
 
+# What may be an integer beyond 64 bits; a string of digits begins with a quotation mark.
+_LONG_NUMBER = re.compile(rb"(?:^|[:,\[-])[0-9]{19}")
+_LEAST, _MOST = -(2**63), 2**64 - 1
+
+
 def encode_json(value: Any, path: str) -> bytes:
     """Return the JSON of a value that reads back equal.
 
     Args:
-        value: dicts with string keys, lists, strings, finite numbers, booleans and None.
+        value: dicts with string keys, lists, strings, finite numbers, integers of 64 bits, booleans and None.
         path: what to call the value in an error, such as ``data``.
 
     Raises:
-        InvalidData: JSON would change the value: an integer key, NaN, bytes, a tuple, a set, a datetime.
+        InvalidData: JSON would change the value: an integer key, NaN, bytes, a tuple, a set, a datetime; or another
+            reader could: it is nested deeper than `DEEPEST`, or an integer is beyond 64 bits.
     """
+    return _encoded(value, path)[0]
+
+
+def copy_json(value: Any, path: str) -> Any:
+    """Return a deep copy of a value as JSON gives it back; the arguments and errors are those of `encode_json`."""
+    return _encoded(value, path)[1]
+
+
+def _encoded(value: Any, path: str) -> tuple[bytes, Any]:
     try:
         encoded = _encoder.encode(value)
-        if _decoder.decode(encoded) == value:
-            return encoded
+        decoded = _decoder.decode(encoded)
+        if decoded == value:
+            refuse_unportable(encoded, path)
+            return encoded, decoded
+    except InvalidData:
+        raise
     except (TypeError, ValueError, OverflowError, RecursionError):
         pass
     _name_offender(value, path)
     raise InvalidData(path, "JSON would change this value")
+
+
+def refuse_unportable(encoded: bytes, path: str, *, depth: int = 0) -> None:
+    """Refuse what this process reads back, and another reader may not: deep nesting, integers beyond 64 bits.
+
+    Args:
+        encoded: JSON text.
+        path: what to call its value in an error.
+        depth: how deep that lies; -1 for what is no level of the caller's own.
+
+    Raises:
+        InvalidData: it holds such a value.
+    """
+    long_number = _LONG_NUMBER.search(encoded) is not None
+    if long_number or encoded.count(b"{") + encoded.count(b"[") > DEEPEST:
+        value = _decoder.decode(encoded)
+        if long_number or _is_deep(value, DEEPEST - depth):
+            _name_offender(value, path, depth)
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        inner: list[Any] = []
+        for container in level:
+            items = container.values() if isinstance(container, dict) else container
+            inner += [item for item in items if isinstance(item, (dict, list))]
+        level = inner
+    return bool(level)
 
 
 def decode_json(encoded: bytes | str) -> Any:
@@ -42,8 +94,8 @@ def decode_json(encoded: bytes | str) -> Any:
 
 
 def _name_offender(value: Any, path: str, depth: int = 0) -> None:
-    if depth > 500:
-        raise InvalidData(path, "nested too deeply")
+    if depth >= DEEPEST and isinstance(value, dict | list):
+        raise InvalidData(path, f"nested too deeply: {DEEPEST} levels of lists and dicts are allowed")
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
@@ -57,7 +109,7 @@ def _name_offender(value: Any, path: str, depth: int = 0) -> None:
         _check_text(value, path)
     elif isinstance(value, float) and not math.isfinite(value):
         raise InvalidData(path, f"{value} has no JSON")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+    elif isinstance(value, int) and not _LEAST <= value <= _MOST:
         raise InvalidData(path, "the integer does not fit into 64 bits")
     elif not isinstance(value, _PLAIN):
         raise InvalidData(path, f"a {type(value).__name__} would not come back from JSON as it is")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec.json import encode
 
 from sessionstream.errors import ConflictError, InvalidArgument, InvalidType, SessionEnded, SessionNotFound
 from sessionstream.events.base import LIVE
@@ -28,6 +31,8 @@ async def update_metadata(
     store: Store, session_id: str, metadata: Mapping[str, Any] | None, unset: Iterable[str]
 ) -> Appended | None:
     """Set and remove top-level keys; None where there is nothing to do."""
+    if isinstance(unset, str):
+        raise InvalidType(f"unset: a list of keys, not the string {unset!r}")
     values, gone = checked_metadata(metadata), list(unset)
     for key in gone:
         if not isinstance(key, str):
@@ -93,8 +98,7 @@ async def update(store: Store, session_id: str, session: Session) -> Session:
     if not isinstance(session, Session):
         raise InvalidType(f"update_session takes the changed Session, not a {type(session).__name__}")
     checked_id(session_id, "session_id")
-    given = copy.deepcopy(session)
-    given.metadata = checked_metadata(given.metadata)
+    given = replace(session, metadata=checked_metadata(session.metadata))
 
     async def decide() -> Decision | None:
         head, now = await store.head(session_id)
@@ -130,10 +134,10 @@ def _differences(read: Session, current: Session, given: Session, now_ms: int) -
     """Return the events that make of the current session what was given, as far as the caller changed it."""
     events: list[Any] = []
     conflicts: list[str] = []
-    changed = {key: value for key, value in given.metadata.items() if _there(read.metadata, key) != (True, value)}
+    changed = {key: given.metadata[key] for key in given.metadata if _json(given, key) != _json(read, key)}
     removed = [key for key in read.metadata if key not in given.metadata]
     for key in (*changed, *removed):
-        if _there(current.metadata, key) != _there(read.metadata, key):
+        if _json(current, key) != _json(read, key):
             conflicts.append(f"metadata.{key}")
     if changed or removed:
         events.append(MetadataUpdated(set=changed, unset=removed))
@@ -152,8 +156,9 @@ def _differences(read: Session, current: Session, given: Session, now_ms: int) -
     return events
 
 
-def _there(metadata: Mapping[str, Any], key: str) -> tuple[bool, Any]:
-    return key in metadata, metadata.get(key)
+def _json(session: Session, key: str) -> bytes | None:
+    """Return the JSON of a metadata key, None where it is absent: Python holds 1, 1.0 and True equal, JSON does not."""
+    return encode(session.metadata[key], order="sorted") if key in session.metadata else None
 
 
 def _time_left(expires_at: datetime | None, now_ms: int) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from sessionstream.events.codec import encode_event
 from sessionstream.events.ids import checked_id, new_session_id, session_id_for
 from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.events.recorded import at_ms, moment
+from sessionstream.events.strict_json import copy_json
 from sessionstream.lifecycle.enlisting import enlist
 from sessionstream.log.store import Store
 from sessionstream.session import Session
@@ -61,7 +61,12 @@ async def create(
 
 
 def checked_metadata(metadata: object) -> dict[str, Any]:
-    """Return a copy of a session's metadata; raises `InvalidType` unless it is a mapping with string keys, or None."""
+    """Return a copy of a session's metadata, made before anything is awaited.
+
+    Raises:
+        InvalidType: it is neither a mapping with string keys nor None.
+        InvalidData: JSON would change one of its values.
+    """
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping):
@@ -69,7 +74,8 @@ def checked_metadata(metadata: object) -> dict[str, Any]:
     for key in metadata:
         if not isinstance(key, str):
             raise InvalidType(f"metadata: the key {key!r} is not a string")
-    return copy.deepcopy(dict(metadata))
+    copied: dict[str, Any] = copy_json(dict(metadata), "metadata")
+    return copied
 
 
 def milliseconds(seconds: object, name: str) -> int | None:
