@@ -10,7 +10,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-__all__ = ["now_ms", "until", "until_past"]
+from sessionstream import Session, SessionManager
+
+__all__ = ["expired_session", "now_ms", "until", "until_past"]
 
 _DEADLINE = 30.0
 
@@ -42,3 +44,11 @@ async def until_past(client: Redis, moment: datetime | None) -> None:
         return await now_ms(client) > ms
 
     await until(passed)
+
+
+async def expired_session(manager: SessionManager, client: Redis, **given: Any) -> Session:
+    """Create a session and return it when its time is over; nobody has swept it."""
+    arguments = {"user_id": "user_1", "agent_id": "agent_1", "ttl": 0.01, **given}
+    session = await manager.create_session(**arguments)
+    await until_past(client, session.expires_at)
+    return session

@@ -1,0 +1,46 @@
+"""A manager of a fresh namespace, managers with other settings beside it, and all that the namespace holds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from sessionstream import SessionManager
+
+MakeManager = Callable[..., SessionManager]
+Dump = Callable[[], Awaitable[dict[bytes, bytes]]]
+
+
+@pytest.fixture
+async def make_manager(client: Redis, namespace: str) -> AsyncIterator[MakeManager]:
+    """Make one more manager of the test's namespace, as another process would have: ``make_manager(retention=0)``."""
+    async with AsyncExitStack() as stack:
+        managers: list[SessionManager] = []
+
+        def make(**settings: Any) -> SessionManager:
+            managers.append(SessionManager(conn=client, **{"namespace": namespace, **settings}))
+            stack.push_async_callback(managers[-1].aclose)
+            return managers[-1]
+
+        yield make
+
+
+@pytest.fixture
+def manager(make_manager: MakeManager) -> SessionManager:
+    """The manager of most tests; its sessions do not expire."""
+    return make_manager()
+
+
+@pytest.fixture
+def dump(client: Redis, namespace: str) -> Dump:
+    """Read everything that the namespace holds, to see that nothing was written."""
+
+    async def read() -> dict[bytes, bytes]:
+        keys = [key async for key in client.scan_iter(match=f"{namespace}:*", count=1000)]
+        return {key: await client.dump(key) for key in keys}
+
+    return read
