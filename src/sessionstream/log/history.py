@@ -75,7 +75,7 @@ async def read_history(
         InvalidArgument: an argument is malformed.
     """
     checked_id(session_id, "session_id")
-    wanted = None if types is None else {kind.encode() if isinstance(kind, str) else name_of(kind) for kind in types}
+    wanted = None if types is None else _names(types)
     left = _LAST if limit is None else checked_count(limit, "limit")
     await store.check_readable()
     low, high = await _bounds(store, session_id, window)
@@ -96,6 +96,12 @@ async def read_history(
             return
         last = _Bound(*parse_offset(page[-1][0].decode()))
         low, high = (low, last.previous()) if backward else (last.next(), high)
+
+
+def _names(types: object) -> set[bytes]:
+    if isinstance(types, str | bytes | type) or not isinstance(types, Iterable):
+        raise InvalidType(f"types is a list of event types, not {types!r}")
+    return {kind.encode() if isinstance(kind, str) else name_of(kind) for kind in types}
 
 
 async def _page(store: Store, session_id: str, low: _Bound, high: _Bound, backward: bool) -> list[Any]:
