@@ -71,8 +71,13 @@ async def _score_of(store: Store, key: str, after: Session | str) -> int:
     if score is not None:
         return int(score)
     if isinstance(after, Session):
-        return int(after.created_at.timestamp() * 1_000_000)
+        return _latest_score(round(after.created_at.timestamp() * 1000))
     head, _ = await store.head(session_id)
     if b"created_at" not in head:
         raise SessionNotFound(session_id)
-    return int(head[b"created_at"]) * 1000
+    return _latest_score(int(head[b"created_at"]))
+
+
+def _latest_score(created_ms: int) -> int:
+    # It has ended and left the list, and with it went its microsecond: rather one twice than one that is passed over.
+    return created_ms * 1000 + 999
