@@ -21,7 +21,7 @@ class Settings(BaseSettings):
         namespace: the key prefix under which the store lives.
         partitions: slices of the namespace, fixed when it is made; 64 or more for a cluster.
         folder: where the embedded server keeps its data; None is the user's data folder.
-        ttl: seconds until a session expires; None does not expire.
+        ttl: seconds until a session expires, 0.001 to 100 years; None does not expire.
         extend_on: what renews the time to live: only ``refresh_session``, or every event that is appended.
         retention: seconds for which an ended session is kept; None is for ever, 0 removes it at the next occasion.
         feed_retention: seconds for which the feed is kept.
@@ -32,13 +32,13 @@ class Settings(BaseSettings):
         allow_eviction: accept a server that could drop keys.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SESSIONSTREAM_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="SESSIONSTREAM_", frozen=True, extra="forbid", allow_inf_nan=False)
 
     url: str | None = None
     namespace: str = "sessionstream"
     partitions: int = Field(default=16, ge=1, le=4096)
     folder: Path | None = None
-    ttl: float | None = Field(default=None, gt=0)
+    ttl: float | None = Field(default=None, ge=0.001, le=3_153_600_000)
     extend_on: Literal["refresh", "append"] = "refresh"
     retention: float | None = Field(default=30 * 86_400.0, ge=0)
     feed_retention: float = Field(default=7 * 86_400.0, gt=0)

@@ -96,7 +96,7 @@ class RecordedEvent:
     def schema_version(self) -> int:
         """The version of its type's schema in which it is stored."""
         raw = self._fields.get(b"v", b"1")
-        return int(raw) if raw.isdigit() else 0
+        return int(raw) if raw.isdigit() and len(raw) < 10 else 0
 
     @property
     def id(self) -> str:
