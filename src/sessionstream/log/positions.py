@@ -24,7 +24,9 @@ class Positions:
     def appended(self, session_id: str, offset: str, count: int) -> None:
         """Note an append of so many events; one that follows events unknown here leaves the position before them."""
         known = self._known.get(session_id)
-        if known is None or version_of(offset) - count == version_of(known):
+        before = version_of(offset) - count
+        # Before the first event there is nothing, whatever was known of a removed session that had this id.
+        if known is None or before in (0, version_of(known)):
             self._note(session_id, offset)
 
     def read(self, session_id: str, offset: str) -> None:
