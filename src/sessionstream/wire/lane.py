@@ -62,7 +62,7 @@ class Lane(asyncio.Protocol):
     @property
     def closed(self) -> bool:
         """Whether the connection is gone, or going."""
-        return self._closed is not None
+        return self._closed is not None or bool(self._transport.is_closing())
 
     @property
     def server_ms(self) -> int:
