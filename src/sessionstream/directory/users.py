@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 
 from sessionstream.errors import SessionNotFound
 from sessionstream.events.ids import checked_id
+from sessionstream.lifecycle.enlisting import delist, latest_score
 from sessionstream.lifecycle.reading import live_session
 from sessionstream.log.history import checked_count
 from sessionstream.log.store import Store
@@ -55,7 +56,7 @@ async def sessions_of_user(
                 if left == 0:
                     return
             elif score // 1000 < now - _HOUR_MS:
-                await store.server.call("ZREM", key, member)
+                await delist(store, user_id, member.decode(), score // 1000)
         if len(entries) < size:
             return
         last, size = (fresh[-1], _PAGE) if fresh else (last, size * 2)
@@ -70,14 +71,10 @@ async def _score_of(store: Store, key: str, after: Session | str) -> int:
     score = await store.server.call("ZSCORE", key, session_id)
     if score is not None:
         return int(score)
+    # It has ended and left the list, and with it went its microsecond: rather one twice than one that is passed over.
     if isinstance(after, Session):
-        return _latest_score(round(after.created_at.timestamp() * 1000))
+        return latest_score(round(after.created_at.timestamp() * 1000))
     head, _ = await store.head(session_id)
     if b"created_at" not in head:
         raise SessionNotFound(session_id)
-    return _latest_score(int(head[b"created_at"]))
-
-
-def _latest_score(created_ms: int) -> int:
-    # It has ended and left the list, and with it went its microsecond: rather one twice than one that is passed over.
-    return created_ms * 1000 + 999
+    return latest_score(int(head[b"created_at"]))

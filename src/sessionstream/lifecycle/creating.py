@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from sessionstream.errors import InvalidArgument, InvalidType
+from sessionstream.errors import InvalidArgument, InvalidType, SessionStreamError
 from sessionstream.events.codec import encode_event
 from sessionstream.events.ids import checked_id, new_session_id, session_id_for
 from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.events.recorded import at_ms, moment
 from sessionstream.events.strict_json import copy_json
-from sessionstream.lifecycle.enlisting import enlist
+from sessionstream.lifecycle.enlisting import enlist, enlist_at
 from sessionstream.log.store import Store
 from sessionstream.session import Session
 
@@ -38,6 +39,7 @@ async def create(
         sliding=store.settings.extend_on == "append",
     )
     encode_event(event, store.settings.max_event_bytes)
+    new = session_id is None and idempotency_key is None
     if session_id is not None:
         checked_id(session_id, "session_id")
     elif idempotency_key is not None:
@@ -48,6 +50,11 @@ async def create(
     await enlist(store, event.user_id, session_id)
     appended = await store.append(session_id, [event], idempotency_key=idempotency_key)
     created_ms = at_ms(appended.offset)
+    if not new and not appended.duplicate:
+        # The id may have belonged to a session that was being removed, and that took the entry with it. The session is
+        # there: an error now would say that it is not. A clean-up mends the list.
+        with contextlib.suppress(SessionStreamError):
+            await enlist_at(store, event.user_id, session_id, created_ms)
     return Session(
         session_id=session_id,
         user_id=event.user_id,

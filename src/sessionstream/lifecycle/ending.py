@@ -100,5 +100,5 @@ async def _end(store: Store, session_id: str, event: SessionDeleted | SessionExp
         return False
     # The session is over: an error now would say that it is not. Readers pass over the entry.
     with contextlib.suppress(SessionStreamError):
-        await delist(store, event.user_id, session_id)
+        await delist(store, event.user_id, session_id, event.created_ms)
     return True

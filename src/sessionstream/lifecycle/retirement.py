@@ -68,9 +68,8 @@ async def retire(store: Store, session_id: str) -> bool:
     head, _ = await store.head(session_id)
     if head.get(b"state") not in (b"expired", b"deleted"):
         return False
-    user_id = head[b"user_id"].decode()
     event = SessionRetired(
-        user_id=user_id,
+        user_id=head[b"user_id"].decode(),
         agent_id=head[b"agent_id"].decode(),
         created_ms=int(head[b"created_at"]),
         ended_ms=int(head[b"ended_at"]),
@@ -91,10 +90,10 @@ async def retire(store: Store, session_id: str) -> bool:
         more, added = encode_operations(session_id, event, [projection], keys, numbers, sliding=False)
         count, words = count + more, words + added
     args = [store.stamp, session_id, head[b"offset"], 1 + len(gone), count, *words]
+    await delist(store, event.user_id, session_id, event.created_ms)
     removed = await store.server.script(_RETIRE, numbers.keys, args)
     if removed < 0:
         await store.prepare(keys.partition(session_id))
-    await delist(store, user_id, session_id)
     return bool(removed > 0)
 
 
