@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from sessionstream import MessageAdded, SessionManager, SessionNotFound
+from sessionstream import MessageAdded, SessionExists, SessionManager, SessionNotFound
 from tests.sessions.conftest import Dump, MakeManager
 from tests.sessions.waiting import expired_session, until_past
 
@@ -177,3 +178,21 @@ async def test_users_lists_and_counts_forget_a_removed_session(make_manager: Mak
     await manager.delete_session(_MARK, purge=True)
     assert await manager.get_sessions_by_user("user_1") == [kept]
     assert await manager.get_active_session_count("user_1") == await manager.get_active_session_count() == 1
+
+
+async def test_a_session_made_while_the_old_one_is_removed_is_listed(make_manager: MakeManager) -> None:
+    """Whoever waits for the id gets it the moment it is free, and the removal takes nothing of the new one."""
+    manager, other = make_manager(), make_manager()
+
+    async def create_as_soon_as_possible() -> None:
+        while True:
+            try:
+                await other.create_session("user_1", "agent_1", session_id=_MARK)
+            except SessionExists:
+                continue
+            return
+
+    await create_as_soon_as_possible()
+    for _ in range(40):
+        await asyncio.gather(create_as_soon_as_possible(), manager.delete_session(_MARK, purge=True))
+        assert [session.session_id for session in await manager.get_sessions_by_user("user_1")] == [_MARK]
