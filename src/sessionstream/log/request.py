@@ -183,12 +183,15 @@ def _phases(events: Sequence[EncodedEvent], only: frozenset[Phase] | None) -> st
     if not allowed:
         raise EventTypeError(f"{events[0].kind.name} is never appended by itself")
     phases = set(allowed)
+    told = False
     for before, event in pairwise(events):
         phase = _AFTER.get(before.kind.name)
-        phases = {phase} if phase is not None else phases
+        if phase is not None:
+            phases, told = {phase}, True
         if not phases & event.kind.phases:
             raise EventTypeError(f"{event.kind.name} cannot follow {before.kind.name}")
-        if phase is None:
+        # Behind an event that decides the phase, the phase in front of the first one no longer matters.
+        if not told:
             allowed = allowed & event.kind.phases
             phases = set(allowed)
     return "".join(sorted(phase.value for phase in allowed))
