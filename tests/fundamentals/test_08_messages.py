@@ -19,6 +19,7 @@ from sessionstream import (
 )
 from sessionstream.errors import InvalidType
 
+ARGUMENTS = ['{ "to":"ZRH" , "n":1e2}', "not even JSON"]
 TURNS: list[dict[str, Any]] = [
     {"role": "system", "content": "You are a travel agent."},
     {"role": "user", "content": "Find me a flight to Zürich ✈"},

@@ -1,0 +1,205 @@
+"""A checkpoint is a snapshot that also marks where a replay starts: nothing is skipped, nothing comes twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from sessionstream import (
+    CheckpointSaved,
+    InvalidArgument,
+    NoteAdded,
+    SessionEnded,
+    SessionManager,
+    SessionNotFound,
+)
+from sessionstream.checkpoints.reading import Resumed
+
+
+def _texts(resumed: Resumed) -> list[str]:
+    return [event.data.text for event in resumed.events if isinstance(event.data, NoteAdded)]
+
+
+async def test_a_checkpoint_is_an_event_and_a_body_beside_the_stream(
+    manager: SessionManager, session_id: str, client: Redis
+) -> None:
+    """The event carries id, size and digest, so the log stays small whatever the body holds."""
+    checkpoint_id = await manager.save_checkpoint(session_id, {"history": ["x" * 1_000]}, label="half way")
+    [event] = [event async for event in manager.history(session_id, types=[CheckpointSaved])]
+    body = await client.hget(manager.store.keys.bodies(session_id), checkpoint_id)
+    assert event.data.checkpoint_id == checkpoint_id
+    assert (event.data.size, event.data.sha256) == (len(body), hashlib.sha256(body).hexdigest())
+    assert event.data.label == "half way"
+    assert len(event.raw) < 300
+
+
+async def test_resuming_gives_the_latest_checkpoint_and_what_came_after(
+    manager: SessionManager, session_id: str
+) -> None:
+    """The checkpoint's own event aside."""
+    await manager.append(session_id, NoteAdded(text="before"))
+    await manager.save_checkpoint(session_id, {"turn": 1})
+    await manager.append(session_id, [NoteAdded(text="after"), NoteAdded(text="and after")])
+    resumed = await manager.resume(session_id)
+    assert resumed.checkpoint is not None
+    assert resumed.checkpoint.data == {"turn": 1}
+    assert [event.type for event in resumed.events] == ["note.added", "note.added"]
+    assert _texts(resumed) == ["after", "and after"]
+    assert resumed.version == resumed.session.version == 5
+
+
+async def test_without_a_checkpoint_resuming_gives_everything(manager: SessionManager, session_id: str) -> None:
+    """From the creation on."""
+    await manager.append(session_id, NoteAdded(text="x"))
+    resumed = await manager.resume(session_id)
+    assert resumed.checkpoint is None
+    assert [event.version for event in resumed.events] == [1, 2]
+
+
+async def test_a_checkpoint_covers_what_this_manager_appended_last(manager: SessionManager, session_id: str) -> None:
+    """That is the offset up to which its data can know."""
+    appended = await manager.append(session_id, [NoteAdded(text="a"), NoteAdded(text="b")])
+    await manager.save_checkpoint(session_id, {"turn": 1})
+    checkpoint = await manager.get_latest_checkpoint(session_id)
+    assert checkpoint is not None
+    assert checkpoint.offset == appended.offset
+
+
+async def test_an_event_that_somebody_else_appended_meanwhile_is_not_skipped(
+    manager: SessionManager, other: SessionManager, session_id: str
+) -> None:
+    """The data cannot include it, so a resume gives it, also if this manager went on appending after it."""
+    known = await manager.append(session_id, NoteAdded(text="mine"))
+    await other.append(session_id, NoteAdded(text="theirs"))
+    await manager.append(session_id, NoteAdded(text="mine again"))
+    await manager.save_checkpoint(session_id, {"turn": 1})
+    resumed = await other.resume(session_id)
+    assert resumed.checkpoint is not None
+    assert resumed.checkpoint.offset == known.offset
+    assert _texts(resumed) == ["theirs", "mine again"]
+
+
+async def test_a_checkpoint_covers_what_this_manager_read(
+    manager: SessionManager, other: SessionManager, session_id: str
+) -> None:
+    """By resuming, or by reading its history to the end."""
+    theirs = await other.append(session_id, NoteAdded(text="theirs"))
+    await manager.resume(session_id)
+    await manager.save_checkpoint(session_id, {"turn": 1})
+    checkpoint = await manager.get_latest_checkpoint(session_id)
+    assert checkpoint is not None
+    assert checkpoint.offset == theirs.offset
+    theirs = await other.append(session_id, NoteAdded(text="theirs"))
+    async for _ in manager.history(session_id):
+        pass
+    await manager.save_checkpoint(session_id, {"turn": 2})
+    checkpoint = await manager.get_latest_checkpoint(session_id)
+    assert checkpoint is not None
+    assert checkpoint.offset == theirs.offset
+
+
+@pytest.mark.parametrize("asked", [{"backward": True}, {"types": [NoteAdded]}, {"limit": 2}, {"to_version": 1}])
+async def test_a_history_that_leaves_something_out_is_not_taken_for_all_of_it(
+    manager: SessionManager, other: SessionManager, session_id: str, asked: dict[str, Any]
+) -> None:
+    """Newest first, only some types, only some of them: what was passed over is not known."""
+    await other.append(session_id, [NoteAdded(text="a"), NoteAdded(text="b"), NoteAdded(text="c")])
+    seen = [event async for event in manager.history(session_id, **asked)]
+    assert seen
+    await manager.save_checkpoint(session_id, {"turn": 1})
+    resumed = await other.resume(session_id)
+    expected = ["b", "c"] if asked == {"limit": 2} else ["a", "b", "c"]
+    assert _texts(resumed) == expected
+
+
+async def test_the_caller_may_say_what_the_data_covers(manager: SessionManager, session_id: str) -> None:
+    """An offset of this session, not past its end."""
+    offsets = (await manager.append(session_id, [NoteAdded(text="a"), NoteAdded(text="b")])).offsets
+    await manager.save_checkpoint(session_id, {"turn": 1}, offset=offsets[0])
+    assert _texts(await manager.resume(session_id)) == ["b"]
+    with pytest.raises(InvalidArgument, match="past the end"):
+        await manager.save_checkpoint(session_id, {"turn": 1}, offset="9999999999999-99")
+    with pytest.raises(InvalidArgument, match="no offset"):
+        await manager.save_checkpoint(session_id, {"turn": 1}, offset="the end")
+
+
+async def test_resuming_again_and_again_reads_each_event_once(
+    manager: SessionManager, other: SessionManager, session_id: str
+) -> None:
+    """The loop of an agent: resume, work, checkpoint."""
+    seen: list[str] = []
+    for turn in range(5):
+        await other.append(session_id, [NoteAdded(text=f"{turn}a"), NoteAdded(text=f"{turn}b")])
+        resumed = await manager.resume(session_id)
+        seen += _texts(resumed)
+        await manager.save_checkpoint(session_id, {"turn": turn})
+    assert seen == [f"{turn}{half}" for turn in range(5) for half in "ab"]
+
+
+async def test_the_position_that_resume_gives_is_where_history_goes_on(
+    manager: SessionManager, session_id: str
+) -> None:
+    """One offset is the coordinate for both."""
+    await manager.append(session_id, NoteAdded(text="before"))
+    position = (await manager.resume(session_id)).offset
+    await manager.append(session_id, NoteAdded(text="after"))
+    assert [event.data.text async for event in manager.history(session_id, after=position)] == ["after"]
+
+
+async def test_deleting_the_latest_checkpoint_uncovers_the_one_before(manager: SessionManager, session_id: str) -> None:
+    """And a resume starts from that one."""
+    await manager.save_checkpoint(session_id, {"turn": 1}, checkpoint_id="one")
+    await manager.append(session_id, NoteAdded(text="between"))
+    await manager.save_checkpoint(session_id, {"turn": 2}, checkpoint_id="two")
+    await manager.delete_checkpoint(session_id, "two")
+    resumed = await manager.resume(session_id)
+    assert resumed.checkpoint is not None
+    assert resumed.checkpoint.checkpoint_id == "one"
+    assert _texts(resumed) == ["between"]
+
+
+async def test_a_body_goes_with_its_checkpoint(manager: SessionManager, session_id: str, client: Redis) -> None:
+    """In the same step as the event that tells of it."""
+    for number in range(3):
+        await manager.save_checkpoint(session_id, {"turn": number}, checkpoint_id=str(number))
+    bodies = manager.store.keys.bodies(session_id)
+    await manager.delete_checkpoint(session_id, "1")
+    assert set(await client.hkeys(bodies)) - {b""} == {b"0", b"2"}
+    await manager.clear_checkpoints(session_id)
+    assert set(await client.hkeys(bodies)) - {b""} == set()
+
+
+async def test_a_refused_checkpoint_leaves_no_body(manager: SessionManager, session_id: str, client: Redis) -> None:
+    """The event and the body are one step."""
+    await manager.delete_session(session_id)
+    with pytest.raises(SessionEnded):
+        await manager.save_checkpoint(session_id, {"turn": 1})
+    with pytest.raises(SessionNotFound):
+        await manager.save_checkpoint("sess_nobody", {"turn": 1})
+    keys = manager.store.keys
+    assert await client.exists(keys.bodies(session_id), keys.bodies("sess_nobody")) == 0
+
+
+async def test_only_a_running_session_is_resumed(manager: SessionManager, session_id: str) -> None:
+    """An unknown one and an ended one are errors."""
+    await manager.delete_session(session_id)
+    with pytest.raises(SessionEnded):
+        await manager.resume(session_id)
+    with pytest.raises(SessionNotFound):
+        await manager.resume("sess_nobody")
+
+
+async def test_a_position_is_kept_for_each_session(
+    manager: SessionManager, make_namespace: Callable[[], str], session_id: str
+) -> None:
+    """What is appended to one session says nothing of another."""
+    another = await manager.create_session("user_1", "assistant")
+    await manager.append(another.session_id, [NoteAdded(text="x")] * 5)
+    await manager.save_checkpoint(session_id, {"turn": 1})
+    checkpoint = await manager.get_latest_checkpoint(session_id)
+    assert checkpoint is not None
+    assert checkpoint.offset.endswith("-1")

@@ -1,0 +1,228 @@
+"""Every method that changes anything does so by appending an event and in no other way (locks aside).
+
+The public methods are found by inspection, so one that nobody listed here fails. The namespace is compared key by key
+before and after each. A partition's log keeps, beside what the append writes, where a worker's walk through the feed
+has come to; that is no data, and is left out.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from sessionstream import MessageAdded, NoteAdded, SessionManager, SessionState
+from tests.servers import Server
+
+Contents = dict[bytes, Any]
+Method = Callable[[SessionManager], Awaitable[Any]]
+
+CURSORS = (b"mended",)
+USER, AGENT = "user_1", "assistant"
+LIVE, LAPSED, ENDED = "sess_live", "sess_lapsed", "sess_ended"
+
+
+async def _update(manager: SessionManager) -> None:
+    session = await manager.get_session(LIVE)
+    assert session is not None
+    session.metadata["updated"] = True
+    await manager.update_session(LIVE, session)
+
+
+async def _read(manager: SessionManager) -> None:
+    assert [event async for event in manager.history(LIVE)]
+
+
+CHANGES: dict[str, Method] = {
+    "add_messages": lambda m: m.add_messages(LIVE, {"role": "user", "content": "Hi"}),
+    "append": lambda m: m.append(LIVE, NoteAdded(text="x"), idempotency_key="k"),
+    "cleanup_expired_sessions": lambda m: m.cleanup_expired_sessions(),
+    "clear_checkpoints": lambda m: m.clear_checkpoints(LIVE),
+    "create_session": lambda m: m.create_session(USER, AGENT, {"a": 1}, ttl=60),
+    "delete_agent_sessions": lambda m: m.delete_agent_sessions(AGENT),
+    "delete_checkpoint": lambda m: m.delete_checkpoint(LIVE, "one"),
+    "delete_session": lambda m: m.delete_session(LIVE),
+    "delete_user_sessions": lambda m: m.delete_user_sessions(USER),
+    "pop_messages": lambda m: m.pop_messages(LIVE),
+    "refresh_session": lambda m: m.refresh_session(LIVE),
+    "save_checkpoint": lambda m: m.save_checkpoint(LIVE, {"turn": 2}),
+    "set_session_state": lambda m: m.set_session_state(LIVE, SessionState.ARCHIVED),
+    "update_session": _update,
+    "update_session_metadata": lambda m: m.update_session_metadata(LIVE, {"a": 2}, unset=["b"]),
+}
+READS: dict[str, Method] = {
+    "audit.as_of": lambda m: m.audit.as_of(LIVE, version=2),
+    "get_active_session_count": lambda m: m.get_active_session_count(),
+    "get_all_active_sessions": lambda m: m.get_all_active_sessions(),
+    "get_avg_session_duration": lambda m: m.get_avg_session_duration(),
+    "get_checkpoint": lambda m: m.get_checkpoint(LIVE, "one"),
+    "get_expired_session_count": lambda m: m.get_expired_session_count(),
+    "get_latest_checkpoint": lambda m: m.get_latest_checkpoint(LIVE),
+    "get_session": lambda m: m.get_session(LIVE),
+    "get_session_state": lambda m: m.get_session_state(LAPSED),
+    "get_sessions_by_user": lambda m: m.get_sessions_by_user(USER),
+    "get_total_session_count": lambda m: m.get_total_session_count(),
+    "history": _read,
+    "list_checkpoints": lambda m: m.list_checkpoints(LIVE, with_data=True),
+    "messages": lambda m: m.messages(LIVE),
+    "resume": lambda m: m.resume(LIVE),
+    "session_exists": lambda m: m.session_exists(LIVE),
+}
+UNCHANGING: dict[str, Method] = {
+    "cleanup_expired_sessions": lambda m: m.cleanup_expired_sessions(),
+    "clear_checkpoints": lambda m: m.clear_checkpoints(ENDED),
+    "delete_agent_sessions": lambda m: m.delete_agent_sessions("nobody"),
+    "delete_checkpoint": lambda m: m.delete_checkpoint(LIVE, "never"),
+    "delete_session": lambda m: m.delete_session(ENDED),
+    "delete_user_sessions": lambda m: m.delete_user_sessions("nobody"),
+    "pop_messages": lambda m: m.pop_messages(LIVE, 0),
+    "refresh_session": lambda m: m.refresh_session(LAPSED),
+    "set_session_state": lambda m: m.set_session_state(LIVE, "active"),
+    "update_session_metadata": lambda m: m.update_session_metadata(LIVE),
+}
+LOCKS = {"acquire_lock", "lock", "release_lock"}
+CONNECTIONS = {"aclose", "open"}
+REBUILDS = {"rebuild"}
+
+
+@pytest.fixture
+async def world(server: Server, namespace: str) -> AsyncIterator[SessionManager]:
+    """A namespace with a session that lives, one whose time is over, and one that has ended."""
+    async with SessionManager(url=server.unix_url, namespace=namespace, retention=None) as manager:
+        await manager.create_session(USER, AGENT, {"a": 1, "b": 2}, session_id=LIVE, ttl=3_600)
+        await manager.append(LIVE, [MessageAdded(role="user", content="Hi"), NoteAdded(text="x")])
+        await manager.save_checkpoint(LIVE, {"turn": 1}, checkpoint_id="one")
+        await manager.create_session(USER, "another", session_id=ENDED)
+        await manager.save_checkpoint(ENDED, {"turn": 1})
+        await manager.clear_checkpoints(ENDED)
+        await manager.delete_session(ENDED)
+        await manager.create_session(USER, "another", session_id=LAPSED, ttl=0.001)
+        while await manager.session_exists(LAPSED):
+            pass
+        yield manager
+
+
+def _methods_of(part: object) -> set[str]:
+    return {name for name, value in inspect.getmembers(part, callable) if not name.startswith("_")}
+
+
+def _public_methods(manager: SessionManager) -> set[str]:
+    """The manager's public methods, and those of the parts that hang on it."""
+    found = _methods_of(manager)
+    for name, part in vars(manager).items():
+        if not name.startswith("_") and name not in ("settings", "store"):
+            found |= {f"{name}.{method}" for method in _methods_of(part)}
+    return found
+
+
+async def _dump(client: Redis, namespace: str) -> Contents:
+    """Every key of the namespace and what it holds."""
+    contents: Contents = {}
+    async for key in client.scan_iter(match=f"{namespace}:*", count=1000):
+        kind = await client.type(key)
+        if kind == b"hash":
+            fields = await client.hgetall(key)
+            contents[key] = {field: value for field, value in fields.items() if field not in CURSORS}
+        elif kind == b"zset":
+            contents[key] = await client.zrange(key, 0, -1, withscores=True)
+        else:
+            assert kind == b"stream"
+            contents[key] = await client.xrange(key)
+    return contents
+
+
+def _partition(key: bytes) -> bytes:
+    return key[: key.index(b"}:") + 2]
+
+
+def _grown(before: Contents, after: Contents, kind: bytes) -> dict[bytes, bytes]:
+    """The streams of a kind that only gained entries, by partition and by the rest of their names."""
+    grown = {}
+    for key, entries in after.items():
+        rest = key[len(_partition(key)) :]
+        if rest.startswith(kind) and isinstance(entries, list) and before.get(key, []) != entries:
+            assert entries[: len(before.get(key, []))] == before.get(key, []), f"{key!r} lost or changed an entry"
+            grown[key] = rest
+    return grown
+
+
+def _unexplained(before: Contents, after: Contents) -> list[bytes]:
+    """The keys that changed though nothing was appended to the stream that accounts for them."""
+    streams = _grown(before, after, b"events:")
+    sessions = {(_partition(key), rest.removeprefix(b"events:")) for key, rest in streams.items()}
+    feeds = {_partition(key) for key in _grown(before, after, b"feed")}
+    assert feeds == {partition for partition, _ in sessions}, "the feed tells of other appends than there were"
+    unexplained = []
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) == after.get(key) or key in streams:
+            continue
+        partition = _partition(key)
+        kind, _, rest = key[len(partition) :].partition(b":")
+        if kind in (b"head", b"bodies", b"idempotency", b"view", b"ranking"):
+            identifier = rest.split(b":", 2)[-1] if kind in (b"view", b"ranking") else rest
+            explained = (partition, identifier) in sessions
+        elif kind == b"user":
+            explained = bool(sessions)
+        else:
+            explained = partition in feeds
+        if not explained:
+            unexplained.append(key)
+    return unexplained
+
+
+async def test_every_public_method_is_listed_here(world: SessionManager) -> None:
+    """A new method has to say whether it changes something."""
+    assert _public_methods(world) == {*CHANGES, *READS, *LOCKS, *CONNECTIONS, *REBUILDS}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_what_changes_anything_appends_an_event(
+    world: SessionManager, client: Redis, namespace: str, name: str
+) -> None:
+    """No key has changed without a new entry in the stream of its session, or in the feed of its partition."""
+    before = await _dump(client, namespace)
+    await CHANGES[name](world)
+    after = await _dump(client, namespace)
+    assert _grown(before, after, b"events:")
+    assert _unexplained(before, after) == []
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_what_reads_changes_nothing(world: SessionManager, client: Redis, namespace: str, name: str) -> None:
+    """Not a single field of a single key."""
+    before = await _dump(client, namespace)
+    await READS[name](world)
+    assert await _dump(client, namespace) == before
+
+
+@pytest.mark.parametrize("name", UNCHANGING)
+async def test_where_there_is_nothing_to_do_nothing_is_appended(
+    world: SessionManager, client: Redis, namespace: str, name: str
+) -> None:
+    """A state that is set again, a deletion of what is gone, a clean-up where all is clean."""
+    await world.cleanup_expired_sessions()
+    before = await _dump(client, namespace)
+    await UNCHANGING[name](world)
+    assert await _dump(client, namespace) == before
+
+
+async def test_one_session_that_is_purged_is_told_of_in_the_feed(
+    world: SessionManager, client: Redis, namespace: str
+) -> None:
+    """Nothing is left of it but a pointer that says so; no other session is touched."""
+    before = await _dump(client, namespace)
+    assert await world.delete_session(ENDED, purge=True)
+    after = await _dump(client, namespace)
+    partition = f"{namespace}:{{{world.store.keys.partition(ENDED)}}}:".encode()
+    gone = {key for key in before if key.endswith(f":{ENDED}".encode())}
+    assert gone
+    assert before.keys() - after.keys() == gone
+    assert all(key.startswith(partition) for key in gone)
+    feed = partition + b"feed"
+    assert len(after[feed]) == len(before[feed]) + 1
+    assert after[feed][-1][1][b"type"] == b"session.retired"
+    changed = {key for key in after if before.get(key) != after[key]}
+    assert all(key.startswith(partition) or b":user:" in key for key in changed)
