@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from sessionstream.events.ids import checked_id
 from sessionstream.lifecycle.reading import live_session
 from sessionstream.log.store import Store
 from sessionstream.projection import Place
@@ -24,7 +25,7 @@ async def active_sessions(store: Store) -> AsyncIterator[Session]:
 
 async def sessions_of_agent(store: Store, agent_id: str) -> AsyncIterator[Session]:
     """Yield an agent's sessions that are not over, partition by partition."""
-    async for session in _sessions_in(store, agent(agent_id)):
+    async for session in _sessions_in(store, agent(checked_id(agent_id, "agent_id"))):
         yield session
 
 
