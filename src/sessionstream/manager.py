@@ -367,9 +367,16 @@ class SessionManager:
         """Acquire a session's lock for the running task; see `lock` for the arguments, `release_lock` for its end."""
         return await self._locks.acquire(session_id, timeout=timeout, lease=lease, max_hold=max_hold)
 
-    async def release_lock(self, session_id: str, lock: Lock) -> None:
-        """Release a lock; raises `LockNotHeld` or `LockLost` if it is not held any more."""
-        await self._locks.release(session_id, lock)
+    async def release_lock(self, session_id: str, lock: Lock) -> bool:
+        """Release a lock.
+
+        Returns:
+            False if it was not held any more while another exception passes, which is never hidden.
+
+        Raises:
+            LockLost: or `LockNotHeld`: it was not held any more, and no other exception passes.
+        """
+        return await self._locks.release(session_id, lock)
 
     def lock(
         self, session_id: str, *, timeout: float = 10.0, lease: float = 10.0, max_hold: float = 300.0

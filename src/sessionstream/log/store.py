@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = ["FORMAT", "Store"]
 FORMAT = 1
 """The version of the layout of keys, entries and scripts."""
 
+_numbers = itertools.count()
 _PREPARE = load_script("sessionstream.log", "prepare")
 
 
@@ -51,8 +53,13 @@ class Store:
         if len(set(names)) < len(names):
             raise InvalidArgument(f"two projections have one name: {', '.join(names)}")
         self.positions = Positions()
+        self._number = next(_numbers)
         self._made_as_we_are = False
         self._appender = Appender(server, self.keys, self.projections, self.stamp, self.prepare, self.positions)
+
+    def fence(self, session_id: str) -> str:
+        """Return what fencing tokens for a session are held under; another store may have a session of the same id."""
+        return f"{self._number}:{self.keys.head(session_id)}"
 
     @property
     def stamp(self) -> str:
@@ -98,7 +105,7 @@ class Store:
             current_meta(correlation_id, causation_id),
             expected_version=expected_version,
             idempotency_key=idempotency_key,
-            token=token_for(self.keys.head(session_id)),
+            token=token_for(self.fence(session_id)),
             only=only,
             claims=claims,
         )

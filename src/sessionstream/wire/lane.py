@@ -56,6 +56,7 @@ class Lane(asyncio.Protocol):
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self.client_id = 0
         self.on_push: Callable[[list[Any]], None] | None = None
+        self.on_close: Callable[[], None] | None = None
         self._clock = (0, 0.0)
         self._transport.set_protocol(self)
 
@@ -85,12 +86,21 @@ class Lane(asyncio.Protocol):
             raise LaneClosed(self._closed, sent=False)
         future: asyncio.Future[Any] = self._loop.create_future()
         self._pending.append(future)
-        if not self._unsent and not self._blocked:
-            self._loop.call_soon(self._flush)
-        self._unsent.append(hiredis.pack_command(tuple(words)))
+        self._queue(words)
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(self._reply_timeout, self._watch, self._replies)
         return future
+
+    def tell(self, words: Sequence[Word]) -> None:
+        """Queue one command that the server answers by a push, or not at all; raises `LaneClosed`."""
+        if self._closed is not None:
+            raise LaneClosed(self._closed, sent=False)
+        self._queue(words)
+
+    def _queue(self, words: Sequence[Word]) -> None:
+        if not self._unsent and not self._blocked:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(hiredis.pack_command(tuple(words)))
 
     def _flush(self) -> None:
         if self._unsent and not self._blocked and self._closed is None:
@@ -116,8 +126,9 @@ class Lane(asyncio.Protocol):
                 if self.on_push is not None:
                     self.on_push(reply)
                 continue
-            future = self._pending.popleft()
-            if future.done():
+            # A refused `tell` leaves one reply too many behind the call that takes its error.
+            future = self._pending.popleft() if self._pending else None
+            if future is None or future.done():
                 continue
             if isinstance(reply, hiredis.ReplyError):
                 future.set_exception(reply)
@@ -165,6 +176,8 @@ class Lane(asyncio.Protocol):
                 future.set_exception(LaneClosed(message, sent=True))
                 # A caller that was cancelled meanwhile never asks: asyncio would log what nobody needs to know.
                 future.exception()
+        if self.on_close is not None:
+            self.on_close()
 
 
 class _NotYet:
