@@ -78,6 +78,23 @@ async def main():
     await asyncio.sleep(0)
 asyncio.run(main())
 """,
+    "dropped with a lock held": """
+async def main():
+    manager = make()
+    await manager.create_session("user_1", "agent_1", session_id="sess_1")
+    await manager.acquire_lock("sess_1")
+asyncio.run(main())
+""",
+    "dropped while somebody waits for a lock": """
+async def main():
+    manager = make()
+    await manager.create_session("user_1", "agent_1", session_id="sess_1")
+    await manager.acquire_lock("sess_1")
+    waiter = asyncio.create_task(manager.acquire_lock("sess_1"))
+    while not await manager.store.server.call("PUBSUB", "SHARDCHANNELS"):
+        pass
+asyncio.run(main())
+""",
     "closed": """
 async def main():
     async with make() as manager:
