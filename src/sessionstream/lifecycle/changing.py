@@ -18,6 +18,7 @@ from sessionstream.lifecycle.creating import checked_metadata
 from sessionstream.lifecycle.ending import expired_event
 from sessionstream.lifecycle.reading import end_of, require_live, session_from
 from sessionstream.log.deciding import Decision, append_decided
+from sessionstream.log.fencing import require_token
 from sessionstream.log.request import Appended
 from sessionstream.log.store import Store
 from sessionstream.session import Session, SessionState, state_name
@@ -103,6 +104,8 @@ async def update(store: Store, session_id: str, session: Session) -> Session:
     async def decide() -> Decision | None:
         head, now = await store.head(session_id)
         require_live(session_id, head, now)
+        # Who lost the lock is told so, and not that the successor's change is a conflict.
+        require_token(store.fence(session_id), session_id, head)
         current = session_from(session_id, head)
         _check_identity(current, given, session_id)
         read = _as_read(session) or current

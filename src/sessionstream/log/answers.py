@@ -8,7 +8,6 @@ from sessionstream.errors import (
     CheckpointExists,
     ConflictError,
     IdempotencyConflict,
-    LockLost,
     NotPermittedInPhase,
     ServerError,
     SessionArchived,
@@ -17,6 +16,7 @@ from sessionstream.errors import (
     SessionNotFound,
     SessionStreamError,
 )
+from sessionstream.log.fencing import lock_lost
 from sessionstream.log.request import Append, Appended
 from sessionstream.wire.refusal import from_reply
 
@@ -50,7 +50,7 @@ def _refusal(request: Append, word: bytes, facts: list[Any]) -> SessionStreamErr
         case b"archived":
             return SessionArchived(session_id)
         case b"fenced":
-            return LockLost(session_id, f"the lock of session {session_id!r} was lost: it went to somebody else")
+            return lock_lost(session_id)
         case b"reused":
             return IdempotencyConflict(session_id, request.idempotency_key or "")
         case b"claimed":

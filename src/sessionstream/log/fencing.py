@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 
-__all__ = ["hold_token", "release_token", "token_for"]
+from sessionstream.errors import LockLost
+
+__all__ = ["hold_token", "lock_lost", "release_token", "require_token", "token_for"]
 
 # A tuple, not a dict: a context that was copied for a child task must not see what its parent does later.
 _held: ContextVar[tuple[tuple[str, int], ...]] = ContextVar("sessionstream_fencing", default=())
@@ -26,3 +29,15 @@ def hold_token(session_key: str, token: int) -> None:
 def release_token(session_key: str, token: int) -> None:
     """Carry the token no longer."""
     _held.set(tuple(pair for pair in _held.get() if pair != (session_key, token)))
+
+
+def require_token(session_key: str, session_id: str, head: Mapping[bytes, bytes]) -> None:
+    """Raise `LockLost` if the running task carries a token for a session, and its head has a later one."""
+    token = token_for(session_key)
+    if token is not None and head.get(b"token") != str(token).encode():
+        raise lock_lost(session_id)
+
+
+def lock_lost(session_id: str) -> LockLost:
+    """Return the error of a task whose lock went to somebody else."""
+    return LockLost(session_id, f"the lock of session {session_id!r} was lost: it went to somebody else")
