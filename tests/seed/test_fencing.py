@@ -43,17 +43,18 @@ def _go_on(process: asyncio.subprocess.Process) -> None:
     process.stdin.write(b"go on\n")
 
 
+@pytest.mark.parametrize("key", ["by", "another"])
 async def test_a_holder_that_was_paused_past_its_lease_writes_nothing(
-    stage: Stage, holder: asyncio.subprocess.Process
+    stage: Stage, holder: asyncio.subprocess.Process, key: str
 ) -> None:
-    """Its lock went to somebody else, whose update stands; its own is refused with `LockLost`."""
+    """Its lock went to somebody else, whose update stands; its own is refused with `LockLost`, whichever key it set."""
     holder.send_signal(signal.SIGSTOP)
     async with stage.manager.lock("sess_abc123", timeout=30):
-        await stage.manager.update_session_metadata("sess_abc123", {"by": "successor"})
+        await stage.manager.update_session_metadata("sess_abc123", {key: "successor"})
     _go_on(holder)
     holder.send_signal(signal.SIGCONT)
     assert await _line(holder) == "LockLost"
-    assert (await stage.history())[1:] == [("session.metadata_updated", {"set": {"by": "successor"}})]
+    assert (await stage.history())[1:] == [("session.metadata_updated", {"set": {key: "successor"}})]
 
 
 async def test_a_holder_that_was_not_paused_writes(stage: Stage, holder: asyncio.subprocess.Process) -> None:
