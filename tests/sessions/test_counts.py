@@ -60,7 +60,7 @@ async def test_active_is_the_state_active_and_not_expired(manager: SessionManage
 
 async def test_expired_counts_each_once_before_and_after_the_sweep(manager: SessionManager, client: Redis) -> None:
     """In whichever state their time ran out, and those that were set to EXPIRED."""
-    idle = await manager.create_session("user_1", "agent_1", ttl=0.2)
+    idle = await manager.create_session("user_1", "agent_1", ttl=1)
     await manager.set_session_state(idle.session_id, "idle")
     await expired_session(manager, client)
     ended = await manager.create_session("user_1", "agent_1")
@@ -139,7 +139,7 @@ async def test_sweepers_at_the_same_time_end_each_session_once(make_manager: Mak
 async def test_clean_up_counts_nothing_that_others_ended(manager: SessionManager, client: Redis) -> None:
     """What was deleted, or set to EXPIRED, before its time was over."""
     for number, end in enumerate((manager.delete_session, None)):
-        session = await manager.create_session("user_1", "agent_1", session_id=f"sess_{number}", ttl=0.3)
+        session = await manager.create_session("user_1", "agent_1", session_id=f"sess_{number}", ttl=1)
         await (end(session.session_id) if end else manager.set_session_state(session.session_id, "expired"))
         await until_past(client, session.expires_at)
     assert await manager.cleanup_expired_sessions() == 0

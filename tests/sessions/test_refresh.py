@@ -69,8 +69,8 @@ async def test_nothing_is_revived(manager: SessionManager, client: Redis, dump: 
 
 async def test_a_refreshed_session_is_not_swept(manager: SessionManager, client: Redis) -> None:
     """Its old expiry is forgotten by the sweeper and by the counts."""
-    session = await manager.create_session("user_1", "agent_1", ttl=1)
-    idle = await manager.create_session("user_1", "agent_1", ttl=1)
+    session = await manager.create_session("user_1", "agent_1", ttl=2)
+    idle = await manager.create_session("user_1", "agent_1", ttl=2)
     await manager.set_session_state(idle.session_id, "idle")
     for one in (session, idle):
         longer = await _read(manager, one.session_id)

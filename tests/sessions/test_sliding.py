@@ -91,9 +91,9 @@ async def test_a_session_that_slid_is_neither_swept_nor_counted(
     manager: SessionManager, client: Redis, state: str
 ) -> None:
     """Its first expiry is forgotten wherever it was noted."""
-    session = await _created(manager, client, ttl=1)
+    session = await _created(manager, client, ttl=2)
     await manager.set_session_state("sess_1", state)
-    await until_past(client, session.created_at + timedelta(seconds=0.8))
+    await until_past(client, session.created_at + timedelta(seconds=1))
     await manager.append("sess_1", MessageAdded(role="user", content="Hi"))
     await until_past(client, session.expires_at)
     assert await manager.cleanup_expired_sessions() == 0
