@@ -37,7 +37,8 @@ class Lane(asyncio.Protocol):
 
     Args:
         writer: the stream writer of an established connection, whose transport this lane takes over.
-        reply_timeout: seconds without any reply, while one is due, after which the connection counts as broken.
+        reply_timeout: seconds without a sign of life, while a reply is due, after which the connection counts as
+            broken; bytes of a reply that arrive are one, and bytes of a large request that leave.
     """
 
     def __init__(self, writer: asyncio.StreamWriter, *, reply_timeout: float) -> None:
@@ -48,9 +49,11 @@ class Lane(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_NOT_YET)
         self._pending: deque[asyncio.Future[Any]] = deque()
         self._unsent: list[bytes] = []
+        self._unsent_calls = 0
         self._blocked = False
         self._reply_timeout = reply_timeout
-        self._replies = 0
+        self._signs_of_life = 0
+        self._written = 0
         self._watchdog: asyncio.TimerHandle | None = None
         self._closed: str | None = None
         self._lost: asyncio.Future[None] = self._loop.create_future()
@@ -82,58 +85,78 @@ class Lane(asyncio.Protocol):
 
     def call(self, words: Sequence[Word]) -> asyncio.Future[Any]:
         """Queue one command; the future gives its reply, or raises `hiredis.ReplyError` or `LaneClosed`."""
-        if self._closed is not None:
-            raise LaneClosed(self._closed, sent=False)
+        self._queue(words)
         future: asyncio.Future[Any] = self._loop.create_future()
         self._pending.append(future)
-        self._queue(words)
+        self._unsent_calls += 1
         if self._watchdog is None:
-            self._watchdog = self._loop.call_later(self._reply_timeout, self._watch, self._replies)
+            self._watch_on()
         return future
 
     def tell(self, words: Sequence[Word]) -> None:
         """Queue one command that the server answers by a push, or not at all; raises `LaneClosed`."""
-        if self._closed is not None:
-            raise LaneClosed(self._closed, sent=False)
         self._queue(words)
 
     def _queue(self, words: Sequence[Word]) -> None:
+        if self._closed is not None:
+            raise LaneClosed(self._closed, sent=False)
+        packed = hiredis.pack_command(tuple(words))
         if not self._unsent and not self._blocked:
             self._loop.call_soon(self._flush)
-        self._unsent.append(hiredis.pack_command(tuple(words)))
+        self._unsent.append(packed)
 
     def _flush(self) -> None:
         if self._unsent and not self._blocked and self._closed is None:
-            self._transport.write(b"".join(self._unsent))
+            data = b"".join(self._unsent)
             self._unsent.clear()
+            self._unsent_calls = 0
+            self._written += len(data)
+            self._transport.write(data)
 
-    def _watch(self, replies: int) -> None:
+    def _watch_on(self) -> None:
+        self._watchdog = self._loop.call_later(
+            self._reply_timeout, self._watch, self._signs_of_life, self._taken_by_the_system()
+        )
+
+    def _watch(self, signs_of_life: int, taken: int) -> None:
         self._watchdog = None
         if not self._pending:
             return
-        if replies == self._replies:
+        # Small requests always find room in the system's buffers, also where nobody reads them any more.
+        leaving = self._blocked and self._taken_by_the_system() > taken
+        if signs_of_life == self._signs_of_life and not leaving:
             self._fail(f"no reply for {self._reply_timeout:g} s")
             self._transport.abort()
         else:
-            self._watchdog = self._loop.call_later(self._reply_timeout, self._watch, self._replies)
+            self._watch_on()
+
+    def _taken_by_the_system(self) -> int:
+        return self._written - self._transport.get_write_buffer_size()
 
     def data_received(self, data: bytes) -> None:
         """Hand each reply to the call that it answers."""
+        self._signs_of_life += 1
         self._reader.feed(data)
-        while (reply := self._reader.gets()) is not _NOT_YET:
-            self._replies += 1
-            if isinstance(reply, hiredis.PushNotification):
-                if self.on_push is not None:
-                    self.on_push(reply)
-                continue
-            # A refused `tell` leaves one reply too many behind the call that takes its error.
-            future = self._pending.popleft() if self._pending else None
-            if future is None or future.done():
-                continue
-            if isinstance(reply, hiredis.ReplyError):
-                future.set_exception(reply)
-            else:
-                future.set_result(reply)
+        try:
+            while (reply := self._reader.gets()) is not _NOT_YET:
+                self._take(reply)
+        except hiredis.ProtocolError as error:
+            self._fail(f"what came is no reply of a server: {error}")
+            self._transport.abort()
+
+    def _take(self, reply: Any) -> None:
+        if isinstance(reply, hiredis.PushNotification):
+            if self.on_push is not None:
+                self.on_push(reply)
+            return
+        # A refused `tell` leaves one reply too many behind the call that takes its error.
+        future = self._pending.popleft() if self._pending else None
+        if future is None or future.done():
+            return
+        if isinstance(reply, hiredis.ReplyError):
+            future.set_exception(reply)
+        else:
+            future.set_result(reply)
 
     def pause_writing(self) -> None:
         """Hold further writes back: the server reads more slowly than they come."""
@@ -141,6 +164,7 @@ class Lane(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Write again, all that was held back at once."""
+        self._signs_of_life += 1
         self._blocked = False
         self._flush()
 
@@ -170,10 +194,11 @@ class Lane(asyncio.Protocol):
         self._closed = message
         if self._watchdog is not None:
             self._watchdog.cancel()
-        while self._pending:
-            future = self._pending.popleft()
+        sent = len(self._pending) - self._unsent_calls
+        pending, self._pending = self._pending, deque()
+        for number, future in enumerate(pending):
             if not future.done():
-                future.set_exception(LaneClosed(message, sent=True))
+                future.set_exception(LaneClosed(message, sent=number < sent))
                 # A caller that was cancelled meanwhile never asks: asyncio would log what nobody needs to know.
                 future.exception()
         if self.on_close is not None:
