@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from sessionstream import Settings, errors
+from sessionstream import Settings, errors, recipes
 from sessionstream.audit import Audit
 from sessionstream.events import lifecycle, runtime
 from sessionstream.events.base import Event, type_of
@@ -72,6 +72,12 @@ def test_the_reference_lists_every_setting() -> None:
         [f"`{name}`", f"`SESSIONSTREAM_{name.upper()}`", f"`{field.default!r}`"]
         for name, field in Settings.model_fields.items()
     ]
+
+
+def test_the_reference_lists_every_recipe() -> None:
+    """All that the room of the recipes gives to the outside."""
+    listed = [row[0] for row in rows(section(page("docs/api.md"), "Recipes"))]
+    assert sorted(listed) == sorted(f"`{name}`" for name in recipes.__all__)
 
 
 def drawn(tree: str) -> dict[str, tuple[str, list[str]]]:
