@@ -1,0 +1,102 @@
+"""Lines from a file or a pipe, gzipped or not, read in a thread: the event loop waits for no disk and no terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import io
+import threading
+import zlib
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, BinaryIO
+
+from sessionstream.errors import InvalidImportLine
+
+__all__ = ["LineSource", "pumped"]
+
+_GZIP = b"\x1f\x8b"
+_AHEAD = 64
+
+
+class LineSource:
+    """The lines of a binary file, which is unpacked if it begins as gzip does.
+
+    Args:
+        file: opened for reading; read once, from where it stands.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the file have been read, packed as they are; 0 for a pipe."""
+        return self._file.tell() if self._file.seekable() else 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the lines.
+
+        Raises:
+            InvalidImportLine: the packed data ends early or is damaged; the lines before it have been given.
+        """
+        # The loop's own buffer, not the file's: `tell` then says what was handed on, and a pipe can be sniffed.
+        buffered = io.BufferedReader(_Raw(self._file), 1 << 16)
+        lines: Any = gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == _GZIP else buffered
+        number = 0
+        try:
+            for line in lines:
+                number += 1
+                yield line
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InvalidImportLine(number + 1, f"the gzip data ends here: {error}") from None
+
+
+class _Raw(io.RawIOBase):
+    def __init__(self, file: BinaryIO) -> None:
+        self._read = getattr(file, "read1", file.read)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data: bytes = self._read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+async def pumped(lines: Iterable[bytes | str]) -> AsyncIterator[bytes | str]:
+    """Yield what a thread reads from ``lines``, which may block; at most 64 are read ahead."""
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+    room, stopped = threading.Semaphore(_AHEAD), threading.Event()
+
+    def tell(word: str, what: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(queue.put_nowait, (word, what))
+
+    def pump() -> None:
+        try:
+            for line in lines:
+                room.acquire()
+                if stopped.is_set():
+                    return
+                tell("line", line)
+            tell("end", None)
+        except BaseException as error:
+            tell("error", error)
+
+    # Not in the loop's executor, which is waited for at the end: a thread that reads a terminal would hold it up.
+    threading.Thread(target=pump, name="sessionstream-lines", daemon=True).start()
+    try:
+        while True:
+            word, what = await queue.get()
+            if word == "end":
+                return
+            if word == "error":
+                raise what
+            room.release()
+            yield what
+    finally:
+        stopped.set()
+        room.release()
