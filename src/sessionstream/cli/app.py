@@ -1,0 +1,53 @@
+"""The commands together, and how a process runs them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from sessionstream.cli import checkpoints, doctor, history, sessions, transfers, upkeep
+from sessionstream.cli.calling import application
+from sessionstream.cli.demo import play
+
+__all__ = ["run"]
+
+_THEMES = (play, transfers, sessions, history, checkpoints, upkeep, doctor)
+_ORDER = (
+    *("demo", "import", "export", "sessions", "show", "history", "as-of", "checkpoints", "resume", "stats"),
+    *("rebuild", "cleanup", "doctor"),
+)
+application.registered_commands.sort(key=lambda one: _ORDER.index(one.name or ""))
+
+_EXIT_CODES = (
+    "[bold]Exit codes[/bold]: 0 done · 1 nothing there, or doctor found something · 2 wrong usage · "
+    "3 server unavailable, or outcome unknown · 4 partly done · 5 refused · 130 interrupted"
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from sessionstream import __version__
+
+        typer.echo(f"sessionstream {__version__}")
+        raise typer.Exit
+
+
+@application.callback(epilog=_EXIT_CODES)
+def sessionstream(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """An event-sourced session store for AI agent runtimes, on Redis Streams."""
+
+
+def run() -> None:
+    """Run the command that the process's arguments name, and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, io.UnsupportedOperation):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    application(prog_name="sessionstream")

@@ -1,0 +1,103 @@
+"""`history` and `as-of`: what happened to a session, and what was known of it at a moment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sessionstream.cli.calling import Call, command
+from sessionstream.cli.exits import Code
+from sessionstream.cli.sessions import SessionId
+
+__all__ = ["as_of", "history"]
+
+_TIME = "2025-01-31T09:30:00Z, or how long ago: 90s, 10m, 2h, 3d."
+
+
+@command("history", panel="Look")
+async def history(
+    call: Call,
+    session: SessionId,
+    types: Annotated[
+        list[str] | None, typer.Option("--type", help="Only events of this type, such as message.added; repeatable.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", help=f"Not before: {_TIME}")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Not after; written as --since.")] = None,
+    from_version: Annotated[int | None, typer.Option("--from-version", min=0, help="From this version on.")] = None,
+    to_version: Annotated[int | None, typer.Option("--to-version", min=0, help="Up to and with this version.")] = None,
+    after: Annotated[str | None, typer.Option("--after", help="Only behind this offset.")] = None,
+    before: Annotated[str | None, typer.Option("--before", help="Only in front of this offset.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
+    backward: Annotated[bool, typer.Option("--backward", help="Newest first.")] = False,
+) -> int:
+    """Show what happened to a session, one line an event. A damaged entry is named, and the replay goes on."""
+    from sessionstream.cli.moments import parse_moment
+    from sessionstream.cli.records import event_record
+    from sessionstream.cli.rendering.timeline import Timeline
+    from sessionstream.log.history import Window, read_history
+
+    count, damaged = 0, 0
+    timeline = Timeline(call.terminal)
+    async with call.open() as manager:
+        now_ms = await manager.store.now_ms()
+        window = Window(
+            after,
+            before,
+            from_version,
+            to_version,
+            None if since is None else parse_moment(since, "--since", now_ms),
+            None if until is None else parse_moment(until, "--until", now_ms),
+        )
+        events = read_history(manager.store, session, window, types=types, limit=limit, backward=backward)
+        async for event in events:
+            count += 1
+            if call.terminal.as_json:
+                call.terminal.emit(event_record(event))
+            else:
+                timeline.print(event)
+            if event.error is not None:
+                damaged += 1
+                call.terminal.complain(str(event.error))
+    if damaged:
+        call.terminal.say(f"{damaged} of {count} events do not decode")
+        return Code.PARTLY
+    if not count:
+        call.terminal.say("no events")
+        return Code.NOTHING
+    return Code.DONE
+
+
+@command("as-of", panel="Look")
+async def as_of(
+    call: Call,
+    session: SessionId,
+    version: Annotated[int | None, typer.Option("--version", min=1, help="After so many events.")] = None,
+    offset: Annotated[str | None, typer.Option("--offset", help="Up to and with this offset.")] = None,
+    time: Annotated[str | None, typer.Option("--time", help=f"At this moment: {_TIME}")] = None,
+    messages: Annotated[int, typer.Option("--messages", min=0, help="How many of the then newest messages.")] = 5,
+) -> int:
+    """Show a session as it was known at a moment, which is given in exactly one way."""
+    from sessionstream.cli.moments import parse_moment
+    from sessionstream.cli.records import as_of_record
+    from sessionstream.cli.rendering.sessions import print_as_of, print_conversation
+    from sessionstream.conversation.messages import newest_messages
+    from sessionstream.events.recorded import at_ms, version_of
+
+    if sum(one is not None for one in (version, offset, time)) != 1:
+        raise typer.BadParameter("give exactly one of --version, --offset and --time")
+    async with call.open() as manager:
+        store = manager.store
+        moment = None if time is None else parse_moment(time, "--time", await store.now_ms())
+        known = await manager.audit.as_of(session, version=version, offset=offset, time=moment)
+        head, _ = await store.existing_head(session)
+        behind = f"{at_ms(known.offset)}-{known.version + 1}"
+        found = await newest_messages(store, session, limit=messages, before=behind)
+    newest = [event.data.message() for event in found]
+    if call.terminal.as_json:
+        call.terminal.emit({**as_of_record(known), "newest_messages": newest})
+        return Code.DONE
+    print_as_of(call.terminal, known, version_of(head[b"offset"].decode()))
+    if newest:
+        print_conversation(call.terminal, newest)
+    return Code.DONE

@@ -1,0 +1,1 @@
+"""How results look to people: nothing here asks the store for anything."""
