@@ -26,7 +26,7 @@ async def test_sessions_are_created_in_the_order_of_the_rows(manager: SessionMan
 
 async def test_the_options_of_create_session_are_honoured(manager: SessionManager) -> None:
     """An id, a time to live, an idempotency key."""
-    row = {"user_id": "user_1", "agent_id": "agent_1"}
+    row: dict[str, Any] = {"user_id": "user_1", "agent_id": "agent_1"}
     rows = [
         {**row, "session_id": "sess_1", "ttl": 60},
         {**row, "idempotency_key": "k"},

@@ -65,8 +65,13 @@ async def test_with_a_key_only_the_encrypted_text_is_stored(manager: SessionMana
     stored = await _stored(manager, saved)
     assert stored.keys() == {"encrypted_data"}
     assert isinstance(stored["encrypted_data"], str)
-    dumps = [await client.dump(key) async for key in client.scan_iter()]
-    assert not any(b"Rumpel" in dump for dump in dumps)
+    assert not await _holds(client, b"Rumpel")
+    await save_checkpoint_safe(manager, "sess_1", {"word": "Rumpelstiltskin"})
+    assert await _holds(client, b"Rumpel")
+
+
+async def _holds(client: Redis, word: bytes) -> bool:
+    return any([word in (await client.dump(key) or b"") async for key in client.scan_iter()])
 
 
 _FERNET = Fernet.generate_key()
