@@ -17,7 +17,7 @@ from sessionstream.directory import counting, listing
 from sessionstream.directory.users import sessions_of_user
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.recorded import RecordedEvent
-from sessionstream.lifecycle import changing, cleaning, creating, ending, reading, retirement
+from sessionstream.lifecycle import changing, cleaning, creating, ending, reading
 from sessionstream.locks import Lock, Locks
 from sessionstream.log.history import Window, read_history
 from sessionstream.log.request import Appended
@@ -125,7 +125,7 @@ class SessionManager:
             ttl=seconds,
             idempotency_key=idempotency_key,
         )
-        await retirement.retire_sometimes(self.store, session.session_id)
+        await cleaning.clean_sometimes(self.store, session.session_id)
         return session
 
     async def get_session(self, session_id: str) -> Session | None:

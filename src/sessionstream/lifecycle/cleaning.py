@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import binascii
+import contextlib
+
+from sessionstream.errors import SessionStreamError
 from sessionstream.events.recorded import version_of
-from sessionstream.lifecycle.ending import sweep
+from sessionstream.lifecycle.ending import end_forgotten, sweep
 from sessionstream.lifecycle.enlisting import enlist_at
 from sessionstream.lifecycle.retirement import retire_due, trim_feed
 from sessionstream.log.store import Store
 
-__all__ = ["clean_up"]
+__all__ = ["clean_sometimes", "clean_up"]
 
 _PAGE = 500
 
@@ -26,6 +30,20 @@ async def clean_up(store: Store) -> int:
         await _mend_lists(store, partition)
         await trim_feed(store, partition)
     return count
+
+
+async def clean_sometimes(store: Store, session_id: str) -> None:
+    """After one of 16 creates, end and remove up to 32 sessions of its partition that are due for it.
+
+    That is more than come in meanwhile, so nothing leaks where nobody sweeps.
+    """
+    if binascii.crc32(session_id.encode()) % 16 == 0:
+        partition = store.keys.partition(session_id)
+        # The session is there: an error now would say that it is not. Another occasion will come.
+        with contextlib.suppress(SessionStreamError):
+            await end_forgotten(store, partition, most=32)
+            await retire_due(store, partition, most=32)
+            await trim_feed(store, partition)
 
 
 async def _mend_lists(store: Store, partition: int) -> None:

@@ -15,7 +15,7 @@ from sessionstream.lifecycle.retirement import retire
 from sessionstream.log.store import Store
 from sessionstream.projections.directory import EXPIRY
 
-__all__ = ["delete", "delete_many", "expired_event", "sweep"]
+__all__ = ["delete", "delete_many", "end_forgotten", "expired_event", "sweep"]
 
 _LAPSED = frozenset({Phase.LAPSED})
 _PAGE = 64
@@ -62,18 +62,38 @@ async def sweep(store: Store) -> int:
     count = 0
     for partition in range(store.keys.partitions):
         async for ids in _lapsed(store, partition):
-            heads, now = await store.heads(ids)
-            over = [
-                (session_id, head)
-                for session_id, head in zip(ids, heads, strict=True)
-                if head and head[b"state"] not in (b"expired", b"deleted") and end_of(head, now) == "expired"
-            ]
-            count += sum(
-                await asyncio.gather(
-                    *(_end(store, session_id, expired_event(head), _LAPSED) for session_id, head in over)
-                )
-            )
+            count += await _end_lapsed(store, ids)
     return count
+
+
+async def end_forgotten(store: Store, partition: int, most: int) -> int:
+    """End sessions whose time was over a whole retention ago, and that nobody has swept since.
+
+    Args:
+        store: where they are kept.
+        partition: which one.
+        most: at most so many.
+
+    Returns:
+        How many this call ended.
+    """
+    if store.settings.retention is None:
+        return 0
+    forgotten = await store.now_ms() - int(store.settings.retention * 1000)
+    key = store.keys.partition_place("directory", EXPIRY, partition)
+    page = await store.server.call("ZRANGEBYSCORE", key, 0, forgotten, "LIMIT", 0, most)
+    return await _end_lapsed(store, [member.decode() for member in page]) if page else 0
+
+
+async def _end_lapsed(store: Store, session_ids: list[str]) -> int:
+    heads, now = await store.heads(session_ids)
+    over = [
+        (session_id, head)
+        for session_id, head in zip(session_ids, heads, strict=True)
+        if head and head[b"state"] not in (b"expired", b"deleted") and end_of(head, now) == "expired"
+    ]
+    ends = (_end(store, session_id, expired_event(head), _LAPSED) for session_id, head in over)
+    return sum(await asyncio.gather(*ends))
 
 
 async def _lapsed(store: Store, partition: int) -> AsyncIterator[list[str]]:

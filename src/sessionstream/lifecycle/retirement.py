@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
-import contextlib
-
-from sessionstream.errors import SessionStreamError
 from sessionstream.events.lifecycle import SessionRetired
 from sessionstream.fold import Views, fold
 from sessionstream.lifecycle.enlisting import delist
@@ -18,7 +14,7 @@ from sessionstream.projections.checkpoints import ORDER, SAVED
 from sessionstream.projections.directory import STATES
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["retire", "retire_due", "retire_sometimes", "trim_feed"]
+__all__ = ["retire", "retire_due", "trim_feed"]
 
 _RETIRE = load_script("sessionstream.log", "retire", "operations", "memberships")
 _TRIM = load_script("sessionstream.log", "trim")
@@ -51,16 +47,6 @@ async def retire_due(store: Store, partition: int, most: int | None = None) -> i
             if len(page) < size or not removed:
                 break
     return count
-
-
-async def retire_sometimes(store: Store, session_id: str) -> None:
-    """Do a little for a session's partition after one of 32 creates, so that nothing leaks where nobody sweeps."""
-    if binascii.crc32(session_id.encode()) % 32 == 0:
-        partition = store.keys.partition(session_id)
-        # The session is there: an error now would say that it is not. Another occasion will come.
-        with contextlib.suppress(SessionStreamError):
-            await retire_due(store, partition, most=4)
-            await trim_feed(store, partition)
 
 
 async def retire(store: Store, session_id: str) -> bool:
