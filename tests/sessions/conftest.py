@@ -36,6 +36,12 @@ def manager(make_manager: MakeManager) -> SessionManager:
 
 
 @pytest.fixture
+async def session_id(manager: SessionManager) -> str:
+    """An active session of nothing but its creation."""
+    return (await manager.create_session("user_1", "agent_1")).session_id
+
+
+@pytest.fixture
 def dump(client: Redis, namespace: str) -> Dump:
     """Read everything that the namespace holds, to see that nothing was written."""
 

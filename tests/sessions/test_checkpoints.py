@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC
-from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
-from sessionstream import Checkpoint, MessageAdded, SessionEnded, SessionManager, SessionNotFound
-from sessionstream.errors import CheckpointExists, InvalidArgument, InvalidData, InvalidType, TooLarge
-from tests.sessions.conftest import Dump, MakeManager
-from tests.sessions.waiting import expired_session
+from sessionstream import Checkpoint, MessageAdded, SessionManager
+from sessionstream.errors import CheckpointExists, InvalidArgument, InvalidType
+from tests.sessions.conftest import Dump
 
 _DATA = {"turn": 1, "история": ["Hi", None, {"π": 3.14}], "empty": {}, "": ""}
 _FIELDS = ["checkpoint_id", "session_id", "created_at", "offset", "saved_at", "size", "sha256", "label", "data"]
-
-
-@pytest.fixture
-async def session_id(manager: SessionManager) -> str:
-    """A session without checkpoints."""
-    return (await manager.create_session("user_1", "agent_1")).session_id
 
 
 async def _latest(manager: SessionManager, session_id: str) -> Checkpoint:
@@ -115,69 +105,6 @@ async def test_the_latest_is_the_last_saved(manager: SessionManager, session_id:
     assert await manager.get_latest_checkpoint(session_id) is None
 
 
-@pytest.mark.parametrize("data", [None, 0, False, "", [], {}, "text", 1.5, [[]], {"a": None}])
-async def test_data_are_anything_that_json_keeps(manager: SessionManager, session_id: str, data: Any) -> None:
-    """Not only dicts, and empty values stay what they are."""
-    await manager.save_checkpoint(session_id, data)
-    kept = (await _latest(manager, session_id)).data
-    assert kept == data
-    assert type(kept) is type(data)
-
-
-async def test_data_are_encoded_before_the_first_await(manager: SessionManager, session_id: str) -> None:
-    """The caller may go on changing them while they are being saved."""
-    history = [{"role": "user", "content": "Hi"}]
-
-    async def go_on() -> None:
-        history[0]["content"] = "changed"
-        history.append({"role": "assistant", "content": "late"})
-
-    await asyncio.gather(manager.save_checkpoint(session_id, {"history": history}), go_on())
-    assert len(history) == 2
-    assert (await _latest(manager, session_id)).data == {"history": [{"role": "user", "content": "Hi"}]}
-
-
-@pytest.mark.parametrize(
-    ("data", "path"),
-    [
-        ({1: "a"}, "data"),
-        ({"a": {"b": [0, {2}]}}, r"data\.a\.b\[1\]"),
-        ({"a": b"x"}, r"data\.a"),
-        ([float("inf")], r"data\[0\]"),
-        ({"a": (1,)}, r"data\.a"),
-        (object(), "data"),
-    ],
-)
-async def test_data_that_json_would_change_are_refused(
-    manager: SessionManager, session_id: str, dump: Dump, data: Any, path: str
-) -> None:
-    """With the path of the value, and nothing is written."""
-    before = await dump()
-    with pytest.raises(InvalidData, match=path):
-        await manager.save_checkpoint(session_id, data)
-    assert await dump() == before
-
-
-async def test_data_past_the_limit_are_refused(make_manager: MakeManager, dump: Dump) -> None:
-    """The error has the size, the limit and the setting."""
-    manager = make_manager(max_checkpoint_bytes=1000)
-    await manager.create_session("user_1", "agent_1", session_id="sess_1")
-    await manager.save_checkpoint("sess_1", "x" * 998)
-    before = await dump()
-    with pytest.raises(TooLarge, match="max_checkpoint_bytes") as caught:
-        await manager.save_checkpoint("sess_1", "x" * 999)
-    assert (caught.value.size, caught.value.limit) == (1001, 1000)
-    assert await dump() == before
-
-
-async def test_a_checkpoint_may_be_larger_than_an_event(make_manager: MakeManager) -> None:
-    """Its body lies beside the stream."""
-    manager = make_manager(max_event_bytes=1000)
-    await manager.create_session("user_1", "agent_1", session_id="sess_1")
-    await manager.save_checkpoint("sess_1", "x" * 3_000_000)
-    assert (await _latest(manager, "sess_1")).size == 3_000_002
-
-
 async def test_the_offset_is_the_last_event_that_the_data_include(manager: SessionManager, session_id: str) -> None:
     """By default the last that this manager appended; the caller may name another."""
     first = await manager.append(session_id, MessageAdded(role="user", content="1"))
@@ -208,68 +135,3 @@ async def test_a_label_is_a_string(manager: SessionManager, session_id: str) -> 
         assert (await _latest(manager, session_id)).label == label
     with pytest.raises(InvalidType, match="label"):
         await manager.save_checkpoint(session_id, {}, label=1)  # type: ignore[arg-type]
-
-
-async def test_what_is_unknown_is_none_or_false_or_zero(manager: SessionManager, session_id: str) -> None:
-    """A checkpoint that is not there, and a session that is not there."""
-    for one in (session_id, "sess_unknown"):
-        assert await manager.get_checkpoint(one, "ckpt_unknown") is None
-        assert await manager.get_latest_checkpoint(one) is None
-        assert await manager.delete_checkpoint(one, "ckpt_unknown") is False
-        assert await manager.list_checkpoints(one) == []
-        assert await manager.clear_checkpoints(one) == 0
-    assert [event.type async for event in manager.history(session_id)] == ["session.created"]
-
-
-async def test_a_checkpoint_is_deleted_once(manager: SessionManager, session_id: str) -> None:
-    """By one of several at once; its body is gone, the history tells of it."""
-    checkpoint_id = await manager.save_checkpoint(session_id, _DATA)
-    done = await asyncio.gather(*(manager.delete_checkpoint(session_id, checkpoint_id) for _ in range(5)))
-    assert sorted(done) == [False] * 4 + [True]
-    assert await manager.get_checkpoint(session_id, checkpoint_id) is None
-    types = [event.type async for event in manager.history(session_id)]
-    assert types == ["session.created", "checkpoint.saved", "checkpoint.deleted"]
-
-
-async def test_a_deleted_checkpoint_leaves_no_body(
-    manager: SessionManager, session_id: str, client: Redis, namespace: str
-) -> None:
-    """What it held is nowhere in the namespace any more."""
-    checkpoint_id = await manager.save_checkpoint(session_id, {"secret": "hunter2"})
-    await manager.delete_checkpoint(session_id, checkpoint_id)
-    hashes = [key async for key in client.scan_iter(match=f"{namespace}:*") if await client.type(key) == b"hash"]
-    values = [value for key in hashes for value in (await client.hgetall(key)).values()]
-    assert values
-    assert not [value for value in values if b"hunter2" in value]
-
-
-async def test_all_checkpoints_are_cleared(manager: SessionManager, session_id: str) -> None:
-    """The number of them is returned; another session keeps its own."""
-    other = await manager.create_session("user_1", "agent_1")
-    for one in (session_id, other.session_id):
-        for number in range(3):
-            await manager.save_checkpoint(one, number)
-    assert await manager.clear_checkpoints(session_id) == 3
-    assert await manager.list_checkpoints(session_id) == []
-    assert await manager.get_latest_checkpoint(session_id) is None
-    assert len(await manager.list_checkpoints(other.session_id)) == 3
-
-
-@pytest.mark.parametrize("end", ["deleted", "expired"])
-async def test_an_ended_session_has_no_checkpoints_and_takes_none(
-    manager: SessionManager, client: Redis, end: str
-) -> None:
-    """They read as None; saving one is an error, as for a session that is unknown."""
-    if end == "expired":
-        session_id = (await expired_session(manager, client)).session_id
-    else:
-        session_id = (await manager.create_session("user_1", "agent_1")).session_id
-        checkpoint_id = await manager.save_checkpoint(session_id, {})
-        await manager.delete_session(session_id)
-        assert await manager.get_checkpoint(session_id, checkpoint_id) is None
-    assert await manager.get_latest_checkpoint(session_id) is None
-    assert await manager.list_checkpoints(session_id) == []
-    with pytest.raises(SessionEnded, match=end):
-        await manager.save_checkpoint(session_id, {})
-    with pytest.raises(SessionNotFound):
-        await manager.save_checkpoint("sess_unknown", {})

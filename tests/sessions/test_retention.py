@@ -196,3 +196,16 @@ async def test_a_session_made_while_the_old_one_is_removed_is_listed(make_manage
     for _ in range(40):
         await asyncio.gather(create_as_soon_as_possible(), manager.delete_session(_MARK, purge=True))
         assert [session.session_id for session in await manager.get_sessions_by_user("user_1")] == [_MARK]
+
+
+@pytest.mark.parametrize("ttl", [None, 0.001])
+async def test_where_nobody_sweeps_creating_sessions_removes_what_is_due(
+    make_manager: MakeManager, ttl: float | None
+) -> None:
+    """A little each time, and more than come in meanwhile, so that deleted and expired sessions do not gather."""
+    manager = make_manager(retention=0, partitions=1)
+    for number in range(400):
+        session = await manager.create_session("user_1", "agent_1", session_id=f"sess_{number}", ttl=ttl)
+        if ttl is None:
+            await manager.delete_session(session.session_id)
+    assert await manager.get_total_session_count() < 100

@@ -35,12 +35,6 @@ class _Mixed(str, enum.Enum):  # noqa: UP042 - as enums of strings were written 
     WAITING = "idle"
 
 
-@pytest.fixture
-async def session_id(manager: SessionManager) -> str:
-    """An active session."""
-    return (await manager.create_session("user_1", "agent_1")).session_id
-
-
 async def _types(manager: SessionManager, session_id: str) -> list[str]:
     return [event.type async for event in manager.history(session_id, from_version=2)]
 
