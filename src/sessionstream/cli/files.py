@@ -28,7 +28,7 @@ def opened_file(name: str) -> Iterator[BinaryIO]:
         else:
             yield os.fdopen(descriptor, "rb", buffering=0, closefd=False)
         return
-    with _open(name, "rb") as file:
+    with _open(name, "rb", name) as file:
         yield file
 
 
@@ -59,7 +59,7 @@ class Sink:
 
     def __enter__(self) -> Self:
         if self._path is not None and self._part is not None:
-            self._file = _open(str(self._part), "wb")
+            self._file = _open(str(self._part), "wb", str(self._path))
             if self._path.suffix == ".gz":
                 # Without a name and a time, so that the same sessions give the same bytes.
                 self._packed = gzip.GzipFile(filename="", mode="wb", fileobj=self._file, mtime=0)
@@ -90,11 +90,11 @@ class Sink:
             self._part.unlink(missing_ok=True)
 
 
-def _open(name: str, mode: str) -> Any:
+def _open(name: str, mode: str, called: str) -> Any:
     try:
         return open(name, mode)
     except OSError as error:
-        raise InvalidArgument(f"{name}: {error.strerror}") from None
+        raise InvalidArgument(f"{called}: {error.strerror}") from None
 
 
 def _descriptor_of_stdin() -> int | None:
