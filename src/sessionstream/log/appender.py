@@ -14,7 +14,7 @@ from typing import Any
 
 import hiredis
 
-from sessionstream.errors import OutcomeUnknown, SessionStreamError
+from sessionstream.errors import EventTypeError, OutcomeUnknown, SessionStreamError
 from sessionstream.log.answers import appended_by, needs_sliding
 from sessionstream.log.encoding import KeyNumbers
 from sessionstream.log.keys import Keys
@@ -24,7 +24,7 @@ from sessionstream.projection import Projection
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.refusal import PASSING, code_of, from_reply
 from sessionstream.wire.scripts import load_script
-from sessionstream.wire.server import Server, backoff
+from sessionstream.wire.server import Server, after_sending, backoff
 
 __all__ = ["Appender"]
 
@@ -73,9 +73,12 @@ class Appender:
         loop = asyncio.get_running_loop()
         queue = self._queues.get(loop)
         if queue is None:
-            self._queues = {known: kept for known, kept in self._queues.items() if not known.is_closed()}
+            # In place: other threads' loops keep their queues in the same dict.
+            for closed in [known for known in self._queues if known.is_closed()]:
+                self._queues.pop(closed, None)
             queue = self._queues[loop] = _Queue(self)
         request.future = loop.create_future()
+        request.until = loop.time() + self.server.deadline
         queue.add(request)
         return await request.future
 
@@ -98,13 +101,15 @@ class Appender:
 class _Group:
     """Appends of one partition that travel in one call."""
 
-    __slots__ = ("appends", "heard_ms", "partition", "sent_at")
+    __slots__ = ("appends", "heard_ms", "in_doubt", "partition", "sent_at", "until")
 
     def __init__(self, partition: int, appends: list[Append]) -> None:
         self.partition = partition
         self.appends = appends
+        self.until = max((request.until for request in appends), default=0.0)
         self.heard_ms: int | None = None
         self.sent_at = 0.0
+        self.in_doubt = False
 
     def sent(self, lane: Lane, now: float) -> None:
         """Note when the first copy left: it cannot have arrived before."""
@@ -159,14 +164,14 @@ class _Queue:
         lane = self._appender.server.open_lane()
         try:
             words = self._appender.encode(group)
-        except SessionStreamError as error:
-            self._fail_alone(group, error)
-            return
-        if lane is None:
-            self._start(self._recover(group, None))
-            return
-        group.sent(lane, self._loop.time())
-        lane.call(words).add_done_callback(partial(self._answered, group, lane))
+            if lane is None:
+                hiredis.pack_command(tuple(words))
+                self._start(self._recover(group, None))
+                return
+            group.sent(lane, self._loop.time())
+            lane.call(words).add_done_callback(partial(self._answered, group, lane))
+        except Exception:  # a user's projection may give anything at all
+            self._fail_alone(group)
 
     def _answered(self, group: _Group, lane: Lane, future: asyncio.Future[Any]) -> None:
         if (error := future.exception()) is not None or future.result()[0] == b"stamp":
@@ -196,13 +201,20 @@ class _Queue:
             _settle(request, error)
         self._release({request.session_id for request in group.appends})
 
-    def _fail_alone(self, group: _Group, error: SessionStreamError) -> None:
-        """One append of the group cannot be encoded: it alone fails, the others are sent."""
-        if len(group.appends) == 1:
-            self._fail(group, error)
-            return
+    def _fail_alone(self, group: _Group) -> None:
+        """Some appends of the group cannot be encoded: they alone fail, the others are sent together."""
+        fine: list[Append] = []
         for request in group.appends:
-            self._send(_Group(group.partition, [request]))
+            try:
+                hiredis.pack_command(tuple(self._appender.encode(_Group(group.partition, [request]))))
+                fine.append(request)
+            except SessionStreamError as error:
+                _settle(request, error)
+            except Exception as error:
+                _settle(request, EventTypeError(f"a projection gave what cannot be sent: {error!r}"))
+        if fine:
+            self._send(_Group(group.partition, fine))
+        self._release({request.session_id for request in group.appends} - {request.session_id for request in fine})
 
     def _release(self, session_ids: Iterable[str]) -> None:
         for session_id in session_ids:
@@ -219,7 +231,7 @@ class _Queue:
         try:
             await self._until_deadline(group, lane, error)
         except SessionStreamError as failure:
-            self._fail(group, failure)
+            self._fail(group, after_sending(failure, "append", group.in_doubt))
         except asyncio.CancelledError:
             self._fail(group, OutcomeUnknown("the event loop ended before the answer came"))
             raise
@@ -230,36 +242,30 @@ class _Queue:
     async def _until_deadline(self, group: _Group, lane: Lane | None, error: BaseException | None) -> None:
         """Send the group, again and again, until it is answered or the deadline has passed."""
         server = self._appender.server
-        until = (self._loop.time() if group.heard_ms is None else group.sent_at) + server.deadline
-        doubtful: list[int] = []
-        in_doubt = False
+        doubtful: list[Lane] = []
         for attempt in range(1_000_000):
-            if isinstance(error, LaneClosed) and error.sent and lane is not None:
-                doubtful.append(lane.client_id)
-                in_doubt = True
+            if isinstance(error, LaneClosed):
+                if error.sent and lane is not None:
+                    doubtful.append(lane)
+                    group.in_doubt = True
+                await asyncio.sleep(backoff(attempt) if attempt else 0)
             elif isinstance(error, hiredis.ReplyError):
-                await self._overcome(error, lane, in_doubt, until, attempt)
-            elif attempt == 0 and lane is not None and error is None:
+                await self._overcome(error, lane, group.until, attempt)
+            elif lane is not None:
                 await self._appender.prepare(group.partition)
-            try:
-                lane = await server.lane(until)
-            except SessionStreamError as failure:
-                raise OutcomeUnknown(f"sent, and then: {failure}") from None if in_doubt else failure
-            error, answers = await self._try(group, lane, doubtful, in_doubt, until)
-            if answers is not None and answers[0] == b"stamp":
-                await self._appender.prepare(group.partition)
-            elif answers is not None:
+            lane = await server.lane(group.until)
+            error, answers = await self._try(group, lane, doubtful)
+            if answers is not None and answers[0] != b"stamp":
                 self._resolve(group, lane, answers)
                 return
 
     async def _try(
-        self, group: _Group, lane: Lane, doubtful: list[int], in_doubt: bool, until: float
+        self, group: _Group, lane: Lane, doubtful: list[Lane]
     ) -> tuple[BaseException | None, list[Any] | None]:
         try:
-            async with asyncio.timeout_at(until):
-                if doubtful:
-                    await self._appender.server.fence(lane, doubtful)
-                if in_doubt:
+            async with asyncio.timeout_at(group.until):
+                await self._appender.server.fence(lane, doubtful)
+                if group.in_doubt:
                     group.repeated(self._loop.time())
                 group.sent(lane, self._loop.time())
                 return None, await lane.call(self._appender.encode(group))
@@ -270,23 +276,20 @@ class _Queue:
         except TimeoutError:
             raise OutcomeUnknown(f"sent, and no answer within {self._appender.server.deadline:g} s") from None
 
-    async def _overcome(
-        self, error: hiredis.ReplyError, lane: Lane | None, in_doubt: bool, until: float, attempt: int
-    ) -> None:
+    async def _overcome(self, error: hiredis.ReplyError, lane: Lane | None, until: float, attempt: int) -> None:
         """Do what lets a refused call succeed, or raise what the refusal means."""
         code = code_of(error)
-        if code == "NOSCRIPT" and lane is not None and not lane.closed:
+        if (code != "NOSCRIPT" and code not in PASSING) or self._loop.time() + backoff(attempt) >= until:
+            raise from_reply(error) from None
+        if code in PASSING:
+            await asyncio.sleep(backoff(attempt))
+        elif lane is not None and not lane.closed:
             try:
                 await lane.call(("SCRIPT", "LOAD", _SCRIPT.text))
             except hiredis.ReplyError as refused:
                 raise from_reply(refused) from None
             except LaneClosed:
                 pass
-        elif code in PASSING and self._loop.time() + backoff(attempt) < until:
-            await asyncio.sleep(backoff(attempt))
-        elif code != "NOSCRIPT":
-            failure = from_reply(error)
-            raise OutcomeUnknown(f"sent, and then: {failure}") from None if in_doubt else failure
 
 
 def _settle(request: Append, outcome: Appended | SessionStreamError) -> None:

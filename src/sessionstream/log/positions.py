@@ -36,7 +36,8 @@ class Positions:
             self._note(session_id, offset)
 
     def _note(self, session_id: str, offset: str) -> None:
+        # Not moved to the end in its place: another thread's loop may just have dropped it.
+        self._known.pop(session_id, None)
         self._known[session_id] = offset
-        self._known.move_to_end(session_id)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)

@@ -86,6 +86,7 @@ class Append:
         "since",
         "size",
         "sliding",
+        "until",
     )
 
     def __init__(
@@ -120,6 +121,7 @@ class Append:
         self.claimed = next((identifier for identifier, body in claims if body is not None), "")
         self.sliding = False
         self.since = ""
+        self.until = 0.0
         self.future: asyncio.Future[Appended]
 
     def encode(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection]) -> list[Word]:

@@ -82,10 +82,14 @@ class Dialer:
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
                 await connection.connect()  # type: ignore[no-untyped-call]
-        except TimeoutError:
-            raise Unavailable(f"the server did not answer within {_CONNECT_TIMEOUT:g} s") from None
-        except (driver.RedisError, OSError) as error:
-            raise from_driver(error) from None
+        except BaseException as error:
+            # redis-py leaves the socket of a cancelled attempt open.
+            await connection.disconnect(nowait=True)
+            if isinstance(error, TimeoutError):
+                raise Unavailable(f"the server did not answer within {_CONNECT_TIMEOUT:g} s") from None
+            if isinstance(error, Exception):
+                raise from_driver(error) from None
+            raise
         writer = connection._writer
         assert writer is not None
         # From here on the connection object is an empty shell: the lane alone reads, writes and closes.
@@ -130,10 +134,12 @@ class Dialer:
                     raise from_driver(driver.ResponseError(str(reply))) from None
                 raise Unavailable(f"the server cannot be reached: {reply}") from None
         if isinstance(info, (bytes, str)):
-            self._refuse_unfit(info.decode() if isinstance(info, bytes) else info)
+            text = info.decode() if isinstance(info, bytes) else info
+            facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+            lane.server_run = facts.get("run_id", "")
+            self._refuse_unfit(facts)
 
-    def _refuse_unfit(self, info: str) -> None:
-        facts = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+    def _refuse_unfit(self, facts: dict[str, str]) -> None:
         version = facts.get("redis_version", "")
         if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
             raise Unavailable(f"the server is Redis {version}; Redis 7.0 or Valkey 7.2 is the oldest that will do")

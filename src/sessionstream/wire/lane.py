@@ -58,6 +58,7 @@ class Lane(asyncio.Protocol):
         self._closed: str | None = None
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self.client_id = 0
+        self.server_run = ""
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
         self._clock = (0, 0.0)
@@ -100,7 +101,7 @@ class Lane(asyncio.Protocol):
     def _queue(self, words: Sequence[Word]) -> None:
         if self._closed is not None:
             raise LaneClosed(self._closed, sent=False)
-        packed = hiredis.pack_command(tuple(words))
+        packed = hiredis.pack_command(cast("tuple[Word]", tuple(words)))
         if not self._unsent and not self._blocked:
             self._loop.call_soon(self._flush)
         self._unsent.append(packed)

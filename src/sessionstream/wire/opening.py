@@ -59,6 +59,7 @@ def server_for(
     Raises:
         InvalidArgument: the URL is malformed, or the client is of another kind.
     """
+    reply_timeout = min(reply_timeout, deadline)
     if client is not None:
         own = Dialer(client, reply_timeout=reply_timeout, allow_eviction=allow_eviction)
         return Server(own.dial, deadline=deadline)

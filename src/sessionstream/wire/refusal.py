@@ -56,6 +56,8 @@ def from_reply(error: Exception) -> SessionStreamError:
     # A refusal inside a script is wrapped in the script's own words; the first word stays the server's.
     code = code_of(error)
     kind = _CLASSES.get(code)
+    if kind is None and text.startswith("ERR max number of clients"):
+        return Unavailable(text)
     if kind is None:
         return ServerError(text)
     advice = _ADVICE.get(code)

@@ -13,19 +13,36 @@ from typing import Any
 
 import hiredis
 
-from sessionstream.errors import AuthenticationFailed, OutcomeUnknown, SessionStreamError, Unavailable, UnsafeEviction
+from sessionstream.errors import (
+    AuthenticationFailed,
+    EmbeddedUnavailable,
+    OutcomeUnknown,
+    SessionStreamError,
+    Unavailable,
+    UnsafeEviction,
+)
 from sessionstream.wire.lane import Lane, LaneClosed, Word
 from sessionstream.wire.refusal import PASSING, code_of, from_reply
 from sessionstream.wire.scripts import Script
 
-__all__ = ["Server", "backoff"]
+__all__ = ["Server", "after_sending", "backoff"]
 
 Dial = Callable[..., Awaitable[Lane]]
+
+# What waiting does not mend.
+_DEFINITE = (AuthenticationFailed, EmbeddedUnavailable, UnsafeEviction)
 
 
 def backoff(attempt: int) -> float:
     """Return the seconds to wait before a further try: 5 ms, doubled each time, at most 250 ms."""
     return min(0.005 * float(2**attempt), 0.25)
+
+
+def after_sending(failure: SessionStreamError, what: Word, unknown: bool) -> SessionStreamError:
+    """Return the error for a call that failed at last: `OutcomeUnknown`, if a copy of it may have been executed."""
+    if not unknown or isinstance(failure, OutcomeUnknown):
+        return failure
+    return OutcomeUnknown(f"{what!s}: sent, and then: {failure}")
 
 
 class Server:
@@ -57,22 +74,35 @@ class Server:
         if (lane := self.open_lane()) is not None:
             return lane
         loop = asyncio.get_running_loop()
-        if loop not in self._seats:
-            self._seats = {known: seat for known, seat in self._seats.items() if not known.is_closed()}
+        self._forget_closed_loops()
         seat = self._seats.setdefault(loop, _Seat())
-        async with seat.connecting:
-            attempt = 0
-            while seat.lane is None or seat.lane.closed:
-                try:
-                    await seat.take(await self._dial())
-                except (AuthenticationFailed, UnsafeEviction):
+        try:
+            async with asyncio.timeout_at(until), seat.connecting:
+                return await self._connect(seat, until)
+        except TimeoutError:
+            raise seat.failure or Unavailable(f"the server did not answer within {self.deadline:g} s") from None
+
+    async def _connect(self, seat: _Seat, until: float) -> Lane:
+        loop = asyncio.get_running_loop()
+        attempt = 0
+        while seat.lane is None or seat.lane.closed:
+            try:
+                await seat.take(await self._dial())
+            except _DEFINITE:
+                raise
+            except Unavailable as failure:
+                seat.failure = failure
+                if loop.time() + backoff(attempt) >= until:
                     raise
-                except Unavailable:
-                    if loop.time() + backoff(attempt) >= until:
-                        raise
-                    await asyncio.sleep(backoff(attempt))
-                    attempt += 1
-            return seat.lane
+                await asyncio.sleep(backoff(attempt))
+                attempt += 1
+        seat.failure = None
+        return seat.lane
+
+    def _forget_closed_loops(self) -> None:
+        # In place: other threads' loops take their seats in the same dict.
+        for loop in [loop for loop in self._seats if loop.is_closed()]:
+            self._seats.pop(loop, None)
 
     async def push_lane(self) -> Lane:
         """Return a new lane of RESP3, which the caller closes, for messages that the server sends unasked."""
@@ -119,48 +149,47 @@ class Server:
         repeatable: bool = True,
         fenced: bool = False,
     ) -> Any:
-        until = asyncio.get_running_loop().time() + self.deadline
-        doubtful: list[int] = []
+        until = _now() + self.deadline
+        doubtful: list[Lane] = []
+        unknown = False
         for attempt in range(1_000_000):
-            lane = await self._lane_for(until, doubtful, what)
             try:
+                lane = await self.lane(until)
                 async with asyncio.timeout_at(until):
                     await self.fence(lane, doubtful)
                     return await send(lane)
             except LaneClosed as lost:
-                if lost.sent and fenced:
-                    doubtful.append(lane.client_id)
                 if lost.sent and not repeatable:
                     raise OutcomeUnknown(f"{what!s}: sent, then the {lost}") from None
+                if lost.sent and fenced:
+                    doubtful.append(lane)
+                    unknown = True
             except hiredis.ReplyError as error:
                 if code_of(error) not in PASSING or _now() + backoff(attempt) >= until:
-                    raise from_reply(error) from None
+                    raise after_sending(from_reply(error), what, unknown) from None
             except TimeoutError:
-                raise OutcomeUnknown(f"{what!s}: sent, and no answer within {self.deadline:g} s") from None
+                missing = Unavailable(f"no answer within {self.deadline:g} s")
+                raise after_sending(missing, what, fenced or not repeatable) from None
+            except SessionStreamError as failure:
+                raise after_sending(failure, what, unknown) from None
             await asyncio.sleep(backoff(attempt))
         raise AssertionError("unreachable")
 
-    async def _lane_for(self, until: float, doubtful: list[int], what: Word) -> Lane:
-        try:
-            return await self.lane(until)
-        except SessionStreamError as error:
-            if doubtful:
-                raise OutcomeUnknown(f"{what!s}: sent, and then: {error}") from None
-            raise
-
-    async def fence(self, lane: Lane, doubtful: list[int]) -> None:
+    async def fence(self, lane: Lane, doubtful: list[Lane]) -> None:
         """End the connections whose calls are in doubt, so that nothing they carried is executed from now on.
 
         Args:
             lane: the connection to say it on.
-            doubtful: their client ids; emptied.
+            doubtful: the others; emptied.
 
         Raises:
             hiredis.ReplyError: this user may not end connections, so repeating would not be safe.
         """
-        for client_id in doubtful:
-            await lane.call(("CLIENT", "KILL", "ID", client_id))
-        doubtful.clear()
+        for lost in list(doubtful):
+            # A server that was started anew has executed nothing of the old one's, and gives out the same ids again.
+            if lost.server_run == lane.server_run:
+                await lane.call(("CLIENT", "KILL", "ID", lost.client_id))
+            doubtful.remove(lost)
 
     async def aclose(self) -> None:
         """Close the running loop's lane; a later call opens another."""
@@ -168,6 +197,7 @@ class Server:
         if seat is not None and seat.lane is not None:
             seat.lane.close()
             await seat.lane.wait_closed()
+        self._forget_closed_loops()
         if self._release is not None and not self._seats:
             self._release()
 
@@ -177,6 +207,7 @@ class _Seat:
 
     def __init__(self) -> None:
         self.lane: Lane | None = None
+        self.failure: Unavailable | None = None
         self.connecting = asyncio.Lock()
         self._closing: AsyncGenerator[None, None] | None = None
 
