@@ -17,12 +17,12 @@ from sessionstream.errors import (
     Unavailable,
 )
 from sessionstream.manager import SessionManager
+from sessionstream.recipes.batches import each
 from sessionstream.session import Session, SessionState
 
 __all__ = ["cleanup_expired_sessions", "mark_idle", "monitor_session_activity"]
 
 _HALF_AN_HOUR = timedelta(minutes=30)
-_AT_ONCE = 64
 _log = logging.getLogger(__name__)
 
 
@@ -46,12 +46,8 @@ async def mark_idle(manager: SessionManager, older_than: timedelta = _HALF_AN_HO
         raise InvalidArgument(f"older_than is {older_than}, not 0 or more")
     now = datetime.now(UTC)
     idle = [session for session in await manager.get_all_active_sessions() if _idle_for(session, now) > older_than]
-    marked: list[str] = []
-    for start in range(0, len(idle), _AT_ONCE):
-        page = idle[start : start + _AT_ONCE]
-        done = await asyncio.gather(*(_mark(manager, session) for session in page))
-        marked += [session.session_id for session, fresh in zip(page, done, strict=True) if fresh]
-    return marked
+    done = await each(idle, lambda session: _mark(manager, session))
+    return [session.session_id for session, marked in zip(idle, done, strict=True) if marked]
 
 
 async def monitor_session_activity(manager: SessionManager) -> list[str]:

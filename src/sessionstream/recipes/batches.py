@@ -12,7 +12,7 @@ from sessionstream.lifecycle.creating import checked_metadata
 from sessionstream.manager import SessionManager
 from sessionstream.session import Session
 
-__all__ = ["batch_create_sessions", "batch_delete_sessions"]
+__all__ = ["batch_create_sessions", "batch_delete_sessions", "each"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,7 +35,7 @@ async def batch_create_sessions(manager: SessionManager, users_data: Iterable[Ma
         SessionStreamError: the first failure, after all other rows were tried.
     """
     rows = [_arguments(number, data) for number, data in enumerate(users_data)]
-    return await _each(rows, lambda row: manager.create_session(**row))
+    return await each(rows, lambda row: manager.create_session(**row))
 
 
 async def batch_delete_sessions(manager: SessionManager, session_ids: Iterable[str]) -> int:
@@ -47,7 +47,7 @@ async def batch_delete_sessions(manager: SessionManager, session_ids: Iterable[s
     """
     if isinstance(session_ids, str):
         raise InvalidType("session_ids is a list of ids, not one string")
-    return sum(await _each(list(dict.fromkeys(session_ids)), manager.delete_session))
+    return sum(await each(list(dict.fromkeys(session_ids)), manager.delete_session))
 
 
 def _arguments(number: int, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,8 +61,12 @@ def _arguments(number: int, data: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "metadata": checked_metadata(row.get("metadata"))}
 
 
-async def _each(items: list[Item], work: Callable[[Item], Awaitable[Result]]) -> list[Result]:
-    """Do the work for every item, also behind one that fails; then raise the first failure."""
+async def each(items: list[Item], work: Callable[[Item], Awaitable[Result]]) -> list[Result]:
+    """Do the work for every item, many at once, and return the results in the items' order.
+
+    Raises:
+        BaseException: the first failure, after the work was done for all other items.
+    """
     outcomes: list[Result | BaseException] = []
     for start in range(0, len(items), _AT_ONCE):
         page = items[start : start + _AT_ONCE]

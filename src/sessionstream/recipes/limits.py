@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sessionstream.errors import InvalidArgument, InvalidType, LockError, SessionNotFound
 from sessionstream.manager import SessionManager
+from sessionstream.recipes.batches import each
 
 __all__ = ["enforce_session_limit"]
 
-_GRACE = 0.25
+_GRACE = 0.5
 
 
 async def enforce_session_limit(manager: SessionManager, user_id: str, max_sessions: int = 5) -> list[str]:
@@ -36,16 +37,16 @@ async def enforce_session_limit(manager: SessionManager, user_id: str, max_sessi
         rest = [session_id for session_id in ids if session_id not in locked]
         if excess <= 0 or not rest:
             return deleted
-        for session_id in rest:
-            if excess <= 0:
-                break
-            gone = await _delete_unlocked(manager, session_id)
-            if gone is None:
-                locked.add(session_id)
-                continue
-            excess -= 1
-            if gone:
-                deleted.append(session_id)
+        while excess > 0 and rest:
+            batch, rest = rest[:excess], rest[excess:]
+            outcomes = await each(batch, lambda session_id: _delete_unlocked(manager, session_id))
+            for session_id, gone in zip(batch, outcomes, strict=True):
+                if gone is None:
+                    locked.add(session_id)
+                    continue
+                excess -= 1
+                if gone:
+                    deleted.append(session_id)
 
 
 async def _delete_unlocked(manager: SessionManager, session_id: str) -> bool | None:
