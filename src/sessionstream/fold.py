@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
+from sessionstream.events.recorded import RecordedEvent, UnreadableEvent, at_ms, version_of
 from sessionstream.projection import (
     HEAD,
     Add,
@@ -30,6 +30,7 @@ from sessionstream.projection import (
 __all__ = ["Spot", "Views", "fold"]
 
 _LARGEST = 2**53 - 1
+_DIGITS = len(str(_LARGEST))
 _INTEGER = re.compile(rb"-?[0-9]+\Z")
 
 
@@ -145,9 +146,18 @@ def _rescore(at: _At, operation: Rescore) -> None:
 
 def _increment(at: _At, operation: Increment) -> None:
     fields, field = at.hash(operation.place), operation.field.encode()
-    before = fields.get(field, b"0")
-    number = int(before) if _INTEGER.match(before) and abs(int(before)) <= _LARGEST else 0
-    fields[field] = str(max(-_LARGEST, min(_LARGEST, number + int(at.resolve(operation.by))))).encode()
+    sum_ = _number(fields.get(field, b"")) + int(at.resolve(operation.by))
+    fields[field] = str(max(-_LARGEST, min(_LARGEST, sum_))).encode()
+
+
+def _number(text: bytes) -> int:
+    # Python refuses to convert thousands of digits, which Redis reads as infinity.
+    if not _INTEGER.match(text) or len(text.lstrip(b"-0")) > _DIGITS:
+        return 0
+    number = int(text.lstrip(b"-0") or b"0")
+    if number > _LARGEST:
+        return 0
+    return -number if text.startswith(b"-") else number
 
 
 def _slide(at: _At, operation: Slide) -> None:
@@ -187,6 +197,8 @@ def fold(
     """
     views = into if into is not None else Views(session_id)
     for recorded in events:
+        if isinstance(recorded.data, UnreadableEvent):
+            continue
         for projection in projections:
             for operation in projection.operations(session_id, recorded.data):
                 views.apply(projection.name, operation, recorded.offset)

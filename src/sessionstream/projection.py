@@ -7,10 +7,10 @@ a dict, for replay; a property test holds the two equal.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sessionstream.errors import EventTypeError
+from sessionstream.errors import EventTypeError, InvalidArgument, SessionStreamError
 
 __all__ = [
     "AT",
@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+_FARTHEST = 2**52
 
 
 class Symbol(NamedTuple):
@@ -45,10 +46,14 @@ class Symbol(NamedTuple):
     mark: str
     rest: str = ""
 
-    def __add__(self, more: Any) -> Symbol:  # type: ignore[override]
+    def __add__(self, more: Any) -> Symbol:
         """Return the time shifted by so many milliseconds, or the offset followed by so much text."""
         if self.mark == "@" and isinstance(more, int):
-            return Symbol("@", str(int(self.rest or 0) + more))
+            shift = int(self.rest or 0) + more
+            # Redis adds in floating point: beyond this the sum would not be exact there.
+            if abs(shift) > _FARTHEST:
+                raise InvalidArgument(f"AT is shifted by {shift} ms, which is beyond ±2**52")
+            return Symbol("@", str(shift))
         if self.mark == "$" and isinstance(more, str):
             return Symbol("$", self.rest + more)
         raise EventTypeError(f"{more!r} cannot be added to this symbol")
@@ -108,7 +113,7 @@ class Put(NamedTuple):
     """Set fields of a hash of one session."""
 
     place: Place
-    fields: dict[str, Value]
+    fields: Mapping[str, Value]
 
 
 class Unset(NamedTuple):
@@ -123,7 +128,7 @@ class Replace(NamedTuple):
 
     place: Place
     prefix: str
-    fields: dict[str, Value]
+    fields: Mapping[str, Value]
 
 
 class Move(NamedTuple):
@@ -164,7 +169,10 @@ class Rescore(NamedTuple):
 
 
 class Increment(NamedTuple):
-    """Add an integer, or ``AT + n``, to a counter; what is no integer counts as 0, and 2**53 - 1 is never passed."""
+    """Add an integer, or ``AT + n``, to a counter or to a field of a session's hash.
+
+    What is no integer counts as 0, and 2**53 - 1 is never passed.
+    """
 
     place: Place
     field: str
@@ -217,10 +225,67 @@ class Projection:
         return handler
 
     def operations(self, session_id: str, event: Any) -> Iterator[Operation]:
-        """Yield the operations that one event means."""
+        """Yield the operations that one event means.
+
+        Raises:
+            EventTypeError: the function failed, or what it gave is no operation that always succeeds.
+        """
         handler = self.handlers.get(type(event), self.fallback)
-        if handler is not None:
-            yield from handler(session_id, event)
+        if handler is None:
+            return
+        try:
+            for operation in handler(session_id, event):
+                _check(operation)
+                yield operation
+        except SessionStreamError:
+            raise
+        except Exception as error:  # a user's function may raise anything at all
+            raise EventTypeError(f"projection {self.name!r} failed on {type(event).__name__}: {error!r}") from error
+
+
+_HASH, _SET = ("head", "view"), ("ranking", "index")
+_KINDS: dict[type, tuple[str, ...]] = {
+    Put: _HASH,
+    Unset: _HASH,
+    Replace: _HASH,
+    Move: ("index",),
+    Add: _SET,
+    Remove: _SET,
+    Rescore: _SET,
+    Increment: ("view", "counters"),
+    Slide: ("index",),
+}
+
+
+def _check(operation: Any) -> None:
+    """Refuse what would fail in Redis halfway through an append, or would mean something else there."""
+    kinds = _KINDS.get(type(operation))
+    if kinds is None:
+        raise EventTypeError(f"{operation!r} is no operation")
+    first = operation[0]
+    for place in (first,) if isinstance(first, Place) else first:
+        if place.kind not in kinds:
+            raise EventTypeError(f"{type(operation).__name__} is for a place that is a {' or '.join(kinds)}, not {place!r}")
+    if isinstance(operation, Add | Rescore):
+        _check_score(operation.score)
+    elif isinstance(operation, Move):
+        if operation.into is not None and operation.into not in operation.among:
+            raise EventTypeError(f"{operation.into!r} is not among the places of its Move")
+        if operation.score is not None:
+            _check_score(operation.score)
+    elif isinstance(operation, Increment):
+        by = operation.by
+        if isinstance(by, bool) or not (by.mark != "$" if isinstance(by, Symbol) else isinstance(by, int)):
+            raise EventTypeError(f"a counter is incremented by an int, AT or VERSION, not by {by!r}")
+
+
+def _check_score(score: Any) -> None:
+    if isinstance(score, Symbol):
+        number = score.mark != "$"
+    else:
+        number = isinstance(score, int | float) and not isinstance(score, bool) and score == score
+    if not number:
+        raise EventTypeError(f"a score is a number, AT or VERSION, not {score!r}")
 
 
 def _checked(name: str) -> str:

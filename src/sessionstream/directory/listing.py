@@ -11,7 +11,7 @@ from sessionstream.projection import Place
 from sessionstream.projections.directory import STATES, agent
 from sessionstream.session import Session, SessionState
 
-__all__ = ["active_sessions", "every_session_id", "sessions_of_agent"]
+__all__ = ["active_sessions", "every_session_id", "session_ids_of", "sessions_of_agent"]
 
 _PAGE = 200
 
@@ -33,9 +33,16 @@ async def every_session_id(store: Store) -> AsyncIterator[str]:
     """Yield the id of every session that is kept, ended ones too, partition by partition, oldest first."""
     await store.check_readable()
     for partition in range(store.keys.partitions):
-        async for page in _pages(store, store.keys.registry(partition), "0"):
-            for session_id in page:
-                yield session_id
+        async for session_id in session_ids_of(store, partition):
+            yield session_id
+
+
+async def session_ids_of(store: Store, partition: int, until_ms: int | None = None) -> AsyncIterator[str]:
+    """Yield the id of every session of a partition that is kept, and was created by then, oldest first."""
+    highest = "+inf" if until_ms is None else str(until_ms)
+    async for page in _pages(store, store.keys.registry(partition), "0", highest):
+        for session_id in page:
+            yield session_id
 
 
 async def _sessions_in(store: Store, place: Place) -> AsyncIterator[Session]:
@@ -49,12 +56,12 @@ async def _sessions_in(store: Store, place: Place) -> AsyncIterator[Session]:
                     yield session
 
 
-async def _pages(store: Store, key: str, lowest: str) -> AsyncIterator[list[str]]:
+async def _pages(store: Store, key: str, lowest: str, highest: str = "+inf") -> AsyncIterator[list[str]]:
     """Yield a sorted set's members in pages, lowest score first; none twice, and none missed that stays where it is."""
     seen: set[bytes] = set()
     while True:
         page = await store.server.call(
-            "ZRANGE", key, lowest, "+inf", "BYSCORE", "LIMIT", 0, _PAGE + len(seen), "WITHSCORES"
+            "ZRANGE", key, lowest, highest, "BYSCORE", "LIMIT", 0, _PAGE + len(seen), "WITHSCORES"
         )
         members, scores = page[::2], page[1::2]
         fresh = [member.decode() for member in members if member not in seen]

@@ -13,9 +13,9 @@ from msgspec.json import encode
 from sessionstream.errors import ConflictError, InvalidArgument, InvalidType, SessionEnded, SessionNotFound
 from sessionstream.events.base import LIVE
 from sessionstream.events.ids import checked_id
-from sessionstream.events.lifecycle import MetadataUpdated, SessionRefreshed, StateChanged
+from sessionstream.events.lifecycle import MetadataUpdated, SessionExpired, SessionRefreshed, StateChanged
 from sessionstream.lifecycle.creating import checked_metadata
-from sessionstream.lifecycle.ending import expired_event
+from sessionstream.lifecycle.ending import expired_event, forget_ended
 from sessionstream.lifecycle.reading import end_of, require_live, session_from
 from sessionstream.log.deciding import Decision, append_decided
 from sessionstream.log.fencing import require_token
@@ -88,10 +88,14 @@ async def set_state(store: Store, session_id: str, state: object, expected_versi
             raise ConflictError(session_id, expected=expected_version, actual=session.version)
         if session.state.value == name:
             return None
-        event = expired_event(head) if name == "expired" else StateChanged(state=name)
-        return Decision([event], session.version)
+        ends[:] = [expired_event(head)] if name == "expired" else []
+        return Decision(ends or [StateChanged(state=name)], session.version)
 
-    return await append_decided(store, session_id, decide)
+    ends: list[SessionExpired] = []
+    appended = await append_decided(store, session_id, decide)
+    if appended is not None and ends:
+        await forget_ended(store, session_id, ends[0])
+    return appended
 
 
 async def update(store: Store, session_id: str, session: Session) -> Session:

@@ -15,7 +15,7 @@ from sessionstream.lifecycle.retirement import retire
 from sessionstream.log.store import Store
 from sessionstream.projections.directory import EXPIRY
 
-__all__ = ["delete", "delete_many", "end_forgotten", "expired_event", "sweep"]
+__all__ = ["delete", "delete_many", "end_forgotten", "expired_event", "forget_ended", "sweep"]
 
 _LAPSED = frozenset({Phase.LAPSED})
 _PAGE = 64
@@ -118,7 +118,12 @@ async def _end(store: Store, session_id: str, event: SessionDeleted | SessionExp
         await store.append(session_id, [event], only=only)
     except (SessionNotFound, NotPermittedInPhase):
         return False
+    await forget_ended(store, session_id, event)
+    return True
+
+
+async def forget_ended(store: Store, session_id: str, event: SessionDeleted | SessionExpired) -> None:
+    """Take a session that has just ended out of its user's list."""
     # The session is over: an error now would say that it is not. Readers pass over the entry.
     with contextlib.suppress(SessionStreamError):
         await delist(store, event.user_id, session_id, event.created_ms)
-    return True

@@ -8,8 +8,9 @@
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local partition = redis.call('HMGET', KEYS[1], 'stamp', 'feed')
+local partition = redis.call('HMGET', KEYS[1], 'stamp', 'feed', 'paused')
 if partition[1] ~= ARGV[1] then return {'stamp', partition[1] or ''} end
+if partition[3] and tonumber(partition[3]) > now then return redis.error_reply('TRYAGAIN views are being rebuilt') end
 local feed_ms, feed_n = string.match(partition[2] or '0-0', '^(%d+)-(%d+)$')
 feed_ms, feed_n = math.max(tonumber(feed_ms), now), tonumber(feed_n)
 

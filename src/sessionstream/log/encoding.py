@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sessionstream.errors import EventTypeError, InvalidArgument
@@ -94,7 +94,7 @@ class _Encoder:
             raise EventTypeError(f"projection {self._projection!r}: a member of a ranking has a name")
         return member
 
-    def pairs(self, place: Place, prefix: str, fields: dict[str, Any]) -> list[Word]:
+    def pairs(self, place: Place, prefix: str, fields: Mapping[str, Any]) -> list[Word]:
         # A hash that is no head holds a field '' for as long as it exists: see log/memberships.lua.
         words: list[Word] = [] if place.kind == "head" else ["", "="]
         for field, value in fields.items():

@@ -75,6 +75,11 @@ class Keys:
         """A sorted set: the sessions of a user, in the user's own partition."""
         return f"{self._prefixes[self.partition(user_id)]}user:{user_id}"
 
+    def beside(self, key: str, partition: int) -> str:
+        """The key under which a view of a partition is built anew, beside the one in use."""
+        prefix = self._prefixes[partition]
+        return f"{prefix}beside:{key.removeprefix(prefix)}"
+
     def place(self, projection: str, place: Place, session_id: str) -> str:
         """The key of a view, for a session or for the session's partition."""
         if place.kind == "head":

@@ -37,7 +37,7 @@ function operate.increment(e, i, last)
   local number = before and string.match(before, '^%-?%d+$') and tonumber(before) or 0
   if number > LARGEST or number < -LARGEST then number = 0 end
   local sum = math.max(-LARGEST, math.min(LARGEST, number + tonumber(resolve(ARGV[i + 2], e))))
-  redis.call('HSET', key, field, string.format('%.0f', sum))
+  redis.call('HSET', key, '', '', field, string.format('%.0f', sum))
 end
 
 -- The session's own time to live begins anew, and with it its place in the indexes that are scored by expiry.

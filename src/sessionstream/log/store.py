@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound
@@ -30,6 +31,7 @@ FORMAT = 1
 
 _numbers = itertools.count()
 _PREPARE = load_script("sessionstream.log", "prepare")
+_PAUSE = load_script("sessionstream.log", "pause")
 
 
 class Store:
@@ -132,6 +134,23 @@ class Store:
         for number in dict.fromkeys((0, partition)):
             found = await self.server.script(_PREPARE, [self.keys.log(number)], [self.stamp])
             self._compare(found.decode(), writing=True)
+
+    @asynccontextmanager
+    async def paused(self, partition: int, *, unless: bool) -> AsyncIterator[None]:
+        """Hold appends to a partition back for the block, for a quarter of a second at most; they wait and go on.
+
+        Args:
+            partition: which one.
+            unless: do not.
+        """
+        if unless:
+            yield
+            return
+        await self.server.script(_PAUSE, [self.keys.log(partition)], [250])
+        try:
+            yield
+        finally:
+            await self.server.script(_PAUSE, [self.keys.log(partition)], [0])
 
     async def check_readable(self) -> None:
         """Make sure that reads will look where the namespace's writers write.
