@@ -14,7 +14,7 @@ from typing import Any
 
 import hiredis
 
-from sessionstream.errors import EventTypeError, OutcomeUnknown, SessionStreamError
+from sessionstream.errors import EventTypeError, OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.log.answers import appended_by, needs_sliding
 from sessionstream.log.encoding import KeyNumbers
 from sessionstream.log.keys import Keys
@@ -174,7 +174,11 @@ class _Queue:
             self._fail_alone(group)
 
     def _answered(self, group: _Group, lane: Lane, future: asyncio.Future[Any]) -> None:
-        if (error := future.exception()) is not None or future.result()[0] == b"stamp":
+        error = future.exception()
+        if isinstance(error, LaneClosed) and error.wanted:
+            # No task is begun for it: the event loop may be closing too.
+            self._fail(group, after_sending(Unavailable(str(error)), "append", error.sent))
+        elif error is not None or future.result()[0] == b"stamp":
             self._start(self._recover(group, lane, error))
         else:
             self._resolve(group, lane, future.result())
@@ -248,6 +252,8 @@ class _Queue:
                 if error.sent and lane is not None:
                     doubtful.append(lane)
                     group.in_doubt = True
+                if error.wanted:
+                    raise Unavailable(str(error))
                 await asyncio.sleep(backoff(attempt) if attempt else 0)
             elif isinstance(error, hiredis.ReplyError):
                 await self._overcome(error, lane, group.until, attempt)

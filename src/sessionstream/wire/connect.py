@@ -84,7 +84,9 @@ class Dialer:
                 await connection.connect()  # type: ignore[no-untyped-call]
         except BaseException as error:
             # redis-py leaves the socket of a cancelled attempt open.
-            await connection.disconnect(nowait=True)
+            if connection._writer is not None:
+                connection._writer.close()
+                connection._writer = connection._reader = None
             if isinstance(error, TimeoutError):
                 raise Unavailable(f"the server did not answer within {_CONNECT_TIMEOUT:g} s") from None
             if isinstance(error, Exception):

@@ -25,11 +25,13 @@ class LaneClosed(Exception):
 
     Attributes:
         sent: False if the call can not have reached the server.
+        wanted: it was closed from this side, with the manager or with the event loop.
     """
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    def __init__(self, message: str, *, sent: bool, wanted: bool = False) -> None:
         super().__init__(message)
         self.sent = sent
+        self.wanted = wanted
 
 
 class Lane(asyncio.Protocol):
@@ -56,6 +58,7 @@ class Lane(asyncio.Protocol):
         self._written = 0
         self._watchdog: asyncio.TimerHandle | None = None
         self._closed: str | None = None
+        self._wanted = False
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self.client_id = 0
         self.server_run = ""
@@ -100,7 +103,7 @@ class Lane(asyncio.Protocol):
 
     def _queue(self, words: Sequence[Word]) -> None:
         if self._closed is not None:
-            raise LaneClosed(self._closed, sent=False)
+            raise LaneClosed(self._closed, sent=False, wanted=self._wanted)
         packed = hiredis.pack_command(cast("tuple[Word]", tuple(words)))
         if not self._unsent and not self._blocked:
             self._loop.call_soon(self._flush)
@@ -182,24 +185,24 @@ class Lane(asyncio.Protocol):
 
     def close(self) -> None:
         """Close the connection; calls that wait for a reply fail with `LaneClosed`."""
-        self._fail("connection closed")
+        self._fail("connection closed from this side", wanted=True)
         self._transport.close()
 
     async def wait_closed(self) -> None:
         """Wait until the transport has let go of its socket."""
         await asyncio.shield(self._lost)
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, message: str, *, wanted: bool = False) -> None:
         if self._closed is not None:
             return
-        self._closed = message
+        self._closed, self._wanted = message, wanted
         if self._watchdog is not None:
             self._watchdog.cancel()
         sent = len(self._pending) - self._unsent_calls
         pending, self._pending = self._pending, deque()
         for number, future in enumerate(pending):
             if not future.done():
-                future.set_exception(LaneClosed(message, sent=number < sent))
+                future.set_exception(LaneClosed(message, sent=number < sent, wanted=wanted))
                 # A caller that was cancelled meanwhile never asks: asyncio would log what nobody needs to know.
                 future.exception()
         if self.on_close is not None:

@@ -164,6 +164,8 @@ class Server:
                 if lost.sent and fenced:
                     doubtful.append(lane)
                     unknown = True
+                if lost.wanted:
+                    raise after_sending(Unavailable(str(lost)), what, unknown) from None
             except hiredis.ReplyError as error:
                 if code_of(error) not in PASSING or _now() + backoff(attempt) >= until:
                     raise after_sending(from_reply(error), what, unknown) from None
