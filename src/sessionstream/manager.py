@@ -59,15 +59,8 @@ class SessionManager:
     ) -> None:
         given = settings if ttl is ... else {**settings, "ttl": ttl}
         self.settings = settings_from(**(given if url is None else {**given, "url": url}))
-        server = server_for(
-            conn,
-            self.settings.url,
-            folder=self.settings.folder,
-            reply_timeout=self.settings.reply_timeout,
-            deadline=self.settings.deadline,
-            allow_eviction=self.settings.allow_eviction,
-        )
-        self.store = Store(server, self.settings, projections)
+        options = self.settings.model_dump(include={"folder", "reply_timeout", "deadline", "allow_eviction"})
+        self.store = Store(server_for(conn, self.settings.url, **options), self.settings, projections)
         self.audit = Audit(self.store)
         self._locks = Locks(self.store)
 
@@ -368,10 +361,7 @@ class SessionManager:
         return await self._locks.acquire(session_id, timeout=timeout, lease=lease, max_hold=max_hold)
 
     async def release_lock(self, session_id: str, lock: Lock) -> bool:
-        """Release a lock.
-
-        Returns:
-            False if it was not held any more while another exception passes, which is never hidden.
+        """Release a lock; False if it was not held any more while another exception passes, which is never hidden.
 
         Raises:
             LockLost: or `LockNotHeld`: it was not held any more, and no other exception passes.
