@@ -1,6 +1,6 @@
 """The Python interpreter of view operations: what ``log/operations.lua`` and ``log/memberships.lua`` do in Redis.
 
-Views are held as Redis would hold them, text as bytes and scores as floats, so that the two can be compared as they are.
+Views are held as Redis would hold them, text as bytes and scores as floats, so that the two can be compared.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ __all__ = ["SessionManager"]
 class SessionManager:
     """Sessions as streams of events, and what is read of them.
 
-    Making one sends nothing; the connection is opened by the first call and closed with the event loop, by `aclose`, or
-    when the manager is dropped.
+    Making one sends nothing; the connection is opened by the first call, and closed with the event loop, by `aclose`,
+    or when the manager is dropped.
 
     Args:
         conn: a ``redis.asyncio.Redis`` made any way, whose connection settings are used; None for ``url``.
@@ -57,8 +57,8 @@ class SessionManager:
         projections: Sequence[Projection] = (),
         **settings: Any,
     ) -> None:
-        given = settings if ttl is ... else {**settings, "ttl": ttl}
-        self.settings = settings_from(**(given if url is None else {**given, "url": url}))
+        given = settings | ({} if ttl is ... else {"ttl": ttl}) | ({} if url is None else {"url": url})
+        self.settings = settings_from(**given)
         options = self.settings.model_dump(include={"folder", "reply_timeout", "deadline", "allow_eviction"})
         self.store = Store(server_for(conn, self.settings.url, **options), self.settings, projections)
         self.audit = Audit(self.store)
@@ -384,8 +384,6 @@ class SessionManager:
             LockReentered: the running task holds it already.
         """
         return self._locks.hold(session_id, timeout=timeout, lease=lease, max_hold=max_hold)
-
-    # Views
 
     async def rebuild(self, session_id: str | None = None, **options: Any) -> Rebuilt:
         """Make the views of one session, or of all, anew from the events, while appends go on.

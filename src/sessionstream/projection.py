@@ -1,7 +1,7 @@
 """Projections: pure functions from one event to operations on views, and the operations' meaning over a dict.
 
-The operations are total and deterministic. They run in Redis, inside the append (``log/operations.lua``), and here, over
-a dict, for replay; a property test holds the two equal.
+The operations are total and deterministic. They run in Redis, inside the append (``log/operations.lua``), and in
+``fold.py``, over a dict, for replay; a property test holds the two equal.
 """
 
 from __future__ import annotations
@@ -265,7 +265,8 @@ def _check(operation: Any) -> None:
     first = operation[0]
     for place in (first,) if isinstance(first, Place) else first:
         if place.kind not in kinds:
-            raise EventTypeError(f"{type(operation).__name__} is for a place that is a {' or '.join(kinds)}, not {place!r}")
+            name, fitting = type(operation).__name__, " or ".join(kinds)
+            raise EventTypeError(f"{name} is for a place that is a {fitting}, not {place!r}")
     if isinstance(operation, Add | Rescore):
         _check_score(operation.score)
     elif isinstance(operation, Move):
