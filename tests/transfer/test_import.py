@@ -118,7 +118,8 @@ async def test_a_time_to_live_can_be_given(make_manager: MakeManager) -> None:
     for name in "abc":
         session = await manager.get_session(name)
         assert session is not None
-        lives.append(session.expires_at and (session.expires_at - session.created_at).total_seconds())
+        expires = session.expires_at
+        lives.append(None if expires is None else (expires - session.created_at).total_seconds())
     assert lives == [100, 1000, None]
 
 

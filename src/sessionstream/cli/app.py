@@ -13,7 +13,7 @@ from sessionstream.cli import checkpoints, doctor, history, sessions, transfers,
 from sessionstream.cli.calling import application
 from sessionstream.cli.demo import play
 
-__all__ = ["run"]
+__all__ = ["application", "run"]
 
 _THEMES = (play, transfers, sessions, history, checkpoints, upkeep, doctor)
 _ORDER = (

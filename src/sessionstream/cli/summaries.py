@@ -13,7 +13,7 @@ from sessionstream.cli.terminal import visible
 from sessionstream.events import lifecycle, runtime
 from sessionstream.events.recorded import RecordedEvent, UnknownEvent, UnreadableEvent
 
-__all__ = ["content_of", "short", "shortened", "size_of", "summary"]
+__all__ = ["content_of", "counted", "short", "shortened", "size_of", "summary"]
 
 _MOST_SIGNS = 200
 
@@ -51,10 +51,15 @@ def content_of(message: dict[str, Any]) -> str:
     return " ".join(word for word in words if word)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with what it counts, in the plural where that is due."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def size_of(count: int) -> str:
     """Return bytes as people read them."""
     if count < 1024:
-        return f"{count} bytes"
+        return counted(count, "byte")
     power = min(4, (count.bit_length() - 1) // 10)
     return f"{count / 1024**power:.1f} {'KMGT'[power - 1]}iB"
 

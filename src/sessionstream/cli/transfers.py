@@ -80,7 +80,7 @@ async def import_file(
         def tell(so_far: Imported) -> None:
             nonlocal done
             done = so_far
-            progress.move(source.position, f"{so_far.lines:,} sessions · {so_far.messages:,} messages")
+            progress.move(source.position, f"{so_far.lines:,} lines · {so_far.messages:,} messages")
 
         try:
             async with call.open(**({} if ttl is None else {"ttl": ttl})) as manager:
@@ -169,10 +169,12 @@ async def export_sessions(
 
 
 def _tell_written(call: Call, output: Path, sessions: int, lines: int) -> None:
+    from sessionstream.cli.summaries import counted
+
     if call.terminal.as_json:
         call.terminal.emit({"file": str(output), "sessions": sessions, "lines": lines})
     else:
-        call.terminal.say(f"{sessions:,} sessions, {lines:,} lines: {output}")
+        call.terminal.say(f"{counted(sessions, 'session')}, {counted(lines, 'line')}: {output}")
 
 
 class _Counted:

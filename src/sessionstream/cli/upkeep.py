@@ -38,6 +38,7 @@ async def stats(call: Call) -> int:
 async def cleanup(call: Call) -> int:
     """End the sessions whose time is over, remove those whose retention is, and trim the feed."""
     from sessionstream.cli.diagnosis.ended import count_states
+    from sessionstream.cli.summaries import counted
     from sessionstream.events.context import acting
 
     async with call.open() as manager:
@@ -49,7 +50,7 @@ async def cleanup(call: Call) -> int:
         call.terminal.emit(record)
     else:
         call.terminal.line(
-            f"{ended:,} sessions ended; {counts.total:,} are kept, {record['kept_ended']:,} of them over"
+            f"{counted(ended, 'session')} ended; {counts.total:,} kept, {record['kept_ended']:,} of them over"
         )
     return Code.DONE
 
@@ -67,6 +68,7 @@ async def rebuild(
     """Make the views of all sessions anew from their events, while appends go on."""
     from sessionstream.cli.moments import span
     from sessionstream.cli.progress import Progress
+    from sessionstream.cli.summaries import counted
 
     if session is not None and adopt:
         raise typer.BadParameter("a namespace is adopted as a whole: give no session", param_hint="--adopt")
@@ -83,7 +85,9 @@ async def rebuild(
     if call.terminal.as_json:
         call.terminal.emit({**dataclasses.asdict(rebuilt), "seconds": round(seconds, 3)})
     else:
-        words = f"{rebuilt.sessions:,} sessions rebuilt from {rebuilt.events:,} events in {span(seconds)}"
+        words = (
+            f"{counted(rebuilt.sessions, 'session')} rebuilt from {counted(rebuilt.events, 'event')} in {span(seconds)}"
+        )
         call.terminal.line(words)
     if rebuilt.unreadable:
         call.terminal.complain(f"{rebuilt.unreadable:,} events do not decode, and changed no view: history names them")

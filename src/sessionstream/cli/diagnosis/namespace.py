@@ -5,7 +5,7 @@ from __future__ import annotations
 from sessionstream.cli.diagnosis.ended import StateCounts, count_states, held_by_ended
 from sessionstream.cli.diagnosis.finding import Finding, Level
 from sessionstream.cli.moments import span
-from sessionstream.cli.summaries import size_of
+from sessionstream.cli.summaries import counted, size_of
 from sessionstream.log.store import Store
 
 __all__ = ["check_namespace", "feed_length"]
@@ -45,10 +45,10 @@ def _sessions(counts: StateCounts) -> Finding:
 def _waiting(counts: StateCounts) -> list[Finding]:
     findings = []
     if counts.unswept:
-        value = f"{counts.unswept:,} sessions"
+        value = counted(counts.unswept, "session")
         findings.append(Finding("namespace", "expired, no end appended yet", value, Level.NOTE, _SWEEP))
     if counts.due:
-        value = f"{counts.due:,} sessions"
+        value = counted(counts.due, "session")
         findings.append(Finding("namespace", "past their retention", value, Level.NOTE, _SWEEP))
     return findings
 
@@ -62,7 +62,7 @@ async def _ended(store: Store) -> Finding:
             "namespace", "held by ended sessions", "unknown", Level.UNCHECKED, "MEMORY USAGE is not permitted"
         )
     how = "" if held.measured == held.sessions else f", estimated from {held.measured:,} of them"
-    value = f"{size_of(held.bytes)} in {held.sessions:,} sessions{how}"
+    value = f"{size_of(held.bytes)} in {counted(held.sessions, 'session')}{how}"
     return Finding("namespace", "held by ended sessions", value, advice=f"they are kept {until}")
 
 

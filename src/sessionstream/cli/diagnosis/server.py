@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from sessionstream.cli.diagnosis.finding import Finding, Level, info
 from sessionstream.cli.moments import span
-from sessionstream.cli.summaries import size_of
+from sessionstream.cli.summaries import counted, size_of
 from sessionstream.log.store import Store
 from sessionstream.settings import Settings
 
@@ -50,7 +50,7 @@ def _role(replication: dict[str, str]) -> Finding:
         return Finding("server", "role", "unknown", Level.UNCHECKED, "the server does not tell")
     if role != "master":
         return Finding("server", "role", "replica", Level.ATTENTION, "it takes no writes: connect to the primary")
-    return Finding("server", "role", f"primary, {count} replicas")
+    return Finding("server", "role", f"primary, {counted(int(count), 'replica')}")
 
 
 async def check_memory(store: Store) -> list[Finding]:

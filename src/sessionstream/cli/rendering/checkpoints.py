@@ -11,7 +11,7 @@ from sessionstream.checkpoints.reading import Resumed
 from sessionstream.cli.moments import full, minute
 from sessionstream.cli.rendering.shapes import Column, facts, section, table
 from sessionstream.cli.rendering.timeline import Timeline
-from sessionstream.cli.summaries import size_of
+from sessionstream.cli.summaries import counted, size_of
 from sessionstream.cli.terminal import Terminal, visible
 from sessionstream.session import Checkpoint
 
@@ -74,7 +74,7 @@ def print_resumed(terminal: Terminal, resumed: Resumed) -> None:
         f"resume {resumed.session.session_id}",
         [
             ("checkpoint", checkpoint_line(checkpoint) if checkpoint else "none: everything is replayed"),
-            ("since then", f"{len(resumed.events)} events"),
+            ("since then", counted(len(resumed.events), "event")),
             ("position", f"{resumed.offset} (version {resumed.version})"),
         ],
     )

@@ -9,7 +9,7 @@ from rich.text import Text
 from sessionstream.cli.diagnosis.ended import Held, StateCounts
 from sessionstream.cli.moments import span
 from sessionstream.cli.rendering.shapes import STATE_STYLES, facts
-from sessionstream.cli.summaries import size_of
+from sessionstream.cli.summaries import counted, size_of
 from sessionstream.cli.terminal import Terminal
 
 __all__ = ["print_statistics", "statistics_record"]
@@ -39,7 +39,9 @@ def print_statistics(
     if counts.due:
         rows.append(("to be removed", f"{counts.due:,} of the ended"))
     how = "" if held.measured == held.sessions else f", estimated from {held.measured:,}"
-    bytes_held = "unknown" if held.bytes is None else f"{size_of(held.bytes)} ({held.sessions:,} sessions{how})"
+    bytes_held = (
+        "unknown" if held.bytes is None else f"{size_of(held.bytes)} ({counted(held.sessions, 'session')}{how})"
+    )
     rows += [
         ("average duration", span(duration) if duration else "no session has ended"),
         ("held by ended", bytes_held),

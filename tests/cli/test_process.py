@@ -1,0 +1,77 @@
+"""Commands as processes of their own: pipes that close, signals, and the exit code that a shell sees."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+from sessionstream import NoteAdded, SessionManager
+from tests.cli.conftest import Process
+from tests.transfer.recorded import line
+
+PIPE = asyncio.subprocess.PIPE
+
+
+async def test_a_shell_sees_output_errors_and_exit_code(process: Process, session: str) -> None:
+    """Of a command that works, and of one that does not."""
+    good, bad = await process("show", session, "--json"), await process("show", "nobody")
+    out, err = await good.communicate()
+    assert (good.returncode, err) == (0, b"")
+    assert json.loads(out)["user_id"] == "user-1"
+    out, err = await bad.communicate()
+    assert (bad.returncode, out, err) == (1, b"", b"sessionstream: session 'nobody' not found\n")
+
+
+async def test_a_reader_that_goes_away_ends_the_command_quietly(process: Process, manager: SessionManager) -> None:
+    """As ``| head`` does."""
+    await manager.create_session("u", "a", session_id="s")
+    await manager.append("s", [NoteAdded(text="x" * 1000) for _ in range(2000)])
+    command = await process("history", "s", "--json")
+    assert command.stdout is not None
+    assert command.stderr is not None
+    await command.stdout.readline()
+    command.stdout._transport.close()  # type: ignore[attr-defined]
+    assert await command.stderr.read() == b""
+    assert await command.wait() == 141
+
+
+async def test_an_import_that_is_interrupted_says_so_and_is_completed_by_another(
+    process: Process, manager: SessionManager, tmp_path: Path
+) -> None:
+    """Ctrl-C while it waits for more lines: no traceback, and the same lines again double nothing."""
+    lines = [line(str(number), session_id=f"s{number}") for number in range(5)]
+    command = await process("import", "-", stdin=PIPE)
+    assert command.stdin is not None
+    command.stdin.write(b"".join(lines[:3]))
+    await command.stdin.drain()
+    async with asyncio.timeout(30):
+        while await manager.get_total_session_count() < 3:
+            await asyncio.sleep(0.01)
+    command.send_signal(signal.SIGINT)
+    _, err = await command.communicate()
+    assert command.returncode == 130
+    assert b"run it again" in err
+    assert err.endswith(b"sessionstream: interrupted\n")
+    assert b"Traceback" not in err
+    (tmp_path / "lines").write_bytes(b"".join(lines))
+    again = await process("import", "lines", "--json")
+    record = json.loads((await again.communicate())[0])
+    assert (record["created"], record["unchanged"], record["messages"]) == (2, 3, 2)
+
+
+async def test_an_export_that_is_ended_leaves_no_file(
+    process: Process, manager: SessionManager, tmp_path: Path
+) -> None:
+    """Neither half a file under its name nor another one beside it."""
+    await manager.create_session("u", "a", session_id="s")
+    for _ in range(10):
+        await manager.append("s", [NoteAdded(text="x" * 1000) for _ in range(1000)])
+    command = await process("export", "--as", "events", "-o", "out.gz")
+    async with asyncio.timeout(30):
+        while not list(tmp_path.glob(".out.gz.*.part")):
+            await asyncio.sleep(0.001)
+    command.send_signal(signal.SIGTERM)
+    await command.communicate()
+    assert (command.returncode, list(tmp_path.iterdir())) == (130, [])
