@@ -28,7 +28,7 @@ async def test_a_file_is_imported(cli: Cli, tmp_path: Path, manager: SessionMana
     result = await cli("import", str(path), "--user", "u", "--agent", "a", "--json")
     assert result.code == 0
     assert result.record | {"seconds": 0} == {
-        "sessions": 1,
+        "lines": 1,
         "created": 1,
         "extended": 0,
         "unchanged": 0,

@@ -44,7 +44,7 @@ async def checkpoints(
         for each in found:
             call.terminal.emit(checkpoint_record(each, with_data=with_data))
         return Code.DONE
-    print_checkpoints(call.terminal, found)
+    print_checkpoints(call.terminal, found, now_ms)
     for each in found if with_data else ():
         print_data(call.terminal, each)
     return Code.DONE

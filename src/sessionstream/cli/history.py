@@ -38,7 +38,6 @@ async def history(
     from sessionstream.log.history import Window, read_history
 
     count, damaged = 0, 0
-    timeline = Timeline(call.terminal)
     async with call.open() as manager:
         now_ms = await manager.store.now_ms()
         window = Window(
@@ -50,15 +49,16 @@ async def history(
             None if until is None else parse_moment(until, "--until", now_ms),
         )
         events = read_history(manager.store, session, window, types=types, limit=limit, backward=backward)
-        async for event in events:
-            count += 1
-            if call.terminal.as_json:
-                call.terminal.emit(event_record(event))
-            else:
-                timeline.print(event)
-            if event.error is not None:
-                damaged += 1
-                call.terminal.complain(str(event.error))
+        with Timeline(call.terminal) as timeline:
+            async for event in events:
+                count += 1
+                if call.terminal.as_json:
+                    call.terminal.emit(event_record(event))
+                else:
+                    timeline.print(event)
+                if event.error is not None:
+                    damaged += 1
+                    call.terminal.complain(str(event.error))
     if damaged:
         call.terminal.say(f"{damaged} of {count} events do not decode")
         return Code.PARTLY

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.syntax import Syntax
 
 from sessionstream.checkpoints.reading import Resumed
-from sessionstream.cli.moments import full, minute
+from sessionstream.cli.moments import age, full, minute
 from sessionstream.cli.rendering.shapes import Column, facts, section, table
 from sessionstream.cli.rendering.timeline import Timeline
 from sessionstream.cli.summaries import counted, size_of
@@ -22,8 +22,9 @@ _COLUMNS = (
     Column("label", whole=True),
     Column("size", right=True),
     Column("covers", "dim", whole=True),
-    Column("saved", "dim"),
+    Column("created", "dim", roomy=True),
     Column("sha-256", "dim", whole=True, roomy=True),
+    Column("saved", "dim", passing=True),
 )
 _MOST_LINES = 40
 
@@ -36,7 +37,7 @@ def checkpoint_line(checkpoint: Checkpoint | None) -> str:
     return f"{checkpoint.checkpoint_id}{label}, {size_of(checkpoint.size)}, covers up to {checkpoint.offset}"
 
 
-def print_checkpoints(terminal: Terminal, checkpoints: Sequence[Checkpoint]) -> None:
+def print_checkpoints(terminal: Terminal, checkpoints: Sequence[Checkpoint], now_ms: int) -> None:
     """Print checkpoints as a table."""
     rows = [
         [
@@ -46,6 +47,7 @@ def print_checkpoints(terminal: Terminal, checkpoints: Sequence[Checkpoint]) -> 
             one.offset,
             (full(one.created_at) or "-") if terminal.plain else minute(one.created_at),
             one.sha256 if terminal.plain else one.sha256[:16] + "…",
+            age(one.created_at, now_ms, 1),
         ]
         for one in checkpoints
     ]
@@ -82,6 +84,6 @@ def print_resumed(terminal: Terminal, resumed: Resumed) -> None:
         print_data(terminal, checkpoint)
     if resumed.events:
         section(terminal, "events since")
-        timeline = Timeline(terminal)
-        for event in resumed.events:
-            timeline.print(event)
+        with Timeline(terminal) as timeline:
+            for event in resumed.events:
+                timeline.print(event)

@@ -26,6 +26,7 @@ class Column(NamedTuple):
         right: whether it is flush right.
         whole: whether its cells are never shortened; a narrow terminal folds them.
         roomy: whether only a terminal of 110 columns or more, and a pipe, have it.
+        passing: whether it tells of the present moment, so that a pipe does not have it.
     """
 
     title: str
@@ -33,13 +34,16 @@ class Column(NamedTuple):
     right: bool = False
     whole: bool = False
     roomy: bool = False
+    passing: bool = False
 
 
 def table(terminal: Terminal, columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> None:
     """Print a table."""
     cells = [[_cell(cell) for cell in row] for row in rows]
     if terminal.plain:
-        _aligned(terminal, [[Text(column.title.upper()) for column in columns], *cells], columns)
+        kept = [place for place, column in enumerate(columns) if not column.passing]
+        titled = [[Text(column.title.upper()) for column in columns], *cells]
+        _aligned(terminal, [[row[place] for place in kept] for row in titled], [columns[place] for place in kept])
         return
     # The first column names the row: it is folded last.
     widest = max((row[0].cell_len for row in cells), default=0)

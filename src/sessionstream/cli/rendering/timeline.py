@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import date
+from types import TracebackType
+from typing import Self
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -23,11 +25,12 @@ _STYLES = {
     "usage": "dim",
     "note": "blue",
 }
+_HELD = 200
 _ROLES = {"user": "cyan", "assistant": "white", "tool": "yellow", "system": "dim"}
 
 
 class Timeline:
-    """Prints events one after the other.
+    """Prints events one after the other; a context manager, at whose end all are printed.
 
     A terminal gets the time of day, under a heading for each day, and as much of the summary as fits. A pipe gets the
     whole time, and at most 200 characters of the summary.
@@ -42,9 +45,32 @@ class Timeline:
         self._type_width = 15
         self._actor_width = 0
         self._version_width = 3
+        self._held: list[RecordedEvent] | None = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
 
     def print(self, event: RecordedEvent) -> None:
-        """Print one event."""
+        """Print one event, soon: the first 200 are held back, since they tell how wide the columns have to be."""
+        if self._held is None:
+            self._print(event)
+            return
+        self._fields(event)
+        self._held.append(event)
+        if len(self._held) == _HELD:
+            self._release()
+
+    def _release(self) -> None:
+        held, self._held = self._held or [], None
+        for event in held:
+            self._print(event)
+
+    def _print(self, event: RecordedEvent) -> None:
         if self._terminal.plain:
             self._terminal.line(self._plain(event))
             return
@@ -55,7 +81,7 @@ class Timeline:
 
     def _fields(self, event: RecordedEvent) -> tuple[str, str, str]:
         kind, actor, version = visible(event.type) or "?", visible(event.actor or "-"), str(event.version)
-        # Widths only grow, so that the columns of a stream of unknown content stay aligned as well as they can.
+        # Widths only grow, so that columns stay aligned as well as they can, whatever is still to come.
         self._type_width = max(self._type_width, cell_len(kind))
         self._actor_width = max(self._actor_width, cell_len(actor))
         self._version_width = max(self._version_width, len(version))

@@ -15,7 +15,7 @@ __all__ = ["imported_record", "print_imported"]
 def imported_record(done: Imported, seconds: float) -> dict[str, Any]:
     """Return what an import did, for ``--json``."""
     return {
-        "sessions": done.lines,
+        "lines": done.lines,
         "created": done.created,
         "extended": done.extended,
         "unchanged": done.unchanged,
@@ -29,8 +29,8 @@ def imported_record(done: Imported, seconds: float) -> dict[str, Any]:
 def print_imported(terminal: Terminal, file: str, done: Imported, seconds: float) -> None:
     """Print what an import did."""
     rows = [
-        ("sessions", f"{done.lines:,}"),
-        ("new", f"{done.created:,}"),
+        ("lines", f"{done.lines:,}"),
+        ("new sessions", f"{done.created:,}"),
         ("extended", f"{done.extended:,}"),
         ("unchanged", f"{done.unchanged:,}"),
         ("refused", f"{len(done.failures):,}"),
