@@ -69,6 +69,7 @@ async def import_file(
     """
     from sessionstream.cli.files import opened_file, size_of_file
     from sessionstream.cli.progress import Progress
+    from sessionstream.cli.summaries import counted
     from sessionstream.events.context import acting
     from sessionstream.transfer import Imported, import_messages
     from sessionstream.transfer.sources import LineSource
@@ -80,7 +81,7 @@ async def import_file(
         def tell(so_far: Imported) -> None:
             nonlocal done
             done = so_far
-            progress.move(source.position, f"{so_far.lines:,} lines · {so_far.messages:,} messages")
+            progress.move(source.position, f"{counted(so_far.lines, 'line')} · {counted(so_far.messages, 'message')}")
 
         try:
             async with call.open(**({} if ttl is None else {"ttl": ttl})) as manager:
