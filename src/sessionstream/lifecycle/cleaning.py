@@ -23,7 +23,7 @@ async def clean_up(store: Store) -> int:
     Returns:
         How many sessions this call ended.
     """
-    await store.check_readable()
+    await store.check_writable()
     count = await sweep(store)
     for partition in range(store.keys.partitions):
         await retire_due(store, partition)

@@ -46,6 +46,7 @@ async def create(
         session_id = session_id_for(idempotency_key)
     else:
         session_id = new_session_id()
+    await store.check_writable()
     # Before the session exists: a crash in between leaves an entry that is ignored, never a session that is missing.
     await enlist(store, event.user_id, session_id)
     appended = await store.append(session_id, [event], idempotency_key=idempotency_key)

@@ -56,7 +56,7 @@ class Store:
             raise InvalidArgument(f"two projections have one name: {', '.join(names)}")
         self.positions = Positions()
         self._number = next(_numbers)
-        self._made_as_we_are = False
+        self._read_as_made = self._written_as_made = False
         self._appender = Appender(server, self.keys, self.projections, self.stamp, self.prepare, self.positions)
 
     def fence(self, session_id: str) -> str:
@@ -158,12 +158,23 @@ class Store:
         Raises:
             NamespaceMismatch: the namespace has another number of partitions or a newer format.
         """
-        if self._made_as_we_are:
-            return
+        if not self._read_as_made:
+            self._read_as_made = await self._made_as_we_are(writing=False)
+
+    async def check_writable(self) -> None:
+        """Make sure that what is written beside the appends belongs to the namespace; each append is checked by itself.
+
+        Raises:
+            NamespaceMismatch: the namespace was made with other settings.
+        """
+        if not self._written_as_made:
+            self._written_as_made = self._read_as_made = await self._made_as_we_are(writing=True)
+
+    async def _made_as_we_are(self, *, writing: bool) -> bool:
         found = await self.server.call("HGET", self.keys.log(0), "stamp")
         if found is not None:
-            self._compare(found.decode(), writing=False)
-            self._made_as_we_are = True
+            self._compare(found.decode(), writing=writing)
+        return found is not None
 
     def _compare(self, found: str, *, writing: bool) -> None:
         theirs = dict(part.partition("=")[::2] for part in found.split(" "))
