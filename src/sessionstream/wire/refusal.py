@@ -66,6 +66,9 @@ def from_reply(error: Exception) -> SessionStreamError:
 
 def from_driver(error: Exception) -> SessionStreamError:
     """Return the library's error for a failure to connect, which redis-py or the system raised."""
+    # redis-py wraps what the server answers while a connection is made.
+    if isinstance(error.__cause__, driver.RedisError):
+        error = error.__cause__
     text = str(error) or type(error).__name__
     if isinstance(error, (driver.AuthenticationError, driver.AuthorizationError, driver.NoPermissionError)):
         return AuthenticationFailed(f"{text} (check the user name and the password)")
