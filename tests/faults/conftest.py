@@ -1,0 +1,60 @@
+"""What these tests start from: managers with short times, on servers and proxies of the test's own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from sessionstream import SessionManager
+from tests.faults.ledger import Ledger
+from tests.proxy import Proxy
+from tests.servers import Server
+
+Open = Callable[..., SessionManager]
+
+
+@pytest.fixture
+async def open_manager() -> AsyncIterator[Open]:
+    """Open a manager that is closed after the test: ``open_manager(url, deadline=0.3)``."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        def make(url: str, **settings: Any) -> SessionManager:
+            manager = SessionManager(url=url, **{"namespace": "faults", **settings})
+            stack.push_async_callback(manager.aclose)
+            return manager
+
+        yield make
+
+
+@pytest.fixture
+def real(make_server: Callable[..., Server]) -> Server:
+    """A server of the test's own."""
+    return make_server()
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """A proxy in front of the shared server."""
+    with Proxy(server.socket) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def manager(proxy: Proxy, open_manager: Open, namespace: str) -> SessionManager:
+    """A manager behind the proxy, that takes a connection for broken after 150 ms."""
+    return open_manager(proxy.url, namespace=namespace, reply_timeout=0.15)
+
+
+@pytest.fixture
+async def beside(server: Server, open_manager: Open, namespace: str) -> SessionManager:
+    """A manager of the same namespace that nothing happens to."""
+    return open_manager(server.unix_url, namespace=namespace)
+
+
+@pytest.fixture
+async def ledger(beside: SessionManager) -> Ledger:
+    """A session, and the account of what is appended to it."""
+    return Ledger((await beside.create_session("user_1", "assistant")).session_id)
