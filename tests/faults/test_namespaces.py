@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -38,9 +38,9 @@ async def dump(client: Redis, namespace: str) -> Dump:
 
 
 @pytest.fixture
-async def url(server: Server) -> AsyncIterator[str]:
+def url(server: Server) -> str:
     """Where the namespace lies."""
-    yield server.unix_url
+    return server.unix_url
 
 
 async def _make(open_manager: Open, url: str, namespace: str, **settings: Any) -> SessionManager:

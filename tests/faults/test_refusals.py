@@ -1,4 +1,4 @@
-"""A server that is away or refuses: a clear error of the tree, nothing written, and all is well when it is well again."""
+"""A server that is away or refuses: a clear error of the tree, and nothing written, until it is well again."""
 
 from __future__ import annotations
 
