@@ -45,9 +45,12 @@ class EventType:
         phases: when it may be appended.
         runtime: an archived session refuses it.
         upcasters: for each older version, what makes the next version's fields of it.
+        letters: the phases, as the append script knows them.
+        encode: gives the JSON of an event's fields, unchecked.
+        read: gives the event of the JSON of its fields, at the present version.
     """
 
-    __slots__ = ("_read", "_write", "cls", "name", "phases", "runtime", "upcasters", "version")
+    __slots__ = ("cls", "encode", "letters", "name", "phases", "read", "runtime", "upcasters", "version")
 
     def __init__(
         self,
@@ -62,18 +65,15 @@ class EventType:
         self.name = name
         self.version = version
         self.phases = phases
+        self.letters = "".join(sorted(phase.value for phase in phases))
         self.runtime = runtime
         self.upcasters = upcasters
         if issubclass(cls, msgspec.Struct):
-            self._read: Callable[[bytes], Any] = msgspec.json.Decoder(cls).decode
-            self._write: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+            self.read: Callable[[bytes], Any] = msgspec.json.Decoder(cls).decode
+            self.encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
         else:
-            self._read = cls.model_validate_json  # type: ignore[attr-defined]
-            self._write = lambda value: value.model_dump_json().encode()
-
-    def encode(self, value: Any) -> bytes:
-        """Return the JSON of one event's fields, unchecked."""
-        return self._write(value)
+            self.read = cls.model_validate_json  # type: ignore[attr-defined]
+            self.encode = lambda value: value.model_dump_json().encode()
 
     def decode(self, data: bytes, version: int) -> Any:
         """Return the event that the JSON of its fields holds, brought up to the present version."""
@@ -82,7 +82,7 @@ class EventType:
             for step in range(version, self.version):
                 fields = self.upcasters[step](fields)
             data = msgspec.json.encode(fields)
-        return self._read(data)
+        return self.read(data)
 
 
 _by_name: dict[str, EventType] = {}

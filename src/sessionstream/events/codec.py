@@ -43,7 +43,7 @@ def encode_event(value: Any, max_bytes: int) -> EncodedEvent:
     kind = type_of(value)
     try:
         data = kind.encode(value)
-        same = kind.decode(data, kind.version) == value
+        same = kind.read(data) == value
     except _UNENCODABLE as error:
         raise _unencodable(kind, value, error) from None
     if not same:

@@ -21,7 +21,8 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 # What may be an integer beyond 64 bits; a string of digits begins with a quotation mark.
-_LONG_NUMBER = re.compile(rb"(?:^|[:,\[-])[0-9]{19}")
+_LONG_NUMBER = re.compile(rb"[:,\[-][0-9]{19}")
+_BARE_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _LEAST, _MOST = -(2**63), 2**64 - 1
 
 
@@ -70,7 +71,7 @@ def refuse_unportable(encoded: bytes, path: str, *, depth: int = 0) -> None:
     Raises:
         InvalidData: it holds such a value.
     """
-    long_number = _LONG_NUMBER.search(encoded) is not None
+    long_number = (_LONG_NUMBER.search(encoded) or _BARE_LONG_NUMBER.match(encoded)) is not None
     if long_number or encoded.count(b"{") + encoded.count(b"[") > DEEPEST:
         value = _decoder.decode(encoded)
         if long_number or _is_deep(value, DEEPEST - depth):

@@ -16,7 +16,7 @@ from sessionstream.wire.scripts import load_script
 
 __all__ = ["retire", "retire_due", "trim_feed"]
 
-_RETIRE = load_script("sessionstream.log", "retire", "operations", "memberships")
+_RETIRE = load_script("sessionstream.log", "retire")
 _TRIM = load_script("sessionstream.log", "trim")
 _ENDED = (STATES["expired"], STATES["deleted"])
 
@@ -62,12 +62,8 @@ async def retire(store: Store, session_id: str) -> bool:
     )
     keys = store.keys
     views = await _views_of_users(store, session_id)
-    numbers = KeyNumbers(
-        keys.log(keys.partition(session_id)),
-        keys.feed(keys.partition(session_id)),
-        keys.registry(keys.partition(session_id)),
-        keys.head(session_id),
-    )
+    partition = keys.partition(session_id)
+    numbers = KeyNumbers([keys.log(partition), keys.feed(partition), keys.registry(partition), keys.head(session_id)])
     gone = _keys_of(store, session_id, views)
     for key in gone:
         numbers[key]

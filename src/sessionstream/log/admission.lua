@@ -1,13 +1,7 @@
--- Whether an append may go on. Everything that can refuse it is decided here, before the first write: a script is never
--- rolled back.
-
--- absent, live, lapsed (past its expiry, not ended yet) or ended.
-local function phase_of(head, now)
-  if not head.offset then return 'a' end
-  if head.state == 'expired' or head.state == 'deleted' then return 'e' end
-  if head.expires_at and head.expires_at ~= '' and tonumber(head.expires_at) <= now then return 'p' end
-  return 'l'
-end
+-- The guards of an append that has any, and what they answer. Everything that can refuse it is decided before the first
+-- write: a script is never rolled back.
+-- Guards, from ARGV[g]: idempotency hash (0: none), its key, digest, claim hash (0: none), claimed id, token, expected
+-- version, and on a repeat since when the first copy can have arrived.
 
 -- Looks back for an event id, from the earliest moment at which its first copy can have arrived. Milliseconds are
 -- pinned to the session's last ones where the clock went back, so the bound is never too late.
@@ -26,33 +20,34 @@ local function offset_of(events, id, from)
 end
 
 -- The answer to an append that was made before, or nil.
-local function seen_before(a, now)
-  if a.idempotency then
-    local known = redis.call('HGET', a.idempotency, a.key)
+local function seen_before(g, events, id, count, now)
+  if ARGV[g] ~= '0' then
+    local known = redis.call('HGET', KEYS[ARGV[g] + 0], ARGV[g + 1])
     if known then
-      local digest, offset, count = string.match(known, '^(%S+) (%S+) (%d+)$')
-      if digest ~= a.digest then return {'reused'} end
-      return {'duplicate', offset, tonumber(count)}
+      local digest, offset, number = string.match(known, '^(%S+) (%S+) (%d+)$')
+      if digest ~= ARGV[g + 2] then return {'reused'} end
+      return {'duplicate', offset, tonumber(number)}
     end
   end
-  if a.since ~= '' then
-    local since, elapsed = string.match(a.since, '^(%d+) (%d+)$')
-    local from = math.max(0, math.min(tonumber(since), now - tonumber(elapsed)) - 1000)
-    local offset = offset_of(a.events, a.id, string.format('%.0f', from))
-    if offset then
-      local ms, version = string.match(offset, '^(%d+)-(%d+)$')
-      return {'duplicate', ms .. '-' .. string.format('%d', version + a.count - 1), a.count}
-    end
-  end
+  local since, elapsed = string.match(ARGV[g + 7], '^(%d+) (%d+)$')
+  if not since then return nil end
+  local from = math.max(0, math.min(tonumber(since), now - tonumber(elapsed)) - 1000)
+  local offset = offset_of(events, id, string.format('%.0f', from))
+  if not offset then return nil end
+  local ms, version = string.match(offset, '^(%d+)-(%d+)$')
+  return {'duplicate', ms .. '-' .. string.format('%d', version + count - 1), count}
 end
 
 -- The answer that refuses the append, or nil.
-local function refused(a, head, now)
-  local phase = phase_of(head, now)
-  if not string.find(a.phases, phase, 1, true) then return {'phase', phase, head.state or ''} end
-  if head.state == 'archived' and a.runtime == '1' then return {'archived'} end
-  if a.token ~= '' and a.token ~= head.token then return {'fenced', head.token or ''} end
-  if a.expected ~= '' and tonumber(a.expected) ~= head.version then return {'conflict', head.version} end
-  if a.claim and redis.call('HEXISTS', a.claim, a.claimed) == 1 then return {'claimed'} end
-  if head.sliding == '1' and a.sliding == '0' then return {'sliding'} end
+local function refused(g, token, version)
+  if ARGV[g + 5] ~= '' and ARGV[g + 5] ~= token then return {'fenced', token or ''} end
+  if ARGV[g + 6] ~= '' and tonumber(ARGV[g + 6]) ~= version then return {'conflict', version} end
+  if ARGV[g + 3] ~= '0' and redis.call('HEXISTS', KEYS[ARGV[g + 3] + 0], ARGV[g + 4]) == 1 then return {'claimed'} end
+end
+
+-- Keeps what an idempotency key gave.
+local function note(g, offset, count)
+  if ARGV[g] ~= '0' then
+    redis.call('HSET', KEYS[ARGV[g] + 0], ARGV[g + 1], ARGV[g + 2] .. ' ' .. offset .. ' ' .. count)
+  end
 end

@@ -46,13 +46,13 @@ def _refusal(request: Append, word: bytes, facts: list[Any]) -> SessionStreamErr
         case b"phase":
             return _wrong_phase(request, _PHASES[facts[0]], facts[1].decode())
         case b"conflict":
-            return ConflictError(session_id, expected=request.expected_version, actual=int(facts[0]))
+            return ConflictError(session_id, expected=request.guards.expected_version, actual=int(facts[0]))
         case b"archived":
             return SessionArchived(session_id)
         case b"fenced":
             return lock_lost(session_id)
         case b"reused":
-            return IdempotencyConflict(session_id, request.idempotency_key or "")
+            return IdempotencyConflict(session_id, request.guards.idempotency_key or "")
         case b"claimed":
             return CheckpointExists(session_id, request.claimed)
     # The server refused the first write of the script: out of memory, read-only, unable to save.

@@ -15,20 +15,22 @@ from typing import Any
 import hiredis
 
 from sessionstream.errors import EventTypeError, OutcomeUnknown, SessionStreamError, Unavailable
+from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.log.answers import appended_by, needs_sliding
 from sessionstream.log.encoding import KeyNumbers
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
 from sessionstream.log.request import Append, Appended
 from sessionstream.projection import Projection
-from sessionstream.wire.lane import Lane, LaneClosed
+from sessionstream.projections.directory import directory
+from sessionstream.wire.lane import Lane, LaneClosed, pack
 from sessionstream.wire.refusal import PASSING, code_of, from_reply
 from sessionstream.wire.scripts import load_script
 from sessionstream.wire.server import Server, after_sending, backoff
 
 __all__ = ["Appender"]
 
-_SCRIPT = load_script("sessionstream.log", "append", "operations", "memberships", "admission")
+_SCRIPT = load_script("sessionstream.log", "append")
 _MOST_APPENDS = 64
 _MOST_BYTES = 256 * 1024
 
@@ -60,15 +62,13 @@ class Appender:
         self.stamp = stamp
         self.prepare = prepare
         self.positions = positions
+        self._silent: dict[type, bool] = {}
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
 
-    async def append(self, request: Append) -> Appended:
-        """Send an append and return what it gave.
+    def append(self, request: Append) -> asyncio.Future[Appended]:
+        """Send an append; the future gives what it gave.
 
         A caller that is cancelled takes nothing back: the append may still happen.
-
-        Raises:
-            SessionStreamError: what refused it, or `OutcomeUnknown`.
         """
         loop = asyncio.get_running_loop()
         queue = self._queues.get(loop)
@@ -80,22 +80,45 @@ class Appender:
         request.future = loop.create_future()
         request.until = loop.time() + self.server.deadline
         queue.add(request)
-        return await request.future
+        return request.future
 
-    def encode(self, group: _Group) -> list[Any]:
-        """Return the words of the script call for a group."""
-        partition = group.partition
-        numbers = KeyNumbers(self.keys.log(partition), self.keys.feed(partition))
-        blocks = [request.encode(self.keys, numbers, self.projections) for request in group.appends]
-        return [
-            "EVALSHA",
-            _SCRIPT.sha,
-            len(numbers.keys),
-            *numbers.keys,
-            self.stamp,
-            len(blocks),
-            *(word for block in blocks for word in block),
-        ]
+    def pack(self, group: _Group) -> bytes:
+        """Return the script call for a group as it is sent."""
+        keys, first = self.keys, [self.keys.log(group.partition), self.keys.feed(group.partition)]
+        for request in group.appends:
+            route = keys.route(request.session_id)
+            first += (route.head, route.events)
+        numbers = KeyNumbers(first)
+        blocks = [request.words(keys, numbers) for request in group.appends]
+        guarded = any(request.guarded for request in group.appends)
+        operating = not all(self._is_silent(request) for request in group.appends)
+        if operating:
+            for request, block in zip(group.appends, blocks, strict=True):
+                block += request.operation_words(keys, numbers, self.projections)
+        words: list[Any] = ["EVALSHA", _SCRIPT.sha, len(numbers.keys), *numbers.keys]
+        words += (self.stamp, len(blocks), 1 if operating else 0, 1 if guarded else 0)
+        for block in blocks:
+            words.append(len(block))
+            words += block
+        return pack(words)
+
+    def _is_silent(self, request: Append) -> bool:
+        """Whether no event of an append changes a view."""
+        if request.sliding or request.guards.claims:
+            return False
+        return all(
+            self._silent.get(event.kind.cls) or self._changes_nothing(event.kind.cls) for event in request.events
+        )
+
+    def _changes_nothing(self, cls: type) -> bool:
+        """Whether no projection has a function for a type, but the one by which sessions slide that do so."""
+        silent = cls is not SessionCreated
+        for projection in self.projections:
+            handler = projection.handlers.get(cls, projection.fallback)
+            if handler is not None and not (projection is directory and handler is directory.fallback):
+                silent = False
+        self._silent[cls] = silent
+        return silent
 
 
 class _Group:
@@ -138,9 +161,16 @@ class _Queue:
         if request.session_id in self._busy:
             self._waiting.setdefault(request.session_id, deque()).append(request)
             return
+        partition = self._appender.keys.route(request.session_id).partition
         if not self._fresh:
+            lane = self._appender.server.open_lane()
+            if lane is not None and lane.idle:
+                # Nothing is under way that more could be waited for with.
+                self._send(_Group(partition, [request]))
+                lane.flush()
+                return
             self._loop.call_soon(self._flush)
-        self._fresh.setdefault(self._appender.keys.partition(request.session_id), []).append(request)
+        self._fresh.setdefault(partition, []).append(request)
 
     def _flush(self) -> None:
         fresh, self._fresh = self._fresh, {}
@@ -158,47 +188,62 @@ class _Queue:
                     size += request.size
             if group:
                 self._send(_Group(partition, group))
+        self._write()
+
+    def _write(self) -> None:
+        lane = self._appender.server.open_lane()
+        if lane is not None:
+            lane.flush()
 
     def _send(self, group: _Group) -> None:
-        self._busy.update(request.session_id for request in group.appends)
+        for request in group.appends:
+            self._busy.add(request.session_id)
         lane = self._appender.server.open_lane()
         try:
-            words = self._appender.encode(group)
-            if lane is None:
-                hiredis.pack_command(tuple(words))
-                self._start(self._recover(group, None))
-                return
-            group.sent(lane, self._loop.time())
-            lane.call(words).add_done_callback(partial(self._answered, group, lane))
+            packed = self._appender.pack(group)
         except Exception:  # a user's projection may give anything at all
             self._fail_alone(group)
-
-    def _answered(self, group: _Group, lane: Lane, future: asyncio.Future[Any]) -> None:
-        error = future.exception()
-        if isinstance(error, LaneClosed) and error.wanted:
-            # No task is begun for it: the event loop may be closing too.
-            self._fail(group, after_sending(Unavailable(str(error)), "append", error.sent))
-        elif error is not None or future.result()[0] == b"stamp":
+            return
+        if lane is None:
+            self._start(self._recover(group, None))
+            return
+        group.sent(lane, self._loop.time())
+        try:
+            lane.send(packed, partial(self._answered, group, lane))
+        except LaneClosed as error:
             self._start(self._recover(group, lane, error))
+
+    def _answered(self, group: _Group, lane: Lane, answers: Any) -> None:
+        if isinstance(answers, Exception):
+            self._start(self._recover(group, lane, answers))
+        elif answers[0] == b"stamp":
+            self._start(self._recover(group, lane))
         else:
-            self._resolve(group, lane, future.result())
+            self._resolve(group, lane, answers)
 
     def _resolve(self, group: _Group, lane: Lane, answers: list[Any]) -> None:
         lane.heard(answers[0])
-        again = []
+        again: list[Append] = []
+        note = self._appender.positions.appended
         for request, answer in zip(group.appends, answers[1:], strict=True):
-            if needs_sliding(answer) and not request.sliding:
+            if type(answer) is bytes:
+                appended = Appended(request.session_id, answer.decode(), request.count, False, request.ids)
+                note(appended)
+                if not request.future.done():
+                    request.future.set_result(appended)
+            elif needs_sliding(answer) and not request.sliding:
                 request.sliding = True
                 again.append(request)
-                continue
-            outcome = appended_by(request, answer)
-            if isinstance(outcome, Appended):
-                self._appender.positions.appended(outcome.session_id, outcome.offset, outcome.count)
-            _settle(request, outcome)
-        kept = {request.session_id for request in again}
+            else:
+                outcome = appended_by(request, answer)
+                if isinstance(outcome, Appended):
+                    note(outcome)
+                _settle(request, outcome)
         if again:
             self._send(_Group(group.partition, again))
-        self._release({request.session_id for request in group.appends} - kept)
+            self._write()
+        kept = {request.session_id for request in again}
+        self._release([request.session_id for request in group.appends if request.session_id not in kept])
 
     def _fail(self, group: _Group, error: SessionStreamError) -> None:
         for request in group.appends:
@@ -210,7 +255,7 @@ class _Queue:
         fine: list[Append] = []
         for request in group.appends:
             try:
-                hiredis.pack_command(tuple(self._appender.encode(_Group(group.partition, [request]))))
+                self._appender.pack(_Group(group.partition, [request]))
                 fine.append(request)
             except SessionStreamError as error:
                 _settle(request, error)
@@ -218,13 +263,17 @@ class _Queue:
                 _settle(request, EventTypeError(f"a projection gave what cannot be sent: {error!r}"))
         if fine:
             self._send(_Group(group.partition, fine))
+            self._write()
         self._release({request.session_id for request in group.appends} - {request.session_id for request in fine})
 
     def _release(self, session_ids: Iterable[str]) -> None:
         for session_id in session_ids:
             self._busy.discard(session_id)
-            for request in self._waiting.pop(session_id, ()):
-                self.add(request)
+            waiting = self._waiting.pop(session_id, None)
+            if waiting:
+                if not self._fresh:
+                    self._loop.call_soon(self._flush)
+                self._fresh.setdefault(self._appender.keys.route(session_id).partition, []).extend(waiting)
 
     def _start(self, work: Any) -> None:
         task = self._loop.create_task(work)
@@ -274,7 +323,10 @@ class _Queue:
                 if group.in_doubt:
                     group.repeated(self._loop.time())
                 group.sent(lane, self._loop.time())
-                return None, await lane.call(self._appender.encode(group))
+                answer: asyncio.Future[list[Any]] = self._loop.create_future()
+                lane.send(self._appender.pack(group), answer)
+                lane.flush()
+                return None, await answer
         except (LaneClosed, hiredis.ReplyError) as error:
             if doubtful and isinstance(error, hiredis.ReplyError):
                 raise OutcomeUnknown(f"sent, and not repeated, since that would not be safe: {error}") from None

@@ -30,14 +30,20 @@ _LARGEST = 2**53 - 1
 
 
 class KeyNumbers:
-    """The keys that one script call declares, each with its number, from 1."""
+    """The keys that one script call declares, each with its number, from 1.
 
-    def __init__(self, *first: str) -> None:
-        self.keys = list(first)
-        self._numbers = {key: number for number, key in enumerate(first, 1)}
+    Args:
+        first: keys that the script knows by their place.
+    """
+
+    def __init__(self, first: list[str]) -> None:
+        self.keys = first
+        self._numbers: dict[str, int] = {}
 
     def __getitem__(self, key: str) -> int:
         """Return the number of a key, declaring it if it is new."""
+        if not self._numbers:
+            self._numbers = {known: number for number, known in enumerate(self.keys, 1)}
         number = self._numbers.get(key)
         if number is None:
             self.keys.append(key)

@@ -7,10 +7,15 @@ from contextvars import ContextVar
 
 from sessionstream.errors import LockLost
 
-__all__ = ["hold_token", "lock_lost", "release_token", "require_token", "token_for"]
+__all__ = ["carries_any", "hold_token", "lock_lost", "release_token", "require_token", "token_for"]
 
 # A tuple, not a dict: a context that was copied for a child task must not see what its parent does later.
 _held: ContextVar[tuple[tuple[str, int], ...]] = ContextVar("sessionstream_fencing", default=())
+
+
+def carries_any() -> bool:
+    """Whether the running task carries any token at all."""
+    return bool(_held.get())
 
 
 def token_for(session_key: str) -> int | None:

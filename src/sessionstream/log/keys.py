@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import binascii
 import re
+from typing import NamedTuple
 
 from sessionstream.errors import InvalidArgument
+from sessionstream.events.ids import checked_id
 from sessionstream.projection import Place
 
-__all__ = ["Keys"]
+__all__ = ["Keys", "Route"]
+
+_MOST_ROUTES = 10_000
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+
+class Route(NamedTuple):
+    """Where a session lies.
+
+    Attributes:
+        partition: its partition.
+        head: the key of its head.
+        events: the key of its stream.
+    """
+
+    partition: int
+    head: str
+    events: str
 
 
 class Keys:
@@ -24,7 +42,7 @@ class Keys:
         InvalidArgument: the namespace has other characters, or the partitions are not 1 to 4096.
     """
 
-    __slots__ = ("_prefixes", "namespace", "partitions")
+    __slots__ = ("_prefixes", "_routes", "namespace", "partitions")
 
     def __init__(self, namespace: str, partitions: int) -> None:
         if not isinstance(namespace, str) or not _NAMESPACE.match(namespace):
@@ -33,7 +51,19 @@ class Keys:
             raise InvalidArgument(f"{partitions!r} partitions: 1 to 4096 are allowed")
         self.namespace = namespace
         self.partitions = partitions
+        self._routes: dict[str, Route] = {}
         self._prefixes = [f"{namespace}:{{{partition}}}:" for partition in range(partitions)]
+
+    def route(self, session_id: str) -> Route:
+        """Return what an append needs to know of a session's keys; the ids that were used last are remembered."""
+        route = self._routes.get(session_id)
+        if route is None:
+            checked_id(session_id, "session_id")
+            if len(self._routes) >= _MOST_ROUTES:
+                self._routes.clear()
+            route = Route(self.partition(session_id), self.head(session_id), self.events(session_id))
+            self._routes[session_id] = route
+        return route
 
     def partition(self, identifier: str) -> int:
         """Return the partition of a session's or a user's id: CRC16 (XMODEM), as Redis Cluster uses it."""

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,7 +18,7 @@ from sessionstream.log.encoding import KeyNumbers, Word, encode_operations, enco
 from sessionstream.log.keys import Keys
 from sessionstream.projection import Projection
 
-__all__ = ["Append", "Appended"]
+__all__ = ["UNGUARDED", "Append", "Appended", "Guards"]
 
 _AFTER = {"session.created": Phase.LIVE, "session.expired": Phase.ENDED, "session.deleted": Phase.ENDED}
 
@@ -31,18 +32,22 @@ class Appended:
         version: how many events the session has up to it.
         count: how many events it appended.
         duplicate: it had been made before; nothing was appended now.
-        event_ids: of its events, in their order; of a duplicate, those it would have had.
     """
 
-    __slots__ = ("count", "duplicate", "event_ids", "offset", "session_id", "version")
+    __slots__ = ("_ids", "count", "duplicate", "offset", "session_id", "version")
 
-    def __init__(self, session_id: str, offset: str, count: int, duplicate: bool, event_ids: Sequence[str]) -> None:
+    def __init__(self, session_id: str, offset: str, count: int, duplicate: bool, ids: Sequence[bytes]) -> None:
         self.session_id = session_id
         self.offset = offset
         self.version = int(offset.partition("-")[2])
         self.count = count
         self.duplicate = duplicate
-        self.event_ids = event_ids
+        self._ids = ids
+
+    @property
+    def event_ids(self) -> list[str]:
+        """The ids of its events, in their order; of a duplicate, those they would have had."""
+        return [identifier.decode() for identifier in self._ids]
 
     @property
     def offsets(self) -> list[str]:
@@ -54,6 +59,27 @@ class Appended:
         return f"Appended({self.session_id!r}, offset={self.offset!r}, duplicate={self.duplicate})"
 
 
+class Guards(NamedTuple):
+    """What may refuse an append besides its session's phase.
+
+    Attributes:
+        expected_version: refuse unless the session is at this version.
+        idempotency_key: if it was used before with the same events, give that result again.
+        token: the fencing token of the lock that the caller holds.
+        claims: ids and bodies of checkpoints, kept beside the stream; None removes the body.
+        only: the phases in which alone it is meant, if narrower than what the events permit.
+    """
+
+    expected_version: int | None = None
+    idempotency_key: str | None = None
+    token: int | None = None
+    claims: Sequence[tuple[str, bytes | None]] = ()
+    only: frozenset[Phase] | None = None
+
+
+UNGUARDED = Guards()
+
+
 class Append:
     """Events for one session, encoded.
 
@@ -61,26 +87,22 @@ class Append:
         session_id: the session.
         events: at least one, of which only the last may end the session.
         meta: the JSON of who and why, or empty.
-        expected_version: refuse unless the session is at this version.
-        idempotency_key: if it was used before with the same events, give that result again.
-        token: the fencing token of the lock that the caller holds.
-        only: the phases in which alone it is meant, if narrower than what the events permit.
-        claims: ids and bodies of checkpoints, kept beside the stream; None removes the body.
+        guards: what may refuse it.
+
+    Attributes:
+        future: what it gave, or the error that refused it.
+        since: on a repeat, when the first copy can have arrived.
+        sliding: whether the session's time to live is known to slide.
+        until: the loop's time at which it is given up.
     """
 
     __slots__ = (
-        "_claims",
-        "_digest",
-        "_fields",
+        "_body",
         "_phases",
-        "_runtime",
-        "_token",
-        "claimed",
         "count",
         "events",
-        "expected_version",
         "future",
-        "idempotency_key",
+        "guards",
         "ids",
         "session_id",
         "since",
@@ -89,69 +111,77 @@ class Append:
         "until",
     )
 
-    def __init__(
-        self,
-        session_id: str,
-        events: Sequence[EncodedEvent],
-        meta: bytes,
-        *,
-        expected_version: int | None = None,
-        idempotency_key: str | None = None,
-        token: int | None = None,
-        only: frozenset[Phase] | None = None,
-        claims: Sequence[tuple[str, bytes | None]] = (),
-    ) -> None:
-        if isinstance(expected_version, bool) or not isinstance(expected_version, int | None):
-            raise InvalidType(f"expected_version is an int, not a {type(expected_version).__name__}")
-        if expected_version is not None and expected_version < 0:
-            raise InvalidArgument(f"expected_version is {expected_version}, not 0 or more")
+    def __init__(self, session_id: str, events: Sequence[EncodedEvent], meta: bytes, guards: Guards) -> None:
         self.session_id = session_id
         self.events = events
         self.count = len(events)
         self.ids = event_ids(self.count)
-        self._fields = [_fields(identifier, event, meta) for identifier, event in zip(self.ids, events, strict=True)]
-        self.size = sum(len(event.data) for event in events) + sum(len(body) for _, body in claims if body)
-        self._phases = _phases(events, only)
-        self._runtime = any(event.kind.runtime for event in events)
-        self.expected_version = expected_version
-        self.idempotency_key = None if idempotency_key is None else checked_id(idempotency_key, "idempotency_key")
-        self._digest = "" if idempotency_key is None else _digest(events)
-        self._token = token
-        self._claims = claims
-        self.claimed = next((identifier for identifier, body in claims if body is not None), "")
-        self.sliding = False
+        self.guards = guards
         self.since = ""
+        self.sliding = False
         self.until = 0.0
+        if guards is UNGUARDED and self.count == 1:
+            self._phases = events[0].kind.letters
+        else:
+            _check_expected(guards.expected_version)
+            if guards.idempotency_key is not None:
+                checked_id(guards.idempotency_key, "idempotency_key")
+            self._phases = _phases(events, guards.only)
+        self._body: list[Word] = []
+        self.size = 0
+        for identifier, event in zip(self.ids, events, strict=True):
+            self._body += _fields(identifier, event, meta)
+            self.size += len(event.data)
+        self.size += sum(len(body) for _, body in guards.claims if body)
         self.future: asyncio.Future[Appended]
 
-    def encode(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection]) -> list[Word]:
-        """Return the words of this append, beginning with how many they are; its keys are added to ``numbers``."""
-        sid = self.session_id
-        words: list[Word] = [
-            numbers[keys.head(sid)],
-            numbers[keys.events(sid)],
-            0 if self.idempotency_key is None else numbers[keys.idempotency(sid)],
-            numbers[keys.bodies(sid)] if self.claimed else 0,
-            sid,
-            self.idempotency_key or "",
-            self._digest,
-            self.claimed,
+    @property
+    def claimed(self) -> str:
+        """The id of the checkpoint that it saves, or nothing."""
+        return next((identifier for identifier, body in self.guards.claims if body is not None), "")
+
+    @property
+    def guarded(self) -> bool:
+        """Whether anything may refuse it besides its session's phase."""
+        return self.guards is not UNGUARDED or self.since != ""
+
+    def words(self, keys: Keys, numbers: KeyNumbers) -> list[Word]:
+        """Return its words without operations; the keys that its guards need are added to ``numbers``."""
+        guards = self._guard_words(keys, numbers) if self.guarded else ()
+        return [
+            self.session_id,
             self._phases,
-            int(self._runtime),
-            "" if self._token is None else self._token,
-            "" if self.expected_version is None else self.expected_version,
-            self.since,
-            int(self.sliding),
+            1 if any(event.kind.runtime for event in self.events) else 0,
+            1 if self.sliding else 0,
             self.count,
+            len(guards),
+            *guards,
+            *self._body,
         ]
-        for position, (event, fields) in enumerate(zip(self.events, self._fields, strict=True)):
-            count, operations = encode_operations(sid, event.value, projections, keys, numbers, sliding=self.sliding)
-            if position == 0:
-                extra = self._beside(keys, numbers, event)
-                count += len(extra)
-                operations += [word for one in extra for word in one]
-            words += (len(fields), *fields, count, *operations)
-        return [len(words), *words]
+
+    def operation_words(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection]) -> list[Word]:
+        """Return, for each of its events, how many operations it means, and these."""
+        words: list[Word] = []
+        for position, event in enumerate(self.events):
+            count, operations = encode_operations(
+                self.session_id, event.value, projections, keys, numbers, sliding=self.sliding
+            )
+            extra = self._beside(keys, numbers, event) if position == 0 else []
+            words += (count + len(extra), *operations, *(word for one in extra for word in one))
+        return words
+
+    def _guard_words(self, keys: Keys, numbers: KeyNumbers) -> list[Word]:
+        guards, key, claimed = self.guards, self.guards.idempotency_key, self.claimed
+        return [
+            0 if key is None else numbers[keys.idempotency(self.session_id)],
+            key or "",
+            "" if key is None else _digest(self.events),
+            numbers[keys.bodies(self.session_id)] if claimed else 0,
+            claimed,
+            "" if guards.token is None else guards.token,
+            "" if guards.expected_version is None else guards.expected_version,
+            self.since,
+        ]
 
     def _beside(self, keys: Keys, numbers: KeyNumbers, event: EncodedEvent) -> list[list[Word]]:
         """Return what the log itself keeps beside the stream: the registry, and the bodies of checkpoints."""
@@ -159,8 +189,8 @@ class Append:
         if event.kind.name == "session.created":
             registry = keys.registry(keys.partition(self.session_id))
             extra.append(["add", 3, numbers[registry], "@0", self.session_id])
-        saved = [(identifier, body) for identifier, body in self._claims if body is not None]
-        gone = [identifier for identifier, body in self._claims if body is None]
+        saved = [(identifier, body) for identifier, body in self.guards.claims if body is not None]
+        gone = [identifier for identifier, body in self.guards.claims if body is None]
         bodies = keys.bodies(self.session_id)
         if saved:
             extra.append(encode_put(numbers[bodies], [("", b""), *saved]))
@@ -169,14 +199,22 @@ class Append:
         return extra
 
 
-def _fields(identifier: str, event: EncodedEvent, meta: bytes) -> list[Word]:
-    fields: list[Word] = ["id", identifier, "type", event.kind.name]
-    if event.kind.version != 1:
-        fields += ("v", event.kind.version)
-    fields += ("data", event.data)
-    if meta:
-        fields += ("meta", meta)
-    return fields
+def _check_expected(version: object) -> None:
+    if isinstance(version, bool) or not isinstance(version, int | None):
+        raise InvalidType(f"expected_version is an int, not a {type(version).__name__}")
+    if version is not None and version < 0:
+        raise InvalidArgument(f"expected_version is {version}, not 0 or more")
+
+
+def _fields(identifier: bytes, event: EncodedEvent, meta: bytes) -> tuple[Word, ...]:
+    """Return the fields of a stream entry, behind how many words they are."""
+    kind, data = event.kind, event.data
+    if kind.version == 1 and not meta:
+        return (6, "id", identifier, "type", kind.name, "data", data)
+    version = () if kind.version == 1 else ("v", kind.version)
+    context = ("meta", meta) if meta else ()
+    fields = ("id", identifier, "type", kind.name, *version, "data", data, *context)
+    return (len(fields), *fields)
 
 
 def _phases(events: Sequence[EncodedEvent], only: frozenset[Phase] | None) -> str:

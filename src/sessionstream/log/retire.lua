@@ -3,6 +3,8 @@
 -- ARGV: 1 stamp, 2 session, 3 the head's offset, 4 number of keys to remove, 5 number of operations, operations.
 -- Answers 1, or 0 if the session is not as it was read, or -1 if the namespace was made with other settings.
 
+-- include operations
+-- include memberships
 local partition = redis.call('HMGET', KEYS[1], 'stamp', 'feed')
 if partition[1] ~= ARGV[1] then return -1 end
 local head = redis.call('HMGET', KEYS[4], 'offset', 'state')

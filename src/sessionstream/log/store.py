@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,10 +14,10 @@ from sessionstream.events.codec import encode_event
 from sessionstream.events.context import current_meta
 from sessionstream.events.ids import checked_id
 from sessionstream.log.appender import Appender
-from sessionstream.log.fencing import token_for
+from sessionstream.log.fencing import carries_any, token_for
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
-from sessionstream.log.request import Append, Appended
+from sessionstream.log.request import UNGUARDED, Append, Appended, Guards
 from sessionstream.projection import Projection
 from sessionstream.projections import BUILT_IN
 from sessionstream.settings import Settings
@@ -57,6 +57,7 @@ class Store:
         self.positions = Positions()
         self._number = next(_numbers)
         self._read_as_made = self._written_as_made = False
+        self._most_event_bytes = settings.max_event_bytes
         self._appender = Appender(server, self.keys, self.projections, self.stamp, self.prepare, self.positions)
 
     def fence(self, session_id: str) -> str:
@@ -96,24 +97,23 @@ class Store:
         Raises:
             SessionStreamError: see `sessionstream.errors`; nothing was appended, unless it is `OutcomeUnknown`.
         """
-        checked_id(session_id, "session_id")
+        self.keys.route(session_id)
         if not events:
             raise InvalidArgument("there is no event to append")
         if len(events) > 10_000:
             raise InvalidArgument(f"{len(events):,} events in one append: 10,000 are allowed")
-        request = Append(
-            session_id,
-            [encode_event(event, self.settings.max_event_bytes) for event in events],
-            current_meta(correlation_id, causation_id),
-            expected_version=expected_version,
-            idempotency_key=idempotency_key,
-            token=token_for(self.fence(session_id)),
-            only=only,
-            claims=claims,
-        )
+        token = token_for(self.fence(session_id)) if carries_any() else None
+        guards = Guards(expected_version, idempotency_key, token, claims, only)
+        if guards == UNGUARDED:
+            guards = UNGUARDED
+        most = self._most_event_bytes
+        encoded = [encode_event(event, most) for event in events]
+        request = Append(session_id, encoded, current_meta(correlation_id, causation_id), guards)
         return await self._appender.append(request)
 
-    async def append_from_caller(self, session_id: str, events: Sequence[Any], **options: Any) -> Appended:
+    def append_from_caller(
+        self, session_id: str, events: Sequence[Any], **options: Any
+    ) -> Coroutine[Any, Any, Appended]:
         """Append events that a caller made: of runtime types and of the user's own, never of a session's life.
 
         Raises:
@@ -123,7 +123,7 @@ class Store:
             kind = type_of(event)
             if kind.cls.__module__ == lifecycle.__name__:
                 raise InvalidArgument(f"{kind.name} is appended by the method that does it, not by append")
-        return await self.append(session_id, events, **options)
+        return self.append(session_id, events, **options)
 
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.

@@ -15,9 +15,10 @@ from typing import Any, cast
 
 import hiredis
 
-__all__ = ["Lane", "LaneClosed"]
+__all__ = ["Lane", "LaneClosed", "Taker", "pack"]
 
 Word = str | bytes | int | float | memoryview
+Taker = asyncio.Future[Any] | Callable[[Any], None]
 
 
 class LaneClosed(Exception):
@@ -49,7 +50,7 @@ class Lane(asyncio.Protocol):
         self._transport = writer.transport
         self._before = cast(asyncio.Protocol, self._transport.get_protocol())
         self._reader = hiredis.Reader(notEnoughData=_NOT_YET)
-        self._pending: deque[asyncio.Future[Any]] = deque()
+        self._pending: deque[Taker] = deque()
         self._unsent: list[bytes] = []
         self._unsent_calls = 0
         self._blocked = False
@@ -87,29 +88,49 @@ class Lane(asyncio.Protocol):
         """Note what the server's clock said, in milliseconds."""
         self._clock = (server_ms, self._loop.time())
 
+    @property
+    def idle(self) -> bool:
+        """Whether no reply is due, so that nothing can be won by waiting for more to send."""
+        return not self._pending
+
     def call(self, words: Sequence[Word]) -> asyncio.Future[Any]:
         """Queue one command; the future gives its reply, or raises `hiredis.ReplyError` or `LaneClosed`."""
-        self._queue(words)
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._pending.append(future)
+        idle = not self._pending
+        self.send(pack(words), future)
+        if idle:
+            self.flush()
+        elif len(self._unsent) == 1 and not self._blocked:
+            self._loop.call_soon(self.flush)
+        return future
+
+    def send(self, packed: bytes, taker: Taker) -> None:
+        """Queue one packed command, which leaves with the next `flush`.
+
+        Args:
+            packed: what `pack` gives.
+            taker: a future, or a function that is called with the reply or with the error.
+
+        Raises:
+            LaneClosed: the connection is gone; nothing was sent.
+        """
+        if self._closed is not None:
+            raise LaneClosed(self._closed, sent=False, wanted=self._wanted)
+        self._unsent.append(packed)
+        self._pending.append(taker)
         self._unsent_calls += 1
         if self._watchdog is None:
             self._watch_on()
-        return future
 
     def tell(self, words: Sequence[Word]) -> None:
-        """Queue one command that the server answers by a push, or not at all; raises `LaneClosed`."""
-        self._queue(words)
-
-    def _queue(self, words: Sequence[Word]) -> None:
+        """Send one command that the server answers by a push, or not at all; raises `LaneClosed`."""
         if self._closed is not None:
             raise LaneClosed(self._closed, sent=False, wanted=self._wanted)
-        packed = hiredis.pack_command(cast("tuple[Word]", tuple(words)))
-        if not self._unsent and not self._blocked:
-            self._loop.call_soon(self._flush)
-        self._unsent.append(packed)
+        self._unsent.append(pack(words))
+        self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write all that is queued, in one go, unless the server reads too slowly."""
         if self._unsent and not self._blocked and self._closed is None:
             data = b"".join(self._unsent)
             self._unsent.clear()
@@ -154,13 +175,9 @@ class Lane(asyncio.Protocol):
                 self.on_push(reply)
             return
         # A refused `tell` leaves one reply too many behind the call that takes its error.
-        future = self._pending.popleft() if self._pending else None
-        if future is None or future.done():
-            return
-        if isinstance(reply, hiredis.ReplyError):
-            future.set_exception(reply)
-        else:
-            future.set_result(reply)
+        taker = self._pending.popleft() if self._pending else None
+        if taker is not None:
+            _give(taker, reply)
 
     def pause_writing(self) -> None:
         """Hold further writes back: the server reads more slowly than they come."""
@@ -170,7 +187,7 @@ class Lane(asyncio.Protocol):
         """Write again, all that was held back at once."""
         self._signs_of_life += 1
         self._blocked = False
-        self._flush()
+        self.flush()
 
     def eof_received(self) -> bool:
         """Close when the server has closed its side."""
@@ -200,13 +217,29 @@ class Lane(asyncio.Protocol):
             self._watchdog.cancel()
         sent = len(self._pending) - self._unsent_calls
         pending, self._pending = self._pending, deque()
-        for number, future in enumerate(pending):
-            if not future.done():
-                future.set_exception(LaneClosed(message, sent=number < sent, wanted=wanted))
-                # A caller that was cancelled meanwhile never asks: asyncio would log what nobody needs to know.
-                future.exception()
+        for number, taker in enumerate(pending):
+            _give(taker, LaneClosed(message, sent=number < sent, wanted=wanted))
         if self.on_close is not None:
             self.on_close()
+
+
+def pack(words: Sequence[Word]) -> bytes:
+    """Return a command as it is sent; raises what a word that is no text, bytes or number makes hiredis raise."""
+    packed: bytes = hiredis.pack_command(cast("tuple[Word]", tuple(words)))
+    return packed
+
+
+def _give(taker: Taker, reply: Any) -> None:
+    if not isinstance(taker, asyncio.Future):
+        taker(reply)
+    elif taker.done():
+        return
+    elif isinstance(reply, Exception):
+        taker.set_exception(reply)
+        # A caller that was cancelled meanwhile never asks: asyncio would log what nobody needs to know.
+        taker.exception()
+    else:
+        taker.set_result(reply)
 
 
 class _NotYet:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from importlib import resources
 
 __all__ = ["Script", "load_script"]
+
+_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
 
 
 class Script:
@@ -24,14 +27,17 @@ class Script:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def load_script(package: str, name: str, *parts: str) -> Script:
-    """Return the script ``name`` of a package's Lua files, with the named parts put before it.
+def load_script(package: str, name: str) -> Script:
+    """Return a script of a package's Lua files; a line ``-- include other`` stands for the text of ``other.lua``.
 
     Args:
         package: the package whose folder holds the files.
         name: the file that does the work, without ``.lua``.
-        parts: files of the same package that define what it calls, without ``.lua``, in their order.
     """
     folder = resources.files(package)
-    texts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in (*parts, name)]
-    return Script(name, "\n".join(texts))
+
+    def text_of(part: str) -> str:
+        text = (folder / f"{part}.lua").read_text(encoding="utf-8")
+        return _INCLUDE.sub(lambda line: text_of(line[1]), text)
+
+    return Script(name, text_of(name))
