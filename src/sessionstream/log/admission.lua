@@ -48,11 +48,12 @@ end
 
 -- The answer that refuses the append, or nil.
 local function refused(a, head, now)
+  -- Before all else: what was called behind an append that has to come again must not be judged without it.
+  if head.sliding == '1' and a.sliding == '0' then return {'sliding'} end
   local phase = phase_of(head, now)
   if not string.find(a.phases, phase, 1, true) then return {'phase', phase, head.state or ''} end
   if head.state == 'archived' and a.runtime == '1' then return {'archived'} end
   if a.token ~= '' and a.token ~= head.token then return {'fenced', head.token or ''} end
   if a.expected ~= '' and tonumber(a.expected) ~= head.version then return {'conflict', head.version} end
   if a.claim and redis.call('HEXISTS', a.claim, a.claimed) == 1 then return {'claimed'} end
-  if head.sliding == '1' and a.sliding == '0' then return {'sliding'} end
 end
