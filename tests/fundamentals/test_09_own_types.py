@@ -107,7 +107,7 @@ async def test_a_pydantic_model_is_checked_once_more_when_it_is_appended(
     """A model that was changed into something invalid would not be read back."""
     booking = BookingMade(passengers=[], price=1)
     booking.price = -1
-    with pytest.raises(InvalidArgument, match="fundamentals.booking_made"):
+    with pytest.raises(InvalidArgument, match=r"fundamentals\.booking_made"):
         await manager.append(session_id, booking)
 
 

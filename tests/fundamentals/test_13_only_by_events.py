@@ -7,20 +7,23 @@ has come to; that is no data, and is left out.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from math import inf
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from sessionstream import MessageAdded, NoteAdded, SessionManager, SessionState
+from sessionstream import MessageAdded, NoteAdded, SessionManager, SessionState, SessionStreamError
 from tests.servers import Server
 
 Contents = dict[bytes, Any]
 Method = Callable[[SessionManager], Awaitable[Any]]
 
 CURSORS = (b"mended",)
+LOGS_OWN = (b"offset", b"token", b"lock_holder", b"lock_until", b"lock_released")
 USER, AGENT = "user_1", "assistant"
 LIVE, LAPSED, ENDED = "sess_live", "sess_lapsed", "sess_ended"
 
@@ -34,6 +37,15 @@ async def _update(manager: SessionManager) -> None:
 
 async def _read(manager: SessionManager) -> None:
     assert [event async for event in manager.history(LIVE)]
+
+
+async def _hold(manager: SessionManager) -> None:
+    async with manager.lock(LIVE):
+        pass
+
+
+async def _acquire_and_release(manager: SessionManager) -> None:
+    await manager.release_lock(LIVE, await manager.acquire_lock(LIVE))
 
 
 CHANGES: dict[str, Method] = {
@@ -83,9 +95,16 @@ UNCHANGING: dict[str, Method] = {
     "set_session_state": lambda m: m.set_session_state(LIVE, "active"),
     "update_session_metadata": lambda m: m.update_session_metadata(LIVE),
 }
-LOCKS = {"acquire_lock", "lock", "release_lock"}
+LOCKS: dict[str, Method] = {
+    "acquire_lock": lambda m: m.acquire_lock(LIVE),
+    "lock": lambda m: _hold(m),
+    "release_lock": lambda m: _acquire_and_release(m),
+}
 CONNECTIONS = {"aclose", "open"}
-REBUILDS = {"rebuild"}
+REBUILDS: dict[str, Method] = {
+    "rebuild": lambda m: m.rebuild(),
+    "rebuild of one session": lambda m: m.rebuild(LIVE),
+}
 
 
 @pytest.fixture
@@ -118,6 +137,13 @@ def _public_methods(manager: SessionManager) -> set[str]:
     return found
 
 
+async def _everything(manager: SessionManager) -> None:
+    """Call every method that changes something, those that end something last."""
+    for name in sorted(CHANGES, key=lambda name: name.startswith(("cleanup", "clear", "delete", "set"))):
+        with contextlib.suppress(SessionStreamError):
+            await CHANGES[name](manager)
+
+
 async def _dump(client: Redis, namespace: str) -> Contents:
     """Every key of the namespace and what it holds."""
     contents: Contents = {}
@@ -132,6 +158,23 @@ async def _dump(client: Redis, namespace: str) -> Contents:
             assert kind == b"stream"
             contents[key] = await client.xrange(key)
     return contents
+
+
+def _bare(contents: Any) -> Any:
+    """What a view holds beside the sentinel that keeps it from being empty; an absent one equals an empty one.
+
+    The scores in a user's list are the microseconds in which the sessions were noted, just before they were created.
+    """
+    if isinstance(contents, dict):
+        return {field: value for field, value in contents.items() if field} or None
+    if contents and isinstance(contents[0][1], float):
+        in_a_users_list = any(1e15 < score < inf for _, score in contents)
+        return sorted((member, 0 if in_a_users_list else score) for member, score in contents if member) or None
+    return contents
+
+
+def _differing(before: Contents, after: Contents) -> list[bytes]:
+    return [key for key in sorted(before.keys() | after.keys()) if _bare(before.get(key)) != _bare(after.get(key))]
 
 
 def _partition(key: bytes) -> bytes:
@@ -175,7 +218,7 @@ def _unexplained(before: Contents, after: Contents) -> list[bytes]:
 
 async def test_every_public_method_is_listed_here(world: SessionManager) -> None:
     """A new method has to say whether it changes something."""
-    assert _public_methods(world) == {*CHANGES, *READS, *LOCKS, *CONNECTIONS, *REBUILDS}
+    assert _public_methods(world) == {*CHANGES, *READS, *LOCKS, *CONNECTIONS, "rebuild"}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -207,6 +250,57 @@ async def test_where_there_is_nothing_to_do_nothing_is_appended(
     before = await _dump(client, namespace)
     await UNCHANGING[name](world)
     assert await _dump(client, namespace) == before
+
+
+@pytest.mark.parametrize("name", LOCKS)
+async def test_a_lock_touches_nothing_but_the_lock(
+    world: SessionManager, client: Redis, namespace: str, name: str
+) -> None:
+    """It is no event: only the head's own fields for it change."""
+    before = await _dump(client, namespace)
+    await LOCKS[name](world)
+    after = await _dump(client, namespace)
+    head = world.store.keys.head(LIVE).encode()
+    assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} == {head}
+    changed = {field for field in after[head] if before[head].get(field) != after[head][field]}
+    assert changed
+    assert all(field == b"token" or field.startswith(b"lock_") for field in changed)
+
+
+@pytest.mark.parametrize("name", REBUILDS)
+async def test_a_rebuild_of_what_is_right_changes_nothing(
+    world: SessionManager, client: Redis, namespace: str, name: str
+) -> None:
+    """The views are the fold of the events already."""
+    await _everything(world)
+    before = await _dump(client, namespace)
+    await REBUILDS[name](world)
+    assert _differing(before, await _dump(client, namespace)) == []
+
+
+async def test_views_that_are_deleted_are_rebuilt_from_the_events_alone(
+    world: SessionManager, client: Redis, namespace: str
+) -> None:
+    """After every method has been called, all of them: what is read afterwards is the same, key by key."""
+    await _everything(world)
+    await world.create_session(USER, AGENT, {"again": True}, session_id="sess_again", ttl=3_600)
+    await world.update_session_metadata("sess_again", {"b": None})
+    await world.save_checkpoint("sess_again", {"turn": 1}, label="kept")
+    await world.create_session("user_2", AGENT, session_id="sess_other")
+    await world.set_session_state("sess_other", "idle")
+    before = await _dump(client, namespace)
+    removed = 0
+    for key, contents in before.items():
+        kind = key[len(_partition(key)) :].partition(b":")[0]
+        if kind in (b"view", b"ranking", b"index", b"counters", b"user"):
+            await client.delete(key)
+            removed += 1
+        elif kind == b"head":
+            await client.hdel(key, *[field for field in contents if field not in LOGS_OWN])
+            removed += 1
+    assert removed > 20
+    await world.rebuild()
+    assert _differing(before, await _dump(client, namespace)) == []
 
 
 async def test_one_session_that_is_purged_is_told_of_in_the_feed(

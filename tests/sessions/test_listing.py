@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import Session, SessionManager, SessionNotFound
+from sessionstream.directory.listing import active_sessions
 from sessionstream.errors import InvalidArgument
 from tests.sessions.conftest import MakeManager
 from tests.sessions.waiting import expired_session, until_past
@@ -128,3 +129,16 @@ async def test_more_active_sessions_than_a_page_holds(make_manager: MakeManager)
     assert len(listed) == 650
     assert {session.session_id for session in listed} == {session.session_id for session in created}
     assert listed == sorted(listed, key=lambda session: session.created_at, reverse=True)
+
+
+async def test_a_session_that_is_refreshed_meanwhile_is_listed_once(make_manager: MakeManager) -> None:
+    """The list is read page by page, in the order of expiry, and a refresh moves the session behind the others."""
+    manager = make_manager(partitions=1, ttl=60)
+    for _ in range(201):
+        await manager.create_session("user_1", "agent_1")
+    listed = []
+    async for session in active_sessions(manager.store):
+        if not listed:
+            await manager.refresh_session(session.session_id)
+        listed.append(session.session_id)
+    assert len(listed) == len(set(listed)) == 201

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -100,3 +101,13 @@ async def test_a_session_that_slid_is_neither_swept_nor_counted(
     assert await manager.get_expired_session_count() == 0
     assert await manager.get_active_session_count() == (1 if state == "active" else 0)
     assert (await _read(manager)).state.value == state
+
+
+async def test_expected_versions_hold_for_appends_of_one_turn(manager: SessionManager) -> None:
+    """Each builds on the one called before it, also where the time to live slides."""
+    await manager.create_session("user_1", "agent_1", session_id="sess_1")
+    appends = (
+        manager.append("sess_1", MessageAdded(role="user", content="Hi"), expected_version=version)
+        for version in (1, 2, 3)
+    )
+    assert [appended.version for appended in await asyncio.gather(*appends)] == [2, 3, 4]

@@ -18,8 +18,11 @@ _PAGE = 200
 
 async def active_sessions(store: Store) -> AsyncIterator[Session]:
     """Yield the sessions that are ACTIVE and not expired, partition by partition."""
+    # A refresh moves a session behind those that were read, where it would be met again.
+    seen: set[str] = set()
     async for session in _sessions_in(store, STATES["active"]):
-        if session.state is SessionState.ACTIVE:
+        if session.state is SessionState.ACTIVE and session.session_id not in seen:
+            seen.add(session.session_id)
             yield session
 
 
@@ -57,7 +60,7 @@ async def _sessions_in(store: Store, place: Place) -> AsyncIterator[Session]:
 
 
 async def _pages(store: Store, key: str, lowest: str, highest: str = "+inf") -> AsyncIterator[list[str]]:
-    """Yield a sorted set's members in pages, lowest score first; none twice, and none missed that stays where it is."""
+    """Yield a sorted set's members in pages, lowest score first; what stays where it is comes once."""
     seen: set[bytes] = set()
     while True:
         page = await store.server.call(

@@ -35,18 +35,18 @@ local function append_one(i, k)
     if answer then return answer end
   end
   local h = call('HMGET', head, 'offset', 'state', 'expires_at', 'sliding', 'token')
+  -- Before all else: what was called behind an append that has to come again must not be judged without it.
+  if h[4] == '1' and ARGV[i + 3] == '0' then return {'sliding'} end
   local state, phase, ms, version = h[2], 'l', now, 0
   if not h[1] then phase = 'a' else
     local last_ms, last = match(h[1], '^(%d+)-(%d+)$')
     ms, version = max(now, last_ms), last + 0
     if state == 'expired' or state == 'deleted' then phase = 'e'
-    elseif h[3] and h[3] ~= '' and h[3] + 0 <= now then phase = 'p' end
-  end
+    elseif h[3] and h[3] ~= '' and h[3] + 0 <= now then phase = 'p' end end
   if phase ~= phases and not string.find(phases, phase, 1, true) then return {'phase', phase, state or ''} end
   if state == 'archived' and ARGV[i + 2] == '1' then return {'archived'} end
   local refusal = guards and guarded(guards, h[5], version)
   if refusal then return refusal end
-  if h[4] == '1' and ARGV[i + 3] == '0' then return {'sliding'} end
 
   -- A number becomes text of at most 14 digits, which are enough for milliseconds until the year 5138.
   local prefix, offset = ms .. '-', ms .. '-' .. (version + count)

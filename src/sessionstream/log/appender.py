@@ -164,8 +164,7 @@ class _Queue:
         partition = self._appender.keys.route(request.session_id).partition
         if not self._fresh:
             lane = self._appender.server.open_lane()
-            if lane is not None and lane.idle:
-                # Nothing is under way that more could be waited for with.
+            if lane is not None and lane.alone:
                 self._send(_Group(partition, [request]))
                 lane.flush()
                 return

@@ -118,7 +118,8 @@ class Append:
         self.ids = event_ids(self.count)
         self.guards = guards
         self.since = ""
-        self.sliding = False
+        # A session that is about to be created cannot be asked; any other one says so itself when it is.
+        self.sliding = bool(getattr(events[0].value, "sliding", False))
         self.until = 0.0
         if guards is UNGUARDED and self.count == 1:
             self._phases = events[0].kind.letters

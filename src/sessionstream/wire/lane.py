@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import Any, cast
 
 import hiredis
@@ -66,6 +66,8 @@ class Lane(asyncio.Protocol):
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
         self._clock = (0, 0.0)
+        # What asyncio's own loops still have to run in this turn; another loop may not tell, and is not asked.
+        self._ready: Sized | None = getattr(self._loop, "_ready", None)
         self._transport.set_protocol(self)
 
     @property
@@ -89,18 +91,15 @@ class Lane(asyncio.Protocol):
         self._clock = (server_ms, self._loop.time())
 
     @property
-    def idle(self) -> bool:
-        """Whether no reply is due, so that nothing can be won by waiting for more to send."""
-        return not self._pending
+    def alone(self) -> bool:
+        """Whether no reply is due and nothing else runs in this turn of the loop: waiting for more is in vain."""
+        return not self._pending and self._ready is not None and not self._ready
 
     def call(self, words: Sequence[Word]) -> asyncio.Future[Any]:
         """Queue one command; the future gives its reply, or raises `hiredis.ReplyError` or `LaneClosed`."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        idle = not self._pending
         self.send(pack(words), future)
-        if idle:
-            self.flush()
-        elif len(self._unsent) == 1 and not self._blocked:
+        if len(self._unsent) == 1 and not self._blocked:
             self._loop.call_soon(self.flush)
         return future
 

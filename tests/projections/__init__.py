@@ -1,0 +1,1 @@
+"""Tests of projections: both interpreters, and what the built-in views mean."""
