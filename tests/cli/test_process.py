@@ -59,19 +59,3 @@ async def test_an_import_that_is_interrupted_says_so_and_is_completed_by_another
     again = await process("import", "lines", "--json")
     record = json.loads((await again.communicate())[0])
     assert (record["created"], record["unchanged"], record["messages"]) == (2, 3, 2)
-
-
-async def test_an_export_that_is_ended_leaves_no_file(
-    process: Process, manager: SessionManager, tmp_path: Path
-) -> None:
-    """Neither half a file under its name nor another one beside it."""
-    await manager.create_session("u", "a", session_id="s")
-    for _ in range(10):
-        await manager.append("s", [NoteAdded(text="x" * 1000) for _ in range(1000)])
-    command = await process("export", "--as", "events", "-o", "out.gz")
-    async with asyncio.timeout(30):
-        while not list(tmp_path.glob(".out.gz.*.part")):
-            await asyncio.sleep(0.001)
-    command.send_signal(signal.SIGTERM)
-    await command.communicate()
-    assert (command.returncode, list(tmp_path.iterdir())) == (130, [])

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from sessionstream import SessionManager
+from sessionstream.cli.files import Sink
+from sessionstream.cli.terminal import Terminal
+from sessionstream.errors import Unavailable
 from tests.cli.conftest import Cli
 from tests.transfer.recorded import line, said
 
@@ -137,6 +140,20 @@ async def test_a_file_that_cannot_be_written_is_wrong_usage(cli: Cli, session: s
     """And is named."""
     result = await cli("export", "-o", str(tmp_path / "no" / "out"))
     assert (result.code, result.err.split(": ")[1]) == (2, str(tmp_path / "no" / "out"))
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Unavailable])
+def test_an_export_that_does_not_end_leaves_the_file_as_it_was(
+    tmp_path: Path, name: str, error: type[BaseException]
+) -> None:
+    """Neither half a file under its name nor another one beside it."""
+    path = tmp_path / name
+    path.write_text("before")
+    with pytest.raises(error), Sink(Terminal(), path) as sink:
+        sink.write(b"x" * 1_000_000)
+        raise error
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["before"]
 
 
 async def test_an_export_can_be_narrowed(cli: Cli, manager: SessionManager) -> None:

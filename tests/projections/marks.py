@@ -90,7 +90,7 @@ _operations: st.SearchStrategy[Operation] = st.one_of(
     _moves,
     st.builds(Increment, st.just(counters("sums")), _names, _small),
 )
-programs = st.lists(st.lists(_operations, min_size=1, max_size=4), min_size=1, max_size=6)
+programs = st.lists(st.lists(_operations, min_size=1, max_size=4), min_size=3, max_size=8)
 """Steps, each a list of operations; an event runs one of them."""
 
 

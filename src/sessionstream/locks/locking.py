@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import sys
@@ -35,6 +36,9 @@ __all__ = ["Locks"]
 _ACQUIRE = load_script("sessionstream.locks", "acquire")
 _RELEASE = load_script("sessionstream.locks", "release")
 
+_PATIENCE = 0.25
+"""Seconds for which a cancelled acquisition waits until the lock is surely free."""
+
 
 class Locks:
     """The locks of a store's sessions.
@@ -47,31 +51,52 @@ class Locks:
         self._store = store
         self._held: weakref.WeakKeyDictionary[asyncio.Task[Any], dict[str, Lock]] = weakref.WeakKeyDictionary()
         self._waiting: dict[asyncio.AbstractEventLoop, Waiting] = {}
+        self._giving_back: set[asyncio.Task[None]] = set()
 
     async def acquire(
         self, session_id: str, *, timeout: float = 10.0, lease: float = 10.0, max_hold: float = 300.0
     ) -> Lock:
-        """Acquire a session's lock for the running task; see `SessionManager.lock`."""
+        """Acquire a session's lock for the running task, which renews it and carries its token to every write.
+
+        Give a timeout here rather than wrapping the call in `asyncio.wait_for`, which on Python 3.11 runs it in a task
+        of its own: that task would be the holder, and end at once.
+
+        Args:
+            session_id: the session.
+            timeout: seconds to wait for a lock that somebody else holds; 0 tries once.
+            lease: seconds for which it stays held when the holder's process dies.
+            max_hold: seconds after which it is renewed no longer.
+
+        Raises:
+            SessionNotFound: or `SessionEnded`.
+            LockTimeout: somebody else held it all the time.
+            LockReentered: the running task holds it already.
+        """
         checked_id(session_id, "session_id")
         for name, seconds, least in (("timeout", timeout, 0.0), ("lease", lease, 0.01), ("max_hold", max_hold, 0.0)):
             _check_seconds(name, seconds, least)
         mine = self._locks_of_task()
         if session_id in mine and not mine[session_id].lost:
             raise LockReentered(session_id, f"this task holds the lock of session {session_id!r} already")
+        await self._store.check_readable()
         holder = os.urandom(12).hex()
-        try:
-            token = await self._token(session_id, holder, lease, timeout)
-        except (asyncio.CancelledError, OutcomeUnknown):
-            # The call may have been carried out though its answer was not waited for.
-            await asyncio.shield(self._give_back(session_id, holder))
-            raise
-        lock = Lock(self._store, session_id, token, holder, lease, max_hold)
-        mine[session_id] = lock
+        token, since = await self._token(session_id, holder, lease, timeout)
+        # From here to the return nothing is awaited: who is cancelled now has the lock, and releases it.
+        if session_id in mine:
+            mine[session_id].stop()
+        mine[session_id] = lock = Lock(self._store, session_id, token, holder, lease, max_hold, since)
         hold_token(self._store.fence(session_id), token)
         return lock
 
     async def release(self, session_id: str, lock: Lock) -> bool:
-        """Release a lock; see `SessionManager.release_lock`."""
+        """Release a lock.
+
+        Returns:
+            False if it was not held any more while another exception passes, which is never hidden.
+
+        Raises:
+            LockLost: or `LockNotHeld`: it was not held any more, and no other exception passes.
+        """
         if not isinstance(lock, Lock):
             raise InvalidType(f"release_lock takes the Lock that was acquired, not a {type(lock).__name__}")
         if lock.session_id != session_id:
@@ -86,32 +111,37 @@ class Locks:
             return False
         return True
 
-    async def _give_up(self, session_id: str, lock: Lock) -> None:
-        if lock.released:
-            raise LockNotHeld(session_id, f"the lock of session {session_id!r} was released already")
-        lock.stop()
-        release_token(self._store.fence(session_id), lock.token)
-        self._forget(lock)
-        freed = await self._release(session_id, lock.holder)
-        lock.released = True
-        if not freed:
-            raise LockLost(session_id, f"the lock of session {session_id!r} had gone to somebody else")
-
     @asynccontextmanager
     async def hold(
         self, session_id: str, *, timeout: float = 10.0, lease: float = 10.0, max_hold: float = 300.0
     ) -> AsyncIterator[Lock]:
-        """Hold a session's lock for a block; what the block raises is never hidden."""
+        """Hold a session's lock for a block; what the block raises is never hidden.
+
+        Args:
+            session_id: the session.
+            timeout: see `acquire`, also for what it raises.
+            lease: see `acquire`.
+            max_hold: see `acquire`.
+
+        Raises:
+            LockLost: the block came to its end, and the lock had gone to somebody else before.
+        """
         lock = await self.acquire(session_id, timeout=timeout, lease=lease, max_hold=max_hold)
         try:
             yield lock
-        finally:
-            await self.release(session_id, lock)
+        except BaseException:
+            with contextlib.suppress(SessionStreamError):
+                await self._give_up(session_id, lock)
+            raise
+        await self._give_up(session_id, lock)
 
     async def locked(self, session_ids: Sequence[str]) -> list[bool]:
-        """Return which of the sessions are locked now, by anybody."""
-        heads, now = await self._store.heads(session_ids)
-        return [bool(head.get(b"lock_holder")) and int(head[b"lock_until"]) > now for head in heads]
+        """Return which of the sessions are locked now, by anybody, in one round trip."""
+        await self._store.check_readable()
+        heads = [self._store.keys.head(checked_id(session_id, "session_id")) for session_id in session_ids]
+        *leases, time = await self._store.server.calls([*(("HGET", head, "lock_until") for head in heads), ("TIME",)])
+        now = int(time[0]) * 1000 + int(time[1]) // 1000
+        return [int(lock_until or 0) > now for lock_until in leases]
 
     async def aclose(self) -> None:
         """Renew no lock of the running loop any longer; what is held runs out by itself."""
@@ -120,39 +150,47 @@ class Locks:
             if task.get_loop() is loop:
                 for lock in locks.values():
                     lock.stop()
-        self._waiting.pop(loop, None)
+        if giving_back := [task for task in self._giving_back if task.get_loop() is loop]:
+            await asyncio.wait(giving_back)
 
-    async def _token(self, session_id: str, holder: str, lease: float, timeout: float) -> int:
+    async def _token(self, session_id: str, holder: str, lease: float, timeout: float) -> tuple[int, float]:
+        """Return the token of the lock as soon as it is ours, and the time at which it can first have been."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
-        token, _ = await self._try(session_id, holder, lease)
-        if token is not None:
-            return token
         if loop not in self._waiting:
             self._waiting = {known: waiting for known, waiting in self._waiting.items() if not known.is_closed()}
         waiting = self._waiting.setdefault(loop, Waiting(self._store.server))
-        channel = self._store.keys.unlocked(session_id)
-        async with waiting.bell(channel) as bell:
-            while True:
-                bell.clear()
-                token, left_ms = await self._try(session_id, holder, lease)
-                if token is not None:
-                    return token
-                left = until - loop.time()
-                if left <= 0:
-                    raise LockTimeout(session_id, f"the lock of session {session_id!r} was not free for {timeout:g} s")
-                try:
-                    await asyncio.wait_for(bell.wait(), min(left, left_ms / 1000 + 0.001))
-                except TimeoutError:
-                    continue
-                await waiting.listen(channel.encode())
+        late = LockTimeout(session_id, f"the lock of session {session_id!r} was not free for {timeout:g} s")
+        with waiting.door(self._store.keys.unlocked(session_id)) as door:
+            try:
+                async with asyncio.timeout_at(until):
+                    await door.turn.acquire()
+            except TimeoutError:
+                raise late from None
+            try:
+                while True:
+                    door.expect()
+                    asked = loop.time()
+                    token, left_ms = await self._try(session_id, holder, lease)
+                    if token is not None:
+                        return token, asked
+                    if loop.time() >= until:
+                        raise late
+                    waiting.listen(door)
+                    await door.wait(min(until, loop.time() + (left_ms + 1) / 1000))
+            finally:
+                door.turn.release()
 
     async def _try(self, session_id: str, holder: str, lease: float) -> tuple[int | None, int]:
         """Return the token if the lock is ours now, and otherwise how many milliseconds its lease has left."""
-        await self._store.check_readable()
-        answer = await self._store.server.script(
-            _ACQUIRE, [self._store.keys.head(session_id)], [holder, int(lease * 1000)]
-        )
+        try:
+            answer = await self._store.server.script(
+                _ACQUIRE, [self._store.keys.head(session_id)], [holder, round(lease * 1000)]
+            )
+        except (asyncio.CancelledError, OutcomeUnknown):
+            # It may have been carried out, or may still be, though its answer was not waited for.
+            await self._give_back(session_id, holder)
+            raise
         match answer[0]:
             case b"acquired":
                 return int(answer[1]), 0
@@ -162,27 +200,40 @@ class Locks:
                 raise SessionEnded(session_id, answer[1].decode())
         raise SessionNotFound(session_id)
 
+    async def _give_up(self, session_id: str, lock: Lock) -> None:
+        if lock.released:
+            raise LockNotHeld(session_id, f"the lock of session {session_id!r} was released already")
+        lock.stop()
+        release_token(self._store.fence(session_id), lock.token)
+        mine = self._held.get(lock.owner) if lock.owner is not None else None
+        if mine is not None and mine.get(session_id) is lock:
+            del mine[session_id]
+        freed = await self._release(session_id, lock.holder)
+        lock.end(freed=freed)
+        if not freed:
+            raise LockLost(session_id, f"the lock of session {session_id!r} had gone to somebody else")
+
     async def _release(self, session_id: str, holder: str) -> bool:
         keys = [self._store.keys.head(session_id), self._store.keys.unlocked(session_id)]
         return bool(await self._store.server.script(_RELEASE, keys, [holder]))
 
     async def _give_back(self, session_id: str, holder: str) -> None:
-        try:
-            if self._store.server.open_lane() is not None:
+        """Free what a holder that nobody knows of may have; a server that does not answer holds nobody up for it."""
+
+        async def give_back() -> None:
+            # Where it fails the lease runs out by itself.
+            with contextlib.suppress(SessionStreamError):
                 await self._release(session_id, holder)
-        except SessionStreamError:
-            # It runs out by itself.
-            return
+
+        task = asyncio.create_task(give_back(), name=f"sessionstream: giving back the lock of {session_id}")
+        self._giving_back.add(task)
+        task.add_done_callback(self._giving_back.discard)
+        await asyncio.wait({task}, timeout=_PATIENCE)
 
     def _locks_of_task(self) -> dict[str, Lock]:
         task = asyncio.current_task()
         assert task is not None
         return self._held.setdefault(task, {})
-
-    def _forget(self, lock: Lock) -> None:
-        for locks in self._held.values():
-            if locks.get(lock.session_id) is lock:
-                del locks[lock.session_id]
 
 
 def _check_seconds(name: str, seconds: object, least: float) -> None:

@@ -1,24 +1,58 @@
 """How those who wait for a lock are woken: by a sharded channel, on one connection for all waiters of a loop.
 
-SSUBSCRIBE (https://valkey.io/commands/ssubscribe/) is answered by a push. A PING sent behind it tells when it has been
-carried out, and takes the error if it was refused.
+The waiters of one session stand in a queue, and only its first asks the server: a release wakes one task of this
+process, not all of them. SSUBSCRIBE (https://valkey.io/commands/ssubscribe/) is answered by a push; a PING sent behind
+it tells when it has been carried out, and takes the error if it was refused.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import hiredis
 
 from sessionstream.errors import SessionStreamError
 from sessionstream.wire.lane import Lane, LaneClosed
-from sessionstream.wire.server import Server, close_with_loop
+from sessionstream.wire.refusal import code_of
+from sessionstream.wire.server import Server, backoff, close_with_loop
 
-__all__ = ["Waiting"]
+__all__ = ["Door", "Waiting"]
+
+
+class Door:
+    """Before one session's lock: who stands here comes in one after the other.
+
+    Attributes:
+        turn: held by the task that asks the server; the others wait for it in their order.
+        standing: how many tasks there are.
+        listening: whether somebody needs to hear of releases.
+        heard: whether releases are heard of now.
+    """
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.standing = 0
+        self.listening = False
+        self.heard = False
+        self._bell = asyncio.Event()
+
+    def ring(self) -> None:
+        """Let the first in the queue ask again."""
+        self._bell.set()
+
+    def expect(self) -> None:
+        """Wake for what happens from now on; said before asking, so that no release falls in between."""
+        self._bell.clear()
+
+    async def wait(self, until: float) -> None:
+        """Return when the bell rings, or at the loop's time ``until``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._bell.wait()
 
 
 class Waiting:
@@ -30,76 +64,102 @@ class Waiting:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._bells: dict[bytes, list[asyncio.Event]] = {}
+        self._doors: dict[bytes, Door] = {}
         self._subscribed: set[bytes] = set()
         self._lane: Lane | None = None
-        self._closing: Any = None
-        self._connecting = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._attendant: asyncio.Task[None] | None = None
 
-    @asynccontextmanager
-    async def bell(self, channel: str) -> AsyncIterator[asyncio.Event]:
-        """Yield an event that is set whenever something is published on the channel, or the connection breaks."""
+    @contextmanager
+    def door(self, channel: str) -> Iterator[Door]:
+        """Give the door at which tasks wait for what is published on a channel."""
         name = channel.encode()
-        bell = asyncio.Event()
-        self._bells.setdefault(name, []).append(bell)
+        door = self._doors.setdefault(name, Door())
+        door.standing += 1
         try:
-            await self.listen(name)
-            yield bell
+            yield door
         finally:
-            self._bells[name].remove(bell)
-            if not self._bells[name]:
-                del self._bells[name]
-                await self._leave(name)
+            door.standing -= 1
+            if not door.standing:
+                del self._doors[name]
+                self._leave(name)
 
-    async def listen(self, name: bytes) -> None:
-        """Make sure that the channel is subscribed to, where this user may and the server can be reached."""
-        try:
-            async with self._connecting:
-                if self._lane is None or self._lane.closed:
-                    await self._connect()
-                elif name not in self._subscribed:
-                    await self._subscribe(name)
-        except (SessionStreamError, LaneClosed, hiredis.ReplyError):
-            # Who cannot be woken waits for the end of the lease instead, which every refusal tells.
-            return
+    def listen(self, door: Door) -> None:
+        """Ring the door's bell at every release, as soon and as long as this user may hear and the server is there.
 
-    async def _connect(self) -> None:
-        lane = await self._server.push_lane()
+        The bell rings once more when hearing begins: what was released before then was not heard.
+        """
+        door.listening = True
+        self._news.set()
+        if self._attendant is None or self._attendant.done():
+            self._attendant = asyncio.create_task(self._attend(), name="sessionstream: waiting for locks")
+
+    def _leave(self, name: bytes) -> None:
+        if not any(door.listening for door in self._doors.values()):
+            if self._attendant is not None:
+                self._attendant.cancel()
+                self._attendant = None
+        elif self._lane is not None and name in self._subscribed:
+            self._subscribed.discard(name)
+            with contextlib.suppress(LaneClosed):
+                self._lane.tell(("SUNSUBSCRIBE", name))
+
+    async def _attend(self) -> None:
+        """Keep a connection, and make it again when it breaks; cancelled when nobody waits."""
+        attempt = 0
+        while True:
+            try:
+                lane = await self._server.push_lane()
+            except SessionStreamError:
+                attempt += 1
+            else:
+                attempt = 0 if await self._served(lane) else attempt + 1
+            await asyncio.sleep(backoff(attempt))
+
+    async def _served(self, lane: Lane) -> bool:
+        """Return whether anything was heard on the connection before it broke."""
+        closing = close_with_loop(lane)
+        await anext(closing)
         lane.on_push = self._pushed
-        lane.on_close = self._ring_all
-        self._closing = close_with_loop(lane)
-        await anext(self._closing)
+        lane.on_close = self._news.set
         self._lane = lane
         self._subscribed.clear()
-        for name in list(self._bells):
-            await self._subscribe(name)
-
-    async def _subscribe(self, name: bytes) -> None:
-        assert self._lane is not None
-        self._lane.tell(("SSUBSCRIBE", name))
-        await self._lane.call(("PING",))
-        self._subscribed.add(name)
-
-    async def _leave(self, name: bytes) -> None:
-        lane = self._lane
-        self._subscribed.discard(name)
-        if lane is None or lane.closed:
-            return
-        if self._bells:
-            with contextlib.suppress(LaneClosed):
-                lane.tell(("SUNSUBSCRIBE", name))
-            return
-        self._lane = None
-        closing, self._closing = self._closing, None
-        if closing is not None:
+        try:
+            await self._subscribe_all(lane)
+        except LaneClosed:
+            pass
+        except hiredis.ReplyError as refused:
+            if code_of(refused) == "NOPERM":
+                # Who may not hear asks again when the lease would have run out, which every refusal tells.
+                await self._until_broken(lane)
+        finally:
+            if self._lane is lane:
+                self._lane = None
+            self._deafen()
             await closing.aclose()
+        return bool(self._subscribed)
+
+    async def _subscribe_all(self, lane: Lane) -> None:
+        while not lane.closed:
+            self._news.clear()
+            for name, door in list(self._doors.items()):
+                if door.listening and not door.heard:
+                    self._subscribed.add(name)
+                    lane.tell(("SSUBSCRIBE", name))
+                    await lane.call(("PING",))
+                    door.heard = True
+                    door.ring()
+            await self._news.wait()
+
+    async def _until_broken(self, lane: Lane) -> None:
+        while not lane.closed:
+            self._news.clear()
+            await self._news.wait()
+
+    def _deafen(self) -> None:
+        for door in self._doors.values():
+            door.heard = False
 
     def _pushed(self, push: list[Any]) -> None:
-        if push[0] == b"smessage":
-            for bell in self._bells.get(push[1], ()):
-                bell.set()
-
-    def _ring_all(self) -> None:
-        for bells in self._bells.values():
-            for bell in bells:
-                bell.set()
+        if push[0] == b"smessage" and (door := self._doors.get(push[1])) is not None:
+            door.ring()
