@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from sessionstream import IdempotencyConflict, SessionExists, SessionManager
+from sessionstream import IdempotencyConflict, SessionExists, SessionManager, SessionState
 from sessionstream.errors import InvalidArgument, InvalidType
 from tests.sessions.conftest import Dump, MakeManager
 from tests.sessions.waiting import expired_session
@@ -42,7 +42,10 @@ async def test_the_time_to_live_is_the_managers_unless_it_is_given(
     assert session.expires_at == expected
 
 
-@pytest.mark.parametrize("ttl", [0, -1, math.nan, math.inf, 0.0001, 1e12])
+_HUGE = pytest.param(10**400, id="huge")
+
+
+@pytest.mark.parametrize("ttl", [0, -1, math.nan, math.inf, 0.0001, 1e12, _HUGE])
 async def test_a_time_to_live_that_is_none_is_refused(manager: SessionManager, dump: Dump, ttl: float) -> None:
     """Too short, too long or no number: nothing is written."""
     before = await dump()
@@ -96,6 +99,20 @@ async def test_the_same_key_with_other_arguments_is_an_error(manager: SessionMan
     assert isinstance(caught.value, ValueError)
     assert await manager.get_session(session.session_id) == session
     assert await manager.get_sessions_by_user("user_2") == []
+
+
+@pytest.mark.parametrize("state", ["idle", "expired", "deleted"])
+async def test_a_repeated_create_gives_the_session_as_it_is_by_then(manager: SessionManager, state: str) -> None:
+    """Not as it was created: it may be over."""
+    created = await manager.create_session("user_1", "agent_1", idempotency_key="k")
+    await manager.update_session_metadata(created.session_id, {"n": 1})
+    if state == "deleted":
+        await manager.delete_session(created.session_id)
+    else:
+        await manager.set_session_state(created.session_id, state)
+    again = await manager.create_session("user_1", "agent_1", idempotency_key="k")
+    assert (again.session_id, again.version, again.metadata) == (created.session_id, 3, {"n": 1})
+    assert again.state is (SessionState.IDLE if state == "idle" else SessionState.EXPIRED)
 
 
 async def test_an_id_and_a_key_may_be_given_together(manager: SessionManager) -> None:

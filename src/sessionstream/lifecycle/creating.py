@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.events.recorded import at_ms, moment
 from sessionstream.events.strict_json import copy_json
 from sessionstream.lifecycle.enlisting import enlist, enlist_at
+from sessionstream.lifecycle.reading import session_from
 from sessionstream.log.store import Store
 from sessionstream.session import Session
 
@@ -51,6 +51,10 @@ async def create(
     await enlist(store, event.user_id, session_id)
     appended = await store.append(session_id, [event], idempotency_key=idempotency_key)
     created_ms = at_ms(appended.offset)
+    if appended.duplicate:
+        head, _ = await store.head(session_id)
+        if head:
+            return session_from(session_id, head)
     if not new and not appended.duplicate:
         # The id may have belonged to a session that was being removed, and that took the entry with it. The session is
         # there: an error now would say that it is not. A clean-up mends the list.
@@ -92,6 +96,8 @@ def milliseconds(seconds: object, name: str) -> int | None:
         return None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise InvalidType(f"{name} is a number of seconds or None, not a {type(seconds).__name__}")
-    if not math.isfinite(seconds) or not 0.001 <= seconds <= 3_153_600_000:
-        raise InvalidArgument(f"{name} is {seconds} seconds: 0.001 to 100 years, or None for no expiry")
+    # An int of any size can be compared, but neither be a float nor be written out.
+    if not 0.001 <= seconds <= 3_153_600_000:
+        told = seconds if isinstance(seconds, float) or abs(seconds) < 10**300 else "far too many"
+        raise InvalidArgument(f"{name} is {told} seconds: 0.001 to 100 years, or None for no expiry")
     return round(seconds * 1000)
