@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, RecordedEvent, SessionManager, SessionState, acting
-from sessionstream.errors import InvalidType
+from sessionstream.errors import InvalidData, InvalidType
 
 
 async def _last(manager: SessionManager, session_id: str) -> RecordedEvent:
@@ -118,4 +118,11 @@ async def test_it_is_stored_as_json_beside_the_data(manager: SessionManager, ses
 def test_who_and_why_are_strings(name: str) -> None:
     """Anything else is refused when the block begins."""
     with pytest.raises(InvalidType, match=name), acting(**{name: 42}):  # type: ignore[arg-type]
+        pytest.fail("the block began")
+
+
+@pytest.mark.parametrize("name", ["actor", "correlation_id", "causation_id"])
+def test_who_and_why_can_be_stored(name: str) -> None:
+    """A lone surrogate could not: it is refused when the block begins, and named."""
+    with pytest.raises(InvalidData, match=name), acting(**{name: "\ud800"}):
         pytest.fail("the block began")

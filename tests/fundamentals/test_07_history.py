@@ -194,6 +194,8 @@ async def test_an_unknown_session_has_no_history(manager: SessionManager) -> Non
         ({"to_version": "3"}, "to_version"),
         ({"limit": -1}, "limit"),
         ({"limit": True}, "limit"),
+        ({"limit": 10**400}, "limit"),
+        ({"from_version": 10**400}, "from_version"),
         ({"since": datetime(2025, 1, 17)}, "naive"),
         ({"until": datetime(2025, 1, 17)}, "naive"),
         ({"since": "2025-01-17"}, "since is a datetime"),

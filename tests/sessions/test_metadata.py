@@ -137,10 +137,12 @@ async def test_a_key_is_either_set_or_removed(manager: SessionManager, session_i
 async def test_names_of_keys_to_remove_are_a_list_not_a_string(
     manager: SessionManager, session_id: str, dump: Dump
 ) -> None:
-    """A string would be taken for its letters."""
+    """A string would be taken for its letters; None is no list either."""
     before = await dump()
     with pytest.raises(InvalidType, match="unset"):
         await manager.update_session_metadata(session_id, unset="n")
+    with pytest.raises(InvalidType, match="unset"):
+        await manager.update_session_metadata(session_id, unset=None)  # type: ignore[arg-type]
     assert await dump() == before
 
 

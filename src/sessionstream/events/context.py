@@ -9,6 +9,7 @@ from contextvars import ContextVar
 import msgspec
 
 from sessionstream.errors import InvalidType
+from sessionstream.events.strict_json import encode_json
 
 __all__ = ["Meta", "acting", "current_meta"]
 
@@ -45,6 +46,7 @@ def acting(
 
     Raises:
         InvalidType: one of them is not a string.
+        InvalidData: or holds a lone surrogate.
     """
     token = _current.set(_merged(actor, correlation_id, causation_id))
     try:
@@ -69,6 +71,8 @@ def _merged(actor: str | None, correlation_id: str | None, causation_id: str | N
     for name, value in given.items():
         if value is not None and not isinstance(value, str):
             raise InvalidType(f"{name} is a string, not a {type(value).__name__}")
+        if value is not None:
+            encode_json(value, name)
     outer = _current.get()
     return Meta(
         actor=actor if actor is not None else outer.actor,

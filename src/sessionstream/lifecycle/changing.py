@@ -32,8 +32,8 @@ async def update_metadata(
     store: Store, session_id: str, metadata: Mapping[str, Any] | None, unset: Iterable[str]
 ) -> Appended | None:
     """Set and remove top-level keys; None where there is nothing to do."""
-    if isinstance(unset, str):
-        raise InvalidType(f"unset: a list of keys, not the string {unset!r}")
+    if isinstance(unset, str) or not isinstance(unset, Iterable):
+        raise InvalidType(f"unset: a list of keys, not {unset!r}")
     values, gone = checked_metadata(metadata), list(unset)
     for key in gone:
         if not isinstance(key, str):

@@ -18,6 +18,7 @@ __all__ = ["Window", "checked_count", "checked_time", "offset_at_version", "pars
 _LOCATE = load_script("sessionstream.log", "locate")
 _PAGE = 500
 _LAST = 2**64 - 1
+_LARGEST_COUNT = 2**53 - 1
 
 
 class _Bound(NamedTuple):
@@ -164,6 +165,8 @@ def checked_count(value: object, name: str) -> int:
         raise InvalidType(f"{name} is an int, not a {type(value).__name__}")
     if value < 0:
         raise InvalidArgument(f"{name} is {value}, not 0 or more")
+    if value > _LARGEST_COUNT:
+        raise InvalidArgument(f"{name} is beyond 2**53 - 1, which is as far as the server's scripts count")
     return value
 
 
