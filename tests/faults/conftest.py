@@ -16,6 +16,16 @@ from tests.servers import Server
 Open = Callable[..., SessionManager]
 
 
+@contextlib.contextmanager
+def in_a_hurry(manager: SessionManager, seconds: float = 0.3) -> Iterator[None]:
+    """Let the calls of a block end after so many seconds; what is around it takes the time that it needs."""
+    deadline, manager.store.server.deadline = manager.store.server.deadline, seconds
+    try:
+        yield
+    finally:
+        manager.store.server.deadline = deadline
+
+
 @pytest.fixture
 async def open_manager() -> AsyncIterator[Open]:
     """Open a manager that is closed after the test: ``open_manager(url, deadline=0.3)``."""

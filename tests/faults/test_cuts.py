@@ -8,6 +8,7 @@ import random
 import pytest
 
 from sessionstream import Appended, NoteAdded, OutcomeUnknown, SessionManager, Unavailable
+from tests.faults.conftest import in_a_hurry
 from tests.faults.ledger import Ledger
 from tests.proxy import Fault, Proxy
 
@@ -207,17 +208,17 @@ async def test_a_network_that_is_away_for_a_while_is_waited_for(
 
 
 async def test_where_nothing_comes_back_before_the_deadline_it_is_unknown_or_unavailable(
-    proxy: Proxy, beside: SessionManager, open_manager: object, ledger: Ledger, namespace: str
+    manager: SessionManager, beside: SessionManager, proxy: Proxy, ledger: Ledger
 ) -> None:
     """Unknown if it was sent, unavailable if it was not; never an error of the driver or of the system."""
-    manager = open_manager(proxy.url, namespace=namespace, reply_timeout=0.1, deadline=0.4)  # type: ignore[operator]
     await ledger.append(manager, "before")
     proxy.hold(replies=True)
-    sent = await ledger.append(manager, "sent")
+    with in_a_hurry(manager, 0.4):
+        sent = await ledger.append(manager, "sent")
+        unsent = await ledger.append(manager, "not sent")
     assert isinstance(sent, OutcomeUnknown)
     assert isinstance(sent, ConnectionError)
     assert isinstance(sent, TimeoutError)
-    unsent = await ledger.append(manager, "not sent")
     assert isinstance(unsent, Unavailable)
     assert isinstance(unsent, ConnectionError)
     proxy.release()

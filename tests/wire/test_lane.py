@@ -132,21 +132,21 @@ async def test_an_idle_connection_is_not_broken(make_lane: MakeLane) -> None:
 
 async def test_a_reply_that_keeps_arriving_is_not_late(make_lane: MakeLane, proxy: Proxy) -> None:
     """A large reply over a slow network takes longer than ``reply_timeout`` as a whole."""
-    lane = await make_lane(reply_timeout=0.2)
+    lane = await make_lane(reply_timeout=0.4)
     large = b"x" * (4 * MB)
-    proxy.reply_delay = 0.04
+    proxy.reply_delay = 0.05
     began = time.monotonic()
     assert await lane.call(("ECHO", large)) == large
-    assert time.monotonic() - began > 0.3, "the reply came too fast to show anything"
+    assert time.monotonic() - began > 0.5, "the reply came too fast to show anything"
 
 
 async def test_a_request_that_keeps_leaving_is_not_late(make_lane: MakeLane, proxy: Proxy) -> None:
     """Nor is one whose bytes the server takes slowly."""
-    lane = await make_lane(reply_timeout=0.2)
-    proxy.request_delay = 0.04
+    lane = await make_lane(reply_timeout=0.4)
+    proxy.request_delay = 0.05
     began = time.monotonic()
     assert await lane.call(("STRLEN", b"x" * (4 * MB))) == 0
-    assert time.monotonic() - began > 0.3, "the request left too fast to show anything"
+    assert time.monotonic() - began > 0.5, "the request left too fast to show anything"
 
 
 async def test_a_cut_connection_fails_all_that_wait(lane: Lane, proxy: Proxy) -> None:
