@@ -102,7 +102,7 @@ class SessionManager:
             metadata: the caller's own facts about it, JSON under string keys.
             session_id: the caller's own id for it; otherwise a new one, ``sess_…``.
             ttl: seconds until it expires, instead of the manager's; None does not expire.
-            idempotency_key: the same key with the same arguments gives the same session again, as it is by then.
+            idempotency_key: the same key with the same arguments gives the same session again, as it was created.
 
         Raises:
             SessionExists: the id is in use, or ended and still kept.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from sessionstream import IdempotencyConflict, SessionExists, SessionManager, SessionState
+from sessionstream import IdempotencyConflict, SessionExists, SessionManager
 from sessionstream.errors import InvalidArgument, InvalidType
 from tests.sessions.conftest import Dump, MakeManager
 from tests.sessions.waiting import expired_session
@@ -99,20 +99,6 @@ async def test_the_same_key_with_other_arguments_is_an_error(manager: SessionMan
     assert isinstance(caught.value, ValueError)
     assert await manager.get_session(session.session_id) == session
     assert await manager.get_sessions_by_user("user_2") == []
-
-
-@pytest.mark.parametrize("state", ["idle", "expired", "deleted"])
-async def test_a_repeated_create_gives_the_session_as_it_is_by_then(manager: SessionManager, state: str) -> None:
-    """Not as it was created: it may be over."""
-    created = await manager.create_session("user_1", "agent_1", idempotency_key="k")
-    await manager.update_session_metadata(created.session_id, {"n": 1})
-    if state == "deleted":
-        await manager.delete_session(created.session_id)
-    else:
-        await manager.set_session_state(created.session_id, state)
-    again = await manager.create_session("user_1", "agent_1", idempotency_key="k")
-    assert (again.session_id, again.version, again.metadata) == (created.session_id, 3, {"n": 1})
-    assert again.state is (SessionState.IDLE if state == "idle" else SessionState.EXPIRED)
 
 
 async def test_an_id_and_a_key_may_be_given_together(manager: SessionManager) -> None:

@@ -13,7 +13,6 @@ from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.events.recorded import at_ms, moment
 from sessionstream.events.strict_json import copy_json
 from sessionstream.lifecycle.enlisting import enlist, enlist_at
-from sessionstream.lifecycle.reading import session_from
 from sessionstream.log.store import Store
 from sessionstream.session import Session
 
@@ -51,10 +50,6 @@ async def create(
     await enlist(store, event.user_id, session_id)
     appended = await store.append(session_id, [event], idempotency_key=idempotency_key)
     created_ms = at_ms(appended.offset)
-    if appended.duplicate:
-        head, _ = await store.head(session_id)
-        if head:
-            return session_from(session_id, head)
     if not new and not appended.duplicate:
         # The id may have belonged to a session that was being removed, and that took the entry with it. The session is
         # there: an error now would say that it is not. A clean-up mends the list.
