@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from sessionstream.events.recorded import NOWHERE
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from sessionstream.errors import SessionNotFound
+from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.log.encoding import Word
 from sessionstream.log.history import Window, read_history
@@ -10,12 +16,18 @@ from sessionstream.log.store import Store
 from sessionstream.projection import HEAD
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["PATIENCE", "Folding"]
+__all__ = ["PATIENCE", "Folding", "side_by_side"]
 
 PATIENCE = 5
 """So often an exchange is tried beside the appends; then they are held back for its moment."""
 
 _SWAP = load_script("sessionstream.rebuild", "swap")
+_AT_ONCE = 16
+_Result = TypeVar("_Result")
+_OWN = ("view", "ranking")
+_HEAD = Spot("", HEAD)
+# All that the operations on shared views read of a session's own: see `sessionstream.projection.Slide`.
+_SLIDING = (b"ttl", b"sliding")
 
 
 class Folding:
@@ -31,52 +43,130 @@ class Folding:
         unreadable: how many of them do not decode, and changed nothing.
     """
 
+    __slots__ = ("_folded", "_known", "_session_id", "_store", "events", "unreadable", "views")
+
     def __init__(self, store: Store, session_id: str) -> None:
         self._store = store
         self._session_id = session_id
-        self._offset = NOWHERE
-        self.views = Views(session_id)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._folded = self._known = NOWHERE
+        self.views = Views(self._session_id)
         self.events = 0
         self.unreadable = 0
 
     async def catch_up(self) -> None:
-        """Fold the events that were not folded yet."""
-        window = Window(after=None if self._offset == NOWHERE else self._offset)
+        """Fold the events that were not folded yet.
+
+        Raises:
+            SessionNotFound: nothing is kept of the session.
+        """
+        window = Window(after=None if self._folded == NOWHERE else self._folded)
+        continuing = self._folded != NOWHERE
         async for event in read_history(self._store, self._session_id, window):
-            fold(self._session_id, [event], self._store.projections, self.views)
-            self._offset = event.offset
-            self.events += 1
-            self.unreadable += event.error is not None
+            if continuing and self._is_renewed(event):
+                break
+            continuing = False
+            self._fold(event)
+        else:
+            self._known = self._folded
+            return
+        self._begin()
+        await self.catch_up()
+
+    def _is_renewed(self, event: RecordedEvent) -> bool:
+        """Whether what follows is of another life: the session was removed, and its id was used again."""
+        return event.version <= version_of(self._folded)
+
+    def _fold(self, event: RecordedEvent) -> None:
+        fold(self._session_id, [event], self._store.projections, self.views)
+        self._folded = event.offset
+        self.events += 1
+        self.unreadable += event.error is not None
 
     async def put_in_place(self) -> None:
-        """Fold what is new, and make the session's own views that, until nothing comes in between."""
-        partition = self._store.keys.partition(self._session_id)
-        attempt = 0
-        while True:
-            await self.catch_up()
-            async with self._store.paused(partition, unless=attempt < PATIENCE):
-                if attempt >= PATIENCE:
-                    await self.catch_up()
-                if await self._store.server.script(_SWAP, *self._swap()):
-                    return
-            attempt += 1
+        """Fold what is new, and make the session's own views that, until nothing comes in between.
 
-    def _swap(self) -> tuple[list[str], list[Word]]:
-        keys = [self._store.keys.head(self._session_id)]
-        words: list[Word] = [self._offset, *_hash_words(self.views.hashes.get(Spot("", HEAD), {}))]
+        Raises:
+            SessionNotFound: nothing is kept of the session.
+            NamespaceMismatch: another process has adopted the namespace.
+        """
+        await self.catch_up()
+        partition = self._store.keys.partition(self._session_id)
+        for attempt in itertools.count():
+            async with self._store.paused(partition, unless=attempt < PATIENCE):
+                # Nothing is appended during a pause, so the second try has what the first one lacked.
+                if await self._swap() or (attempt >= PATIENCE and await self._swap()):
+                    return
+
+    async def _swap(self) -> bool:
+        keys, words = self._content()
+        answer = await self._store.server.script(_SWAP, keys, [self._store.stamp, self._known, self._folded, *words])
+        if answer == 1:
+            return True
+        if answer == b"stamp":
+            await self._store.prepare(self._store.keys.partition(self._session_id))
+            return False
+        known, rest = answer
+        await self._follow(known.decode(), [RecordedEvent(self._session_id, at.decode(), data) for at, data in rest])
+        return False
+
+    async def _follow(self, known: str, events: list[RecordedEvent]) -> None:
+        """Fold what was appended since, which the refusal told; a longer rest is read."""
+        if not known:
+            raise SessionNotFound(self._session_id)
+        if version_of(known) < version_of(self._folded) or (events and self._is_renewed(events[0])):
+            self._begin()
+            await self.catch_up()
+            return
+        for event in events:
+            self._fold(event)
+        if version_of(known) > version_of(self._folded):
+            await self.catch_up()
+        # The stream may lack its last entries. Then the views are those of the entries that are left.
+        self._known = max(known, self._folded, key=version_of)
+
+    def _content(self) -> tuple[list[str], list[Word]]:
+        names, session_id = self._store.keys, self._session_id
+        keys = [names.head(session_id), names.events(session_id), names.log(names.partition(session_id))]
+        words = _hash_words(self.views.head)
         for spot, fields in self.views.hashes.items():
-            if spot.place.kind == "view":
-                keys.append(self._store.keys.place(spot.projection, spot.place, self._session_id))
+            if spot.place.kind in _OWN:
+                keys.append(names.place(spot.projection, spot.place, session_id))
                 words += _hash_words(fields)
         for spot, members in self.views.sets.items():
-            if spot.place.kind == "ranking":
-                keys.append(self._store.keys.place(spot.projection, spot.place, self._session_id))
+            if spot.place.kind in _OWN:
+                keys.append(names.place(spot.projection, spot.place, session_id))
                 words += _set_words(members)
         return keys, words
 
+    def keep_shared(self, spots: Mapping[Spot, Spot]) -> None:
+        """Forget the session's own views; what it contributes to those that sessions share can be caught up still.
+
+        Args:
+            spots: the shared views; thousands of sessions hold these same objects.
+        """
+        head = {field: value for field in _SLIDING if (value := self.views.head.get(field)) is not None}
+        self.views.hashes = {spots[spot]: one for spot, one in self.views.hashes.items() if spot in spots}
+        self.views.hashes[_HEAD] = head
+        self.views.sets = {spots[spot]: one for spot, one in self.views.sets.items() if one and spot in spots}
+
+
+async def side_by_side(work: Callable[[str], Awaitable[_Result]], session_ids: Sequence[str]) -> list[_Result]:
+    """Do some sessions' work at a time and return the results in order; errors are raised when the rest has ended."""
+    results: list[_Result] = []
+    for start in range(0, len(session_ids), _AT_ONCE):
+        some = session_ids[start : start + _AT_ONCE]
+        for result in await asyncio.gather(*map(work, some), return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+            results.append(result)
+    return results
+
 
 def _hash_words(fields: dict[bytes, bytes]) -> list[Word]:
-    pairs = [word for pair in fields.items() for word in pair]
+    pairs: list[Word] = [word for pair in fields.items() for word in pair]
     return ["hash", len(pairs), *pairs]
 
 

@@ -2,147 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
-from sessionstream.errors import SessionNotFound
-from sessionstream.fold import Spot, Views
+from sessionstream.directory.listing import session_ids_of
+from sessionstream.errors import SessionNotFound, Unavailable
+from sessionstream.events.recorded import version_of
+from sessionstream.fold import Spot
 from sessionstream.log.store import Store
-from sessionstream.projections.directory import EXPIRY, STATES
-from sessionstream.projections.statistics import LIFETIMES
-from sessionstream.rebuild.folding import PATIENCE, Folding
+from sessionstream.rebuild.contributions import Contributions, contribution_of
+from sessionstream.rebuild.folding import PATIENCE, Folding, side_by_side
 from sessionstream.wire.scripts import load_script
 
 __all__ = ["SharedViews"]
 
+_CLEAR = load_script("sessionstream.rebuild", "clear")
 _EXCHANGE = load_script("sessionstream.rebuild", "exchange")
+_STAGE = load_script("sessionstream.rebuild", "stage")
 _CHUNK = 500
-_ALWAYS = [Spot("directory", place) for place in (EXPIRY, *STATES.values())] + [Spot("statistics", LIFETIMES)]
-
-Content = dict[bytes, bytes] | dict[bytes, float]
+_MOST_PENDING = 10_000
+_Item = TypeVar("_Item")
 
 
 class SharedViews:
-    """What the sessions of one partition make of its indexes and counters.
+    """The indexes and counters of one partition; what differs from what was staged before is all that travels.
 
     Args:
         store: where they are kept.
         partition: which one.
-        feed: the position of its feed before the first session was folded.
     """
 
-    def __init__(self, store: Store, partition: int, feed: bytes) -> None:
+    def __init__(self, store: Store, partition: int) -> None:
         self._store = store
         self._partition = partition
-        self._feed = feed
-        self._sessions: dict[str, Views] = {}
-        self._followed: dict[str, Folding] = {}
-        self._spots: set[Spot] = set(_ALWAYS)
-        self._beside: dict[Spot, Content] = {}
+        self._run = os.urandom(8).hex()
+        self._record = store.keys.beside("", partition)
+        self._feed = b""
+        self._foldings: dict[str, Folding] = {}
+        self._contributions = Contributions()
 
-    def take(self, session_id: str, views: Views) -> None:
-        """Note what a session contributes, instead of what it contributed before."""
-        shared = Views(session_id)
-        shared.hashes = {spot: fields for spot, fields in views.hashes.items() if spot.place.kind == "counters"}
-        shared.sets = {spot: members for spot, members in views.sets.items() if spot.place.kind == "index"}
-        self._sessions[session_id] = shared
-        self._spots.update(shared.hashes, shared.sets)
+    async def begin(self, feed: bytes) -> None:
+        """Take over from any rebuild that was not finished, and remove what it left.
+
+        Args:
+            feed: the position of the partition's feed before the first session is folded.
+        """
+        self._feed = feed
+        server = self._store.server
+        await server.call("HSET", self._record, "", self._run)
+        left = [key for key in await server.call("HKEYS", self._record) if key]
+        for keys in _chunks(left):
+            self._check(await server.script(_CLEAR, [self._record, *keys], [self._run]))
+
+    async def take(self, session_id: str, folding: Folding) -> None:
+        """Count what a session contributes; its own views are forgotten."""
+        self._count(session_id, folding, {})
+        if self._contributions.pending > _MOST_PENDING:
+            await self._stage()
 
     async def put_in_place(self) -> None:
-        """Build the views beside the old ones and exchange them, until nothing comes in between."""
-        await self._clear()
-        attempt = 0
-        while True:
-            await self._build()
+        """Exchange the views in use for those built beside them, when nothing comes in between.
+
+        Raises:
+            NamespaceMismatch: another process has adopted the namespace.
+            Unavailable: another rebuild of this namespace has taken over.
+        """
+        for attempt in itertools.count():
+            await self._follow()
             async with self._store.paused(self._partition, unless=attempt < PATIENCE):
                 if attempt >= PATIENCE:
                     await self._follow()
-                    await self._build()
-                keys: list[str] = [self._store.keys.log(self._partition)]
-                for spot in self._spots:
-                    keys += (self._beside_key(spot), self._key(spot))
-                if await self._store.server.script(_EXCHANGE, keys, [self._feed]):
+                if await self._exchange():
                     return
-            await self._follow()
-            attempt += 1
 
     async def _follow(self) -> None:
-        """Fold again the sessions to which something was appended meanwhile."""
-        start = b"(" + self._feed if self._feed else b"-"
+        """Fold and stage what was appended meanwhile."""
+        await side_by_side(self._refold, await self._changed())
+        await self._stage()
+
+    async def _refold(self, session_id: str) -> None:
+        folding = self._foldings.get(session_id) or Folding(self._store, session_id)
+        before = contribution_of(folding.views)
+        try:
+            await folding.catch_up()
+            self._count(session_id, folding, before)
+        except SessionNotFound:
+            self._foldings.pop(session_id, None)
+            self._contributions.discount(before)
+
+    def _count(self, session_id: str, folding: Folding, before: dict[Any, Any]) -> None:
+        self._contributions.count(folding.views, before)
+        folding.keep_shared(self._contributions.spots)
+        self._foldings[session_id] = folding
+
+    async def _changed(self) -> list[str]:
+        """Return the sessions that the feed tells of since the last time; all, if it was trimmed meanwhile."""
+        log, feed = self._store.keys.log(self._partition), self._store.keys.feed(self._partition)
+        last = await self._store.server.call("HGET", log, "feed") or b""
+        before, seen = _number(self._feed), 0
         changed: dict[str, None] = {}
-        async for position, session_id, retired in self._pointers(start):
-            self._feed = position
-            changed[session_id] = None
-            if retired:
-                self._followed.pop(session_id, None)
-        for session_id in changed:
-            folding = self._followed.setdefault(session_id, Folding(self._store, session_id))
-            try:
-                await folding.catch_up()
-                self.take(session_id, folding.views)
-            except SessionNotFound:
-                # It was retired. If its id is used again, its events begin anew.
-                self._sessions.pop(session_id, None)
-                del self._followed[session_id]
-
-    async def _pointers(self, start: bytes) -> Any:
         while True:
-            page = await self._store.server.call(
-                "XRANGE", self._store.keys.feed(self._partition), start, "+", "COUNT", _CHUNK
-            )
-            for position, fields in page:
-                pointer = dict(zip(fields[::2], fields[1::2], strict=True))
-                yield position, pointer[b"s"].decode(), pointer.get(b"type") == b"session.retired"
+            start = b"(" + self._feed if self._feed else b"-"
+            page = await self._store.server.call("XRANGE", feed, start, "+", "COUNT", _CHUNK)
+            for self._feed, fields in page:
+                changed[dict(zip(fields[::2], fields[1::2], strict=True))[b"s"].decode()] = None
+            seen += len(page)
             if len(page) < _CHUNK:
-                return
-            start = b"(" + page[-1][0]
+                break
+        self._feed = max(self._feed, last, key=_number)
+        if _number(self._feed) - before == seen:
+            return list(changed)
+        kept = [session_id async for session_id in session_ids_of(self._store, self._partition)]
+        return list(dict.fromkeys([*changed, *kept, *self._foldings]))
 
-    async def _clear(self) -> None:
-        """Remove what a rebuild that was cancelled has left."""
-        await self._store.server.call("UNLINK", *(self._beside_key(spot) for spot in self._spots))
+    async def _stage(self) -> None:
+        """Bring the views that are built beside up to what the sessions contribute."""
+        for spot, cells in self._contributions.take_changes().items():
+            is_hash = spot.place.kind == "counters"
+            for chunk in _chunks(list(cells.items())) if cells else [[]]:
+                gone = [name for name, value in chunk if value is None]
+                words: list[Any] = []
+                for name, value in chunk:
+                    if value is not None:
+                        words += (name, value) if is_hash else (repr(value), name)
+                arguments = [self._run, "hash" if is_hash else "set", len(gone), *gone, *words]
+                self._check(await self._store.server.script(_STAGE, [self._record, self._beside(spot)], arguments))
 
-    async def _build(self) -> None:
-        """Make the views beside what the sessions contribute, changing only what differs from the last time."""
-        for spot in self._spots:
-            if spot not in self._beside:
-                sentinel = ("HSET", "", "") if spot.place.kind == "counters" else ("ZADD", "-inf", "")
-                await self._store.server.call("UNLINK", self._beside_key(spot))
-                await self._store.server.call(sentinel[0], self._beside_key(spot), *sentinel[1:])
-                self._beside[spot] = {}
-            wanted = _counters(self._sessions.values(), spot) if spot.place.kind == "counters" else self._members(spot)
-            await self._patch(spot, self._beside[spot], wanted)
-            self._beside[spot] = wanted
+    async def _exchange(self) -> bool:
+        keys = [self._store.keys.log(self._partition), self._record]
+        for spot in self._contributions.spots:
+            keys += (self._beside(spot), self._in_use(spot))
+        answer = await self._store.server.script(_EXCHANGE, keys, [self._store.stamp, self._run, self._feed])
+        self._check(answer != b"superseded")
+        if answer == b"stamp":
+            await self._store.prepare(self._partition)
+        return bool(answer == b"done")
 
-    def _members(self, spot: Spot) -> dict[bytes, float]:
-        members: dict[bytes, float] = {}
-        for views in self._sessions.values():
-            members.update(views.sets.get(spot, {}))
-        return members
+    def _check(self, ours: object) -> None:
+        if not ours:
+            raise Unavailable(f"another rebuild has taken over partition {self._partition}: let that one finish")
 
-    async def _patch(self, spot: Spot, before: Any, wanted: Any) -> None:
-        key = self._beside_key(spot)
-        counters = spot.place.kind == "counters"
-        changed = [(name, value) for name, value in wanted.items() if before.get(name) != value]
-        gone = [name for name in before if name not in wanted]
-        for start in range(0, len(changed), _CHUNK):
-            words: list[Any] = []
-            for name, value in changed[start : start + _CHUNK]:
-                words += (name, value) if counters else (repr(value), name)
-            await self._store.server.call("HSET" if counters else "ZADD", key, *words)
-        for start in range(0, len(gone), _CHUNK):
-            await self._store.server.call("HDEL" if counters else "ZREM", key, *gone[start : start + _CHUNK])
-
-    def _key(self, spot: Spot) -> str:
+    def _in_use(self, spot: Spot) -> str:
         return self._store.keys.partition_place(spot.projection, spot.place, self._partition)
 
-    def _beside_key(self, spot: Spot) -> str:
-        return self._store.keys.beside(self._key(spot), self._partition)
+    def _beside(self, spot: Spot) -> str:
+        return self._store.keys.beside(self._in_use(spot), self._partition)
 
 
-def _counters(sessions: Iterable[Views], spot: Spot) -> dict[bytes, bytes]:
-    sums: dict[bytes, int] = {}
-    largest = 2**53 - 1
-    for views in sessions:
-        for field, value in views.hashes.get(spot, {}).items():
-            sums[field] = max(-largest, min(largest, sums.get(field, 0) + int(value)))
-    return {field: str(total).encode() for field, total in sums.items()}
+def _number(position: bytes) -> int:
+    return version_of(position.decode()) if position else 0
+
+
+def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from sessionstream.directory.listing import session_ids_of
 from sessionstream.errors import SessionNotFound
 from sessionstream.lifecycle.enlisting import enlist_at
-from sessionstream.lifecycle.reading import end_of
 from sessionstream.log.store import Store
-from sessionstream.rebuild.folding import Folding
+from sessionstream.rebuild.folding import Folding, side_by_side
 from sessionstream.rebuild.partitions import SharedViews
 
 __all__ = ["Rebuilt", "rebuild_all", "rebuild_session"]
+
+_GROUP = 64
 
 
 @dataclass
@@ -44,8 +45,6 @@ async def rebuild_session(store: Store, session_id: str) -> Rebuilt:
         SessionNotFound: nothing is kept of such a session.
         NamespaceMismatch: the namespace was made with other projections.
     """
-    await store.existing_head(session_id)
-    await store.prepare(store.keys.partition(session_id))
     rebuilt = Rebuilt()
     rebuilt.add(await _rebuild(store, session_id))
     return rebuilt
@@ -65,43 +64,69 @@ async def rebuild_all(
 
     Raises:
         NamespaceMismatch: it was made with other projections and ``adopt`` is not given, or with other partitions.
+        Unavailable: another rebuild of this namespace has taken over.
     """
     await store.check_readable()
     if adopt:
-        await _adopt(store)
+        # Every partition at once, also those that nobody has written to: no other writer can mark one any more.
+        await store.every_partition("HSET", store.keys.log, "stamp", store.stamp)
     await store.prepare(0)
     total = sum(await store.every_partition("ZCOUNT", store.keys.registry, 0, "+inf"))
     rebuilt = Rebuilt()
     for partition in range(store.keys.partitions):
-        position = await store.server.call("HGET", store.keys.log(partition), "feed")
-        shared = SharedViews(store, partition, position or b"")
-        # What is created from now on needs no rebuilding; the feed tells the shared views of it.
-        async for session_id in session_ids_of(store, partition, await store.now_ms()):
-            try:
-                folding = await _rebuild(store, session_id)
-            except SessionNotFound:
-                # It was retired meanwhile; the feed tells the shared views.
-                continue
-            shared.take(session_id, folding.views)
-            rebuilt.add(folding)
-            if progress is not None:
-                progress(rebuilt.sessions, max(total, rebuilt.sessions))
-        if position:
-            await shared.put_in_place()
+        await _rebuild_partition(store, partition, rebuilt, lambda: _tell(progress, rebuilt, total))
     return rebuilt
+
+
+def _tell(progress: Callable[[int, int], None] | None, rebuilt: Rebuilt, total: int) -> None:
+    if progress is not None:
+        progress(rebuilt.sessions, max(total, rebuilt.sessions))
+
+
+async def _rebuild_partition(store: Store, partition: int, rebuilt: Rebuilt, tell: Callable[[], None]) -> None:
+    feed = await store.server.call("HGET", store.keys.log(partition), "feed")
+    if feed is None:
+        return
+    await store.prepare(partition)
+    shared = SharedViews(store, partition)
+    await shared.begin(feed)
+
+    async def rebuild(session_id: str) -> Folding | None:
+        try:
+            return await _rebuild(store, session_id)
+        except SessionNotFound:
+            return None
+
+    async for session_ids in _sessions_until_now(store, partition):
+        for session_id, folding in zip(session_ids, await side_by_side(rebuild, session_ids), strict=True):
+            # What was removed meanwhile is told by the feed.
+            if folding is not None:
+                rebuilt.add(folding)
+                await shared.take(session_id, folding)
+                tell()
+    await shared.put_in_place()
+
+
+async def _sessions_until_now(store: Store, partition: int) -> AsyncIterator[list[str]]:
+    """Yield the sessions of a partition in groups; what is created from now on needs no rebuilding."""
+    last = await store.server.call("ZRANGE", store.keys.registry(partition), -1, -1, "WITHSCORES")
+    if not last or not last[0]:
+        return
+    group: list[str] = []
+    async for session_id in session_ids_of(store, partition, int(last[1])):
+        group.append(session_id)
+        if len(group) == _GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 async def _rebuild(store: Store, session_id: str) -> Folding:
     folding = Folding(store, session_id)
     await folding.put_in_place()
-    head, now = await store.head(session_id)
-    if head and end_of(head, now) is None:
+    head = folding.views.head
+    # A creation that does not decode leaves nobody whose session it could be.
+    if b"user_id" in head and head.get(b"state") not in (b"expired", b"deleted"):
         await enlist_at(store, head[b"user_id"].decode(), session_id, int(head[b"created_at"]))
     return folding
-
-
-async def _adopt(store: Store) -> None:
-    stamps = await store.every_partition("HGET", store.keys.log, "stamp")
-    for partition, found in enumerate(stamps):
-        if found is not None or partition == 0:
-            await store.server.call("HSET", store.keys.log(partition), "stamp", store.stamp)

@@ -1,8 +1,17 @@
 -- Makes the views of one session what was folded, if the session is still where the fold ended.
--- KEYS: 1 head, then the keys of its other views. ARGV: 1 the offset where the fold ended, then for each key, the head
--- first: 'hash' or 'set', number of words, fields and values, or scores and members.
--- Answers 1, or 0 if something was appended meanwhile.
-if redis.call('HGET', KEYS[1], 'offset') ~= ARGV[1] then return 0 end
+-- KEYS: 1 head, 2 events, 3 log, then the keys of its other views. ARGV: 1 stamp, 2 the session's offset as it was known,
+-- 3 the last entry that was folded, then for each key, the head first: 'hash' or 'set', number of words, fields and
+-- values, or scores and members.
+-- Answers 1; or the session's offset and what follows that last entry; or 'stamp' if others may write here now.
+if redis.call('HGET', KEYS[3], 'stamp') ~= ARGV[1] then return 'stamp' end
+local offset = redis.call('HGET', KEYS[1], 'offset')
+if not offset then
+  -- Somebody has lost the head: its stream still tells how far the session is.
+  local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+  if not last then return {'', {}} end
+  offset = last[1]
+end
+if offset ~= ARGV[2] then return {offset, redis.call('XRANGE', KEYS[2], '(' .. ARGV[3], '+', 'COUNT', 500)} end
 
 -- What the log and the locks keep in the head is no view.
 local function is_kept(field, in_head)
@@ -16,25 +25,26 @@ local function in_pages(command, key, list)
   end
 end
 
-local i = 2
-for n, key in ipairs(KEYS) do
-  local kind, last = ARGV[i], i + 1 + tonumber(ARGV[i + 1])
+local i = 4
+local function make(key, in_head)
+  local is_hash, last = ARGV[i] == 'hash', i + 1 + tonumber(ARGV[i + 1])
   local wanted, list, gone = {}, {}, {}
-  for w = i + 2, last do list[#list + 1] = ARGV[w] end
-  if #list > 0 or redis.call('EXISTS', key) == 1 then
-    local is_hash = kind == 'hash'
-    for w = is_hash and 1 or 2, #list, 2 do wanted[list[w]] = true end
-    if n > 1 then
-      list[#list + 1] = is_hash and '' or '-inf'
-      list[#list + 1] = ''
-    end
-    local there = is_hash and redis.call('HKEYS', key) or redis.call('ZRANGE', key, 0, -1)
-    for _, member in ipairs(there) do
-      if not wanted[member] and not is_kept(member, n == 1) then gone[#gone + 1] = member end
-    end
-    in_pages(is_hash and 'HSET' or 'ZADD', key, list)
-    in_pages(is_hash and 'HDEL' or 'ZREM', key, gone)
+  for w = i + 2, last, 2 do
+    list[#list + 1] = ARGV[w]
+    list[#list + 1] = ARGV[w + 1]
+    wanted[ARGV[is_hash and w or w + 1]] = true
   end
+  list[#list + 1] = is_hash and (in_head and 'offset' or '') or '-inf'
+  list[#list + 1] = is_hash and in_head and offset or ''
   i = last + 1
+  for _, member in ipairs(is_hash and redis.call('HKEYS', key) or redis.call('ZRANGE', key, 0, -1)) do
+    if not wanted[member] and not is_kept(member, in_head) then gone[#gone + 1] = member end
+  end
+  -- First what is new, so that the key is never empty in between.
+  in_pages(is_hash and 'HSET' or 'ZADD', key, list)
+  in_pages(is_hash and 'HDEL' or 'ZREM', key, gone)
 end
+
+make(KEYS[1], true)
+for n = 4, #KEYS do make(KEYS[n], false) end
 return 1
