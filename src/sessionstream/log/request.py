@@ -119,7 +119,7 @@ class Append:
         self.guards = guards
         self.since = ""
         # A session that is about to be created cannot be asked; any other one says so itself when it is.
-        self.sliding = bool(getattr(events[0].value, "sliding", False))
+        self.sliding = events[0].kind.name == "session.created" and events[0].value.sliding
         self.until = 0.0
         if guards is UNGUARDED and self.count == 1:
             self._phases = events[0].kind.letters
