@@ -52,15 +52,6 @@ def _writes(manager: SessionManager) -> list[Callable[[], Awaitable[Any]]]:
     ]
 
 
-async def _all_refused(manager: SessionManager, url: str, error: type[SessionStreamError]) -> None:
-    """Every write raises this error, and not a key changes."""
-    before = await _dump(url)
-    for write in _writes(manager):
-        with pytest.raises(error):
-            await write()
-    assert await _dump(url) == before
-
-
 async def _until(error: type[SessionStreamError], call: Callable[[], Awaitable[Any]]) -> None:
     """Call until this very error is raised: on a busy machine a short deadline may pass before the server says why."""
     while True:
@@ -71,6 +62,14 @@ async def _until(error: type[SessionStreamError], call: Callable[[], Awaitable[A
                 return
         else:
             pytest.fail(f"the call succeeded before it raised {error.__name__}")
+
+
+async def _all_refused(manager: SessionManager, url: str, error: type[SessionStreamError]) -> None:
+    """Every write raises this error, and not a key changes."""
+    before = await _dump(url)
+    for write in _writes(manager):
+        await _until(error, write)
+    assert await _dump(url) == before
 
 
 async def test_a_server_that_is_away_is_unavailable(open_manager: Open, real: Server) -> None:
