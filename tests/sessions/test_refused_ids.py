@@ -80,6 +80,7 @@ _BAD: dict[str, tuple[Any, type[Exception]]] = {
     "surrogate": ("\ud800", InvalidArgument),
     "bytes": (b"sess_1", InvalidType),
     "number": (7, InvalidType),
+    "list": (["sess_1"], InvalidType),
     "nothing": (None, InvalidType),
 }
 

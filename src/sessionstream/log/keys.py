@@ -56,7 +56,10 @@ class Keys:
 
     def route(self, session_id: str) -> Route:
         """Return what an append needs to know of a session's keys; the ids that were used last are remembered."""
-        route = self._routes.get(session_id)
+        try:
+            route = self._routes.get(session_id)
+        except TypeError:  # it cannot be hashed, so it is no string
+            route = None
         if route is None:
             checked_id(session_id, "session_id")
             if len(self._routes) >= _MOST_ROUTES:
