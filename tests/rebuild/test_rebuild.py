@@ -146,6 +146,31 @@ async def test_an_entry_that_does_not_decode_is_passed_over_and_counted(
     assert (await manager.rebuild(world[0])).unreadable == 1
 
 
+@pytest.mark.parametrize("one", [True, False], ids=["one session", "all"])
+async def test_a_session_whose_creation_does_not_decode_keeps_what_its_views_tell(
+    manager: SessionManager, client: Redis, one: bool
+) -> None:
+    """Of whom it is cannot be folded any more; it can still be read, swept and removed."""
+    created = await manager.create_session("user_1", "agent_1", session_id="damaged")
+    events = manager.store.keys.events("damaged")
+    await client.delete(events)
+    await client.xadd(events, {"garbage": "1"}, id=f"{round(created.created_at.timestamp() * 1000)}-1")
+    await manager.rebuild("damaged" if one else None)
+    assert await manager.get_session("damaged") == created
+    await manager.cleanup_expired_sessions()
+    assert await manager.delete_session("damaged", purge=True)
+
+
+async def test_entries_behind_the_last_append_do_not_hold_a_rebuild_up(manager: SessionManager, client: Redis) -> None:
+    """Somebody else has written into the stream."""
+    created = await manager.create_session("user_1", "agent_1", session_id="damaged")
+    await client.xadd(manager.store.keys.events("damaged"), {"garbage": "1"}, id="9999999999999-2")
+    async with asyncio.timeout(10):
+        rebuilt = await manager.rebuild()
+    assert (rebuilt.events, rebuilt.unreadable) == (2, 1)
+    assert await manager.get_session("damaged") == created
+
+
 async def test_progress_is_told(manager: SessionManager, world: list[str]) -> None:
     """Session by session, up to all there are."""
     told: list[tuple[int, int]] = []

@@ -101,6 +101,9 @@ class Folding:
                     return
 
     async def _swap(self) -> bool:
+        if b"user_id" not in self.views.head:
+            # The creation is lost or does not decode: what the views still tell is more than the stream does.
+            return True
         keys, words = self._content()
         answer = await self._store.server.script(_SWAP, keys, [self._store.stamp, self._known, self._folded, *words])
         if answer == 1:
@@ -119,6 +122,8 @@ class Folding:
         if version_of(known) < version_of(self._folded) or (events and self._is_renewed(events[0])):
             self._begin()
             await self.catch_up()
+            # The stream may hold entries that no append has put there, behind the last one of which the head knows.
+            self._known = min(known, self._folded, key=version_of)
             return
         for event in events:
             self._fold(event)
