@@ -111,3 +111,14 @@ async def test_a_user_that_is_taken_away_is_refused(
     await admin.execute_command("ACL", "DELUSER", "leaver")
     assert isinstance(await told.append(leaver, "after"), AuthenticationFailed)
     assert await told.balance(owner) == ["the owner's", "before"]
+
+
+async def test_what_is_forbidden_inside_a_script_is_a_matter_of_permission(
+    admin: Redis, real: Server, owner: SessionManager, told: Ledger, open_manager: Open
+) -> None:
+    """The server tells it without the code of other refusals."""
+    url = await _user(admin, real, "untimely", "~faults:*", "&faults:*", "+@all", "-time")
+    refused = await told.append(open_manager(url), "refused")
+    assert isinstance(refused, AuthenticationFailed)
+    assert "the ACL of this user" in str(refused)
+    assert await told.balance(owner) == ["the owner's"]

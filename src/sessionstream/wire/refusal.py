@@ -43,6 +43,9 @@ _ADVICE = {
     "NOPERM": "the ACL of this user does not allow what is needed",
 }
 
+# In a script a command that the user's rules forbid is told without a code: by Redis 7.2 and Valkey, and by Redis 7.0.
+_FORBIDDEN_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
+
 
 def code_of(error: Exception) -> str:
     """Return the first word of a server's error, such as ``NOSCRIPT``."""
@@ -55,6 +58,8 @@ def from_reply(error: Exception) -> SessionStreamError:
     text = str(error)
     # A refusal inside a script is wrapped in the script's own words; the first word stays the server's.
     code = code_of(error)
+    if any(words in text for words in _FORBIDDEN_IN_SCRIPT):
+        code = "NOPERM"
     kind = _CLASSES.get(code)
     if kind is None and text.startswith("ERR max number of clients"):
         return Unavailable(text)
