@@ -1,0 +1,1 @@
+"""The two interpreters of view operations, over the append path alone."""
