@@ -26,7 +26,7 @@ def signature(name: str, method: Any) -> str:
         if one.kind is one.KEYWORD_ONLY and not starred:
             words.append("*")
             starred = True
-        stars = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+        stars = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
         default = "" if one.default is one.empty else "=…" if one.default is ... else f"={one.default!r}"
         words.append(f"{stars}{one.name}{default}")
     return f"`{name}({', '.join(words)})`"
