@@ -32,7 +32,9 @@ class Settings(BaseSettings):
         allow_eviction: accept a server that could drop keys.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SESSIONSTREAM_", frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        env_prefix="SESSIONSTREAM_", env_ignore_empty=True, frozen=True, extra="forbid", allow_inf_nan=False
+    )
 
     url: str | None = None
     namespace: str = "sessionstream"

@@ -126,3 +126,14 @@ def test_who_and_why_can_be_stored(name: str) -> None:
     """A lone surrogate could not: it is refused when the block begins, and named."""
     with pytest.raises(InvalidData, match=name), acting(**{name: "\ud800"}):
         pytest.fail("the block began")
+
+
+async def test_a_context_that_does_not_decode_is_named(manager: SessionManager, session_id: str, client: Redis) -> None:
+    """Nobody takes such an event for one that nobody signed; its data are read all the same."""
+    fields = {"id": "x" * 22, "type": "note.added", "data": '{"text":"x"}', "meta": '{"actor":'}
+    await client.xadd(manager.store.keys.events(session_id), fields, id="99999999999999-2")
+    event = await _last(manager, session_id)
+    assert event.actor is None
+    assert event.data == NoteAdded(text="x")
+    assert event.error is not None
+    assert event.offset in str(event.error)

@@ -203,3 +203,15 @@ async def test_a_position_is_kept_for_each_session(
     checkpoint = await manager.get_latest_checkpoint(session_id)
     assert checkpoint is not None
     assert checkpoint.offset.endswith("-1")
+
+
+async def test_who_was_given_the_latest_checkpoint_goes_on_behind_it(
+    manager: SessionManager, other: SessionManager, session_id: str
+) -> None:
+    """What somebody else appended between that checkpoint and the next append is not covered by the next one."""
+    await manager.save_checkpoint(session_id, {"turn": 1})
+    await manager.append(session_id, NoteAdded(text="not seen by the other"))
+    assert await other.get_latest_checkpoint(session_id) is not None
+    await other.append(session_id, NoteAdded(text="the other's own"))
+    await other.save_checkpoint(session_id, {"turn": 2})
+    assert _texts(await manager.resume(session_id)) == ["not seen by the other", "the other's own"]

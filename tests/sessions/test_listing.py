@@ -142,3 +142,11 @@ async def test_a_session_that_is_refreshed_meanwhile_is_listed_once(make_manager
             await manager.refresh_session(session.session_id)
         listed.append(session.session_id)
     assert len(listed) == len(set(listed)) == 201
+
+
+async def test_many_sessions_that_never_expire_are_each_listed_once(manager: SessionManager) -> None:
+    """They all have one score in the index of active sessions, over several pages."""
+    made = await asyncio.gather(*(manager.create_session("user_1", "agent_1", ttl=None) for _ in range(700)))
+    listed = [session.session_id for session in await manager.get_all_active_sessions()]
+    assert len(listed) == 700
+    assert set(listed) == {session.session_id for session in made}

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sessionstream.errors import CorruptEvent
+from sessionstream.errors import CorruptEvent, InvalidArgument
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, at_ms, moment, version_of
 from sessionstream.events.strict_json import decode_json
@@ -72,7 +72,12 @@ async def latest(store: Store, session_id: str) -> Checkpoint | None:
     """Return the latest checkpoint; None if there is none, or the session is unknown or over."""
     if not await _is_live(store, session_id):
         return None
-    return await _latest(store, session_id)
+    checkpoint = await _latest(store, session_id)
+    if checkpoint is not None:
+        own, covered = version_of(checkpoint.saved_at), version_of(checkpoint.offset)
+        # Whoever has the data knows what it covers, and the checkpoint's own event if nothing came in between.
+        store.positions.read(session_id, checkpoint.saved_at if own == covered + 1 else checkpoint.offset)
+    return checkpoint
 
 
 async def _latest(store: Store, session_id: str) -> Checkpoint | None:
@@ -86,7 +91,16 @@ async def _latest(store: Store, session_id: str) -> Checkpoint | None:
         ],
         [],
     )
-    return None if found is None else checkpoint_from(session_id, found[0].decode(), found[1], found[2])
+    return None if found is None else _with_body(session_id, found[0].decode(), found[1], found[2])
+
+
+def _with_body(session_id: str, checkpoint_id: str, kept: bytes, body: bytes | None) -> Checkpoint:
+    size = int(kept.split(b" ", 4)[2])
+    if body is None or len(body) != size:
+        problem = "is missing" if body is None else f"has {len(body):,} bytes, not {size:,}"
+        saved_at = kept.split(b" ", 1)[0].decode()
+        raise CorruptEvent(session_id, saved_at, f"the body of checkpoint {checkpoint_id!r} {problem}")
+    return checkpoint_from(session_id, checkpoint_id, kept, body)
 
 
 async def get(store: Store, session_id: str, checkpoint_id: str) -> Checkpoint | None:
@@ -94,19 +108,22 @@ async def get(store: Store, session_id: str, checkpoint_id: str) -> Checkpoint |
     checked_id(checkpoint_id, "checkpoint_id")
     if not await _is_live(store, session_id):
         return None
-    kept, body = await store.server.calls(
-        [
-            ("HGET", store.keys.place("checkpoints", SAVED, session_id), checkpoint_id),
-            ("HGET", store.keys.bodies(session_id), checkpoint_id),
-        ]
+    kept_key, bodies = store.keys.place("checkpoints", SAVED, session_id), store.keys.bodies(session_id)
+    # The record once before the body and once behind it: in between it may have been saved, or deleted.
+    before, body, kept = await store.server.calls(
+        [("HGET", kept_key, checkpoint_id), ("HGET", bodies, checkpoint_id), ("HGET", kept_key, checkpoint_id)]
     )
-    return None if kept is None else checkpoint_from(session_id, checkpoint_id, kept, body)
+    return None if before is None or kept is None else _with_body(session_id, checkpoint_id, kept, body)
 
 
 async def list_checkpoints(
     store: Store, session_id: str, *, limit: int | None, after: str | None, with_data: bool
 ) -> list[Checkpoint]:
-    """Return a session's checkpoints, newest first; none if it is unknown or over."""
+    """Return a session's checkpoints, newest first; none if it is unknown or over.
+
+    Raises:
+        InvalidArgument: there is no checkpoint ``after``, so it is not known where to go on.
+    """
     most = None if limit is None else checked_count(limit, "limit")
     if most == 0 or not await _is_live(store, session_id):
         return []
@@ -114,7 +131,9 @@ async def list_checkpoints(
     start = 0
     if after is not None:
         rank = await store.server.call("ZREVRANK", order, checked_id(after, "after"))
-        start = 0 if rank is None else rank + 1
+        if rank is None:
+            raise InvalidArgument(f"after: session {session_id!r} has no checkpoint {after!r}")
+        start = rank + 1
     ids = await store.server.call("ZREVRANGE", order, start, -1 if most is None else start + most - 1)
     ids = [identifier for identifier in ids if identifier]
     if not ids:

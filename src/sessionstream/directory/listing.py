@@ -61,19 +61,22 @@ async def _sessions_in(store: Store, place: Place) -> AsyncIterator[Session]:
 
 async def _pages(store: Store, key: str, lowest: str, highest: str = "+inf") -> AsyncIterator[list[str]]:
     """Yield a sorted set's members in pages, lowest score first; what stays where it is comes once."""
-    seen: set[bytes] = set()
+    run: dict[bytes, None] = {}
     while True:
-        page = await store.server.call(
-            "ZRANGE", key, lowest, highest, "BYSCORE", "LIMIT", 0, _PAGE + len(seen), "WITHSCORES"
-        )
-        members, scores = page[::2], page[1::2]
-        fresh = [member.decode() for member in members if member not in seen]
+        # A page begins with the score where the one before ended. Of that score one page of what was seen is read once
+        # more, since what was removed meanwhile has moved the rest up.
+        passed = max(0, len(run) - _PAGE)
+        size = _PAGE + len(run) - passed
+        page = await store.server.call("ZRANGE", key, lowest, highest, "BYSCORE", "LIMIT", passed, size, "WITHSCORES")
+        entries = list(zip(page[::2], page[1::2], strict=True))
+        fresh = [member for member, _ in entries if member not in run]
         if not fresh:
             return
-        yield fresh
-        if len(members) < _PAGE + len(seen):
+        yield [member.decode() for member in fresh]
+        if len(entries) < size:
             return
-        # Members of the last score may go on behind the page, so the next one begins with it once more.
-        last = scores[-1]
-        seen = {member for member, score in zip(members, scores, strict=True) if score == last}
+        last = entries[-1][1]
+        if entries[0][1] != last:
+            run = {}
+        run.update(dict.fromkeys(member for member, score in entries if score == last))
         lowest = last.decode()

@@ -19,7 +19,7 @@ class EncodedEvent(NamedTuple):
 
     Attributes:
         kind: its registered type.
-        value: the event itself.
+        value: the event, as it will be read back.
         data: the JSON of its fields.
     """
 
@@ -43,7 +43,8 @@ def encode_event(value: Any, max_bytes: int) -> EncodedEvent:
     kind = type_of(value)
     try:
         data = kind.encode(value)
-        same = kind.read(data) == value
+        decoded = kind.read(data)
+        same = decoded == value
     except _UNENCODABLE as error:
         raise _unencodable(kind, value, error) from None
     if not same:
@@ -51,7 +52,8 @@ def encode_event(value: Any, max_bytes: int) -> EncodedEvent:
     refuse_unportable(data, kind.name, depth=-1)
     if len(data) > max_bytes:
         raise TooLarge(f"the {kind.name} event", len(data), max_bytes, "max_event_bytes")
-    return EncodedEvent(kind, value, data)
+    # Views are made of what a replay will read: the caller may change the event it gave while this one travels.
+    return EncodedEvent(kind, decoded, data)
 
 
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)

@@ -68,7 +68,7 @@ class RecordedEvent:
         offset: its place in the stream, ``<milliseconds>-<version>``.
     """
 
-    __slots__ = ("_data", "_fields", "_meta", "offset", "session_id")
+    __slots__ = ("_data", "_fields", "_meta", "_problem", "offset", "session_id")
 
     def __init__(self, session_id: str, offset: str, fields: Sequence[bytes]) -> None:
         self.session_id = session_id
@@ -76,6 +76,7 @@ class RecordedEvent:
         self._fields: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=False))
         self._data: Any = None
         self._meta: Meta | None = None
+        self._problem = ""
 
     @property
     def version(self) -> int:
@@ -122,9 +123,10 @@ class RecordedEvent:
 
     @property
     def error(self) -> CorruptEvent | None:
-        """What is wrong with the entry, if it does not decode."""
-        data = self.data
-        return CorruptEvent(self.session_id, self.offset, data.problem) if isinstance(data, UnreadableEvent) else None
+        """What is wrong with the entry, if its fields or its context do not decode."""
+        self._context()
+        problem = self.data.problem if isinstance(self.data, UnreadableEvent) else self._problem
+        return CorruptEvent(self.session_id, self.offset, problem) if problem else None
 
     @property
     def actor(self) -> str | None:
@@ -146,8 +148,8 @@ class RecordedEvent:
             try:
                 raw = self._fields.get(b"meta")
                 self._meta = _decode_meta(raw) if raw else _NO_META
-            except msgspec.MsgspecError:
-                self._meta = _NO_META
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                self._meta, self._problem = _NO_META, f"who did it and why cannot be read: {error}"
         return self._meta
 
     def _decode(self) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import sys
 import weakref
@@ -36,6 +35,7 @@ __all__ = ["Locks"]
 _ACQUIRE = load_script("sessionstream.locks", "acquire")
 _RELEASE = load_script("sessionstream.locks", "release")
 
+_LONGEST = 10**9
 _PATIENCE = 0.25
 """Seconds for which a cancelled acquisition waits until the lock is surely free."""
 
@@ -239,5 +239,5 @@ class Locks:
 def _check_seconds(name: str, seconds: object, least: float) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise InvalidType(f"{name} is a number of seconds, not a {type(seconds).__name__}")
-    if not math.isfinite(seconds) or seconds < least:
-        raise InvalidArgument(f"{name} is {seconds} seconds: at least {least:g} are needed")
+    if not least <= seconds <= _LONGEST:
+        raise InvalidArgument(f"{name} is out of bounds: {least:g} to {_LONGEST:,} are allowed")

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from sessionstream.errors import SessionNotFound
-from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
+from sessionstream.events.recorded import NOWHERE, RecordedEvent, UnreadableEvent, version_of
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.log.encoding import Word
 from sessionstream.log.history import Window, read_history
@@ -83,7 +83,7 @@ class Folding:
         fold(self._session_id, [event], self._store.projections, self.views)
         self._folded = event.offset
         self.events += 1
-        self.unreadable += event.error is not None
+        self.unreadable += isinstance(event.data, UnreadableEvent)
 
     async def put_in_place(self) -> None:
         """Fold what is new, and make the session's own views that, until nothing comes in between.

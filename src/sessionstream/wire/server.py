@@ -188,6 +188,8 @@ class Server:
             hiredis.ReplyError: this user may not end connections, so repeating would not be safe.
         """
         for lost in list(doubtful):
+            if not lost.server_run or not lane.server_run:
+                raise hiredis.ReplyError("NOPERM INFO, which tells a server from its successor, is not allowed")
             # A server that was started anew has executed nothing of the old one's, and gives out the same ids again.
             if lost.server_run == lane.server_run:
                 await lane.call(("CLIENT", "KILL", "ID", lost.client_id))
