@@ -11,45 +11,6 @@ from sessionstream import MessageAdded, SessionManager
 from sessionstream.errors import InvalidArgument, InvalidType
 from tests.sessions.conftest import Dump
 
-_IDS = [
-    "a",
-    "A",
-    "a ",
-    " a",
-    "a:b",
-    "a:b:c",
-    ":",
-    "a:",
-    "{a}",
-    "{",
-    "}",
-    "{0}",
-    "}:{1}:head:a",
-    "head:a",
-    "*",
-    "?",
-    "[a-z]",
-    "\\",
-    "%2F",
-    "a\nb",
-    "\r\n",
-    "\t",
-    "\0",
-    "\x7f",
-    "会话",
-    "é",
-    "e\u0301",
-    "😀",
-    "0",
-    "-1",
-    "1e3",
-    "nan",
-    '"quoted"',
-    "it's",
-    "a" * 512,
-    "é" * 256,
-]
-
 
 _METHODS: dict[str, list[Any]] = {
     "get_session": [],
