@@ -11,7 +11,6 @@ from sessionstream import MessageAdded, SessionManager
 from sessionstream.errors import InvalidArgument, InvalidType
 from tests.sessions.conftest import Dump
 
-
 _METHODS: dict[str, list[Any]] = {
     "get_session": [],
     "session_exists": [],
