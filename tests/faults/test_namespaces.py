@@ -58,6 +58,7 @@ async def _refused_all(manager: SessionManager, reads: bool) -> None:
         lambda: manager.create_session("user_1", "assistant"),
         lambda: manager.create_session("user_2", "assistant", session_id="another"),
         lambda: manager.update_session_metadata("s", {"a": 1}),
+        lambda: manager.acquire_lock("s"),
         lambda: manager.save_checkpoint("s", {"turn": 1}),
         lambda: manager.set_session_state("s", "idle"),
         lambda: manager.delete_session("s"),

@@ -78,7 +78,7 @@ class Locks:
         mine = self._locks_of_task()
         if session_id in mine and not mine[session_id].lost:
             raise LockReentered(session_id, f"this task holds the lock of session {session_id!r} already")
-        await self._store.check_readable()
+        await self._store.check_writable()
         holder = os.urandom(12).hex()
         token, since = await self._token(session_id, holder, lease, timeout)
         # From here to the return nothing is awaited: who is cancelled now has the lock, and releases it.
