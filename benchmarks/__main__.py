@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import growth
+from benchmarks import appends, growth
 
-SCRIPTS = {"growth": growth.main}
+SCRIPTS = {"growth": growth.main, "appends": appends.main}
 
 
 def main(arguments: list[str]) -> int:

@@ -60,3 +60,12 @@ def test_the_benchmarks_run(run: Run) -> None:
     *table, last = run(*words, PYTHONPATH=str(ROOT)).splitlines()
     assert table[0].startswith("growth: 6 calls of each kind")
     assert json.loads(last)["events"] == {"short": [10, 13], "long": [300, 315]}
+
+
+def test_the_benchmark_of_appends_runs(run: Run) -> None:
+    """One round of each contestant; a ratio that misses what is wanted says so."""
+    *table, last = run("-m", "benchmarks", "appends", "--rounds", "1", PYTHONPATH=str(ROOT)).splitlines()
+    ratios = json.loads(last)["ratios"]
+    assert len(ratios) == 4
+    missed = tuple(row for row, ratio in ratios.items() if ratio["missed"])
+    assert [line for line in table if line.endswith("missed")] == [line for line in table if line.startswith(missed)]
