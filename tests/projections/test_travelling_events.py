@@ -1,4 +1,4 @@
-"""What a caller does to an event after it has appended it changes nothing."""
+"""What a caller does to an event or to a projection after an append."""
 
 from __future__ import annotations
 
@@ -31,5 +31,17 @@ async def test_a_view_is_made_of_what_was_given(client: Redis, namespace: str) -
         await asyncio.sleep(0)
         booked.seats = 99
         await asyncio.gather(*tasks)
+        key = manager.store.keys.place("booking", seats, session_id)
+        assert await client.hget(key, "seats") == b"2"
+
+
+async def test_a_function_that_is_registered_later_is_run_from_then_on(client: Redis, namespace: str) -> None:
+    """Also for a type of which events were appended before, so that the views go on to be what a replay makes."""
+    booking, seats = Projection("booking"), view("seats")
+    async with SessionManager(conn=client, namespace=namespace, projections=[booking]) as manager:
+        session_id = (await manager.create_session("user_1", "agent_1")).session_id
+        await manager.append(session_id, Booked(seats=1))
+        booking.on(Booked)(lambda session_id, booked: [Put(seats, {"seats": booked.seats})])
+        await manager.append(session_id, Booked(seats=2))
         key = manager.store.keys.place("booking", seats, session_id)
         assert await client.hget(key, "seats") == b"2"

@@ -62,7 +62,6 @@ class Appender:
         self.stamp = stamp
         self.prepare = prepare
         self.positions = positions
-        self._silent: dict[type, bool] = {}
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
 
     def append(self, request: Append) -> asyncio.Future[Appended]:
@@ -106,19 +105,16 @@ class Appender:
         """Whether no event of an append changes a view."""
         if request.sliding or request.guards.claims:
             return False
-        return all(
-            self._silent.get(event.kind.cls) or self._changes_nothing(event.kind.cls) for event in request.events
-        )
+        return all(self._changes_nothing(event.kind.cls) for event in request.events)
 
     def _changes_nothing(self, cls: type) -> bool:
         """Whether no projection has a function for a type, but the one by which sessions slide that do so."""
-        silent = cls is not SessionCreated
+        # Asked anew each time: a function that is registered later must not be passed over.
         for projection in self.projections:
             handler = projection.handlers.get(cls, projection.fallback)
             if handler is not None and not (projection is directory and handler is directory.fallback):
-                silent = False
-        self._silent[cls] = silent
-        return silent
+                return False
+        return cls is not SessionCreated
 
 
 class _Group:
