@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from sessionstream import SessionManager
+from sessionstream import Session, SessionManager
 
 MakeManager = Callable[..., SessionManager]
 Dump = Callable[[], Awaitable[dict[bytes, bytes]]]
@@ -50,3 +50,22 @@ def dump(client: Redis, namespace: str) -> Dump:
         return {key: await client.dump(key) for key in keys}
 
     return read
+
+
+@pytest.fixture
+async def session(manager: SessionManager) -> Session:
+    """A session as it was read."""
+    given = {"language": "zh-CN", "count": 1, "list": [1]}
+    return await manager.create_session("user_1", "agent_1", given, session_id="sess_1", ttl=3600)
+
+
+async def read_session(manager: SessionManager) -> Session:
+    """Return that session as it is now."""
+    session = await manager.get_session("sess_1")
+    assert session is not None
+    return session
+
+
+async def events_since(manager: SessionManager) -> list[Any]:
+    """Return what happened to that session since it was created."""
+    return [event.data async for event in manager.history("sess_1", from_version=2)]

@@ -11,24 +11,7 @@ import pytest
 
 from sessionstream import Session, SessionEnded, SessionManager, SessionNotFound, SessionState
 from sessionstream.errors import InvalidArgument, InvalidData
-from tests.sessions.conftest import Dump
-
-
-@pytest.fixture
-async def session(manager: SessionManager) -> Session:
-    """A session as it was read."""
-    given = {"language": "zh-CN", "count": 1, "list": [1]}
-    return await manager.create_session("user_1", "agent_1", given, session_id="sess_1", ttl=3600)
-
-
-async def _read(manager: SessionManager) -> Session:
-    session = await manager.get_session("sess_1")
-    assert session is not None
-    return session
-
-
-async def _events(manager: SessionManager) -> list[Any]:
-    return [event.data async for event in manager.history("sess_1", from_version=2)]
+from tests.sessions.conftest import Dump, events_since, read_session
 
 
 async def test_only_the_difference_is_appended(manager: SessionManager, session: Session) -> None:
@@ -37,16 +20,16 @@ async def test_only_the_difference_is_appended(manager: SessionManager, session:
     session.metadata["new"] = None
     del session.metadata["language"]
     await manager.update_session("sess_1", session)
-    [event] = await _events(manager)
+    [event] = await events_since(manager)
     assert (event.set, event.unset) == ({"count": 2, "new": None}, ["language"])
-    assert (await _read(manager)).metadata == {"count": 2, "list": [1], "new": None}
+    assert (await read_session(manager)).metadata == {"count": 2, "list": [1], "new": None}
 
 
 async def test_a_change_deep_inside_is_a_difference(manager: SessionManager, session: Session) -> None:
     """A list that was changed in place is set as a whole."""
     session.metadata["list"].append(2)
     await manager.update_session("sess_1", session)
-    [event] = await _events(manager)
+    [event] = await events_since(manager)
     assert event.set == {"list": [1, 2]}
 
 
@@ -57,7 +40,7 @@ async def test_another_type_of_an_equal_value_is_a_difference(
     """Python holds 1, 1.0 and True equal; JSON does not, and what is read is what was given."""
     session.metadata["count"] = value
     await manager.update_session("sess_1", session)
-    assert type((await _read(manager)).metadata["count"]) is type(value)
+    assert type((await read_session(manager)).metadata["count"]) is type(value)
 
 
 async def test_no_difference_appends_nothing(manager: SessionManager, session: Session, dump: Dump) -> None:
@@ -72,11 +55,11 @@ async def test_the_session_is_given_back_as_it_is_then(manager: SessionManager, 
     """And the one that was given is brought up to it, so that it can be changed and given again."""
     session.metadata["count"] = 2
     after = await manager.update_session("sess_1", session)
-    assert after == session == await _read(manager)
+    assert after == session == await read_session(manager)
     assert after.version == 2
     session.metadata["count"] = 3
     await manager.update_session("sess_1", session)
-    assert (await _read(manager)).metadata["count"] == 3
+    assert (await read_session(manager)).metadata["count"] == 3
 
 
 @pytest.mark.parametrize("name", ["session_id", "user_id", "agent_id"])
@@ -140,7 +123,7 @@ async def test_the_expiry_is_changed(manager: SessionManager, session: Session, 
     else:
         assert after.expires_at is not None
         assert timedelta(0) <= after.expires_at - wanted < timedelta(seconds=5)
-    assert (await _read(manager)).expires_at == after.expires_at == session.expires_at
+    assert (await read_session(manager)).expires_at == after.expires_at == session.expires_at
     assert [event.type async for event in manager.history("sess_1")] == ["session.created", "session.refreshed"]
 
 
@@ -171,7 +154,7 @@ async def test_a_session_made_by_hand_is_compared_with_what_is(manager: SessionM
     """It was never read, so all of it is meant."""
     mine = Session("sess_1", "user_1", "agent_1", session.created_at, session.expires_at, {"count": 5})
     await manager.update_session("sess_1", mine)
-    assert (await _read(manager)).metadata == {"count": 5}
+    assert (await read_session(manager)).metadata == {"count": 5}
 
 
 async def test_the_session_may_be_changed_while_it_is_written(manager: SessionManager, session: Session) -> None:
@@ -182,7 +165,7 @@ async def test_the_session_may_be_changed_while_it_is_written(manager: SessionMa
 
     session.metadata["list"].append("in time")
     await asyncio.gather(manager.update_session("sess_1", session), change())
-    assert (await _read(manager)).metadata["list"] == [1, "in time"]
+    assert (await read_session(manager)).metadata["list"] == [1, "in time"]
 
 
 async def test_a_session_that_is_not_there_cannot_be_updated(manager: SessionManager, session: Session) -> None:

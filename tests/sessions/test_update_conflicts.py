@@ -9,23 +9,7 @@ from typing import Any
 import pytest
 
 from sessionstream import ConflictError, Session, SessionManager, SessionState
-
-
-@pytest.fixture
-async def session(manager: SessionManager) -> Session:
-    """A session as it was read."""
-    given = {"language": "zh-CN", "count": 1, "list": [1]}
-    return await manager.create_session("user_1", "agent_1", given, session_id="sess_1", ttl=3600)
-
-
-async def _read(manager: SessionManager) -> Session:
-    session = await manager.get_session("sess_1")
-    assert session is not None
-    return session
-
-
-async def _events(manager: SessionManager) -> list[Any]:
-    return [event.data async for event in manager.history("sess_1", from_version=2)]
+from tests.sessions.conftest import events_since, read_session
 
 
 async def test_disjoint_changes_are_merged(manager: SessionManager, session: Session) -> None:
@@ -58,7 +42,7 @@ async def test_the_same_key_changed_by_both_is_a_conflict(
         await manager.update_session("sess_1", session)
     assert caught.value.fields == ("metadata.count",)
     assert caught.value.actual == 2
-    assert (await _read(manager)).metadata["language"] == "zh-CN"
+    assert (await read_session(manager)).metadata["language"] == "zh-CN"
 
 
 async def test_the_same_key_added_by_both_is_a_conflict(manager: SessionManager, session: Session) -> None:
@@ -71,7 +55,7 @@ async def test_the_same_key_added_by_both_is_a_conflict(manager: SessionManager,
 
 async def test_state_and_expiry_conflict_too(manager: SessionManager, session: Session) -> None:
     """Each is a field like any other."""
-    other = await _read(manager)
+    other = await read_session(manager)
     other.state, other.expires_at = SessionState.ARCHIVED, None
     await manager.update_session("sess_1", other)
     assert session.expires_at is not None
@@ -79,16 +63,16 @@ async def test_state_and_expiry_conflict_too(manager: SessionManager, session: S
     with pytest.raises(ConflictError) as caught:
         await manager.update_session("sess_1", session)
     assert caught.value.fields == ("state", "expires_at")
-    assert (await _read(manager)).state is SessionState.ARCHIVED
+    assert (await read_session(manager)).state is SessionState.ARCHIVED
 
 
 async def test_one_of_many_wins_and_the_others_meet_a_conflict(manager: SessionManager, session: Session) -> None:
     """All read the same, all change the same key at once: one change is made, and none is overwritten."""
-    copies = [await _read(manager) for _ in range(8)]
+    copies = [await read_session(manager) for _ in range(8)]
     for number, copy in enumerate(copies):
         copy.metadata["count"] = 100 + number
     done = await asyncio.gather(*(manager.update_session("sess_1", one) for one in copies), return_exceptions=True)
     [winner] = [one for one in done if isinstance(one, Session)]
     assert sum(isinstance(one, ConflictError) for one in done) == 7
-    assert (await _read(manager)).metadata["count"] == winner.metadata["count"]
-    assert len(await _events(manager)) == 1
+    assert (await read_session(manager)).metadata["count"] == winner.metadata["count"]
+    assert len(await events_since(manager)) == 1
