@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., str]
+
+# What asyncio's debug mode says on a machine that was busy for a tenth of a second; nothing else is passed over.
+_SLOW = re.compile(r"Executing <.*> took [0-9.]+ seconds$")
 
 
 @pytest.fixture
@@ -31,7 +35,8 @@ def run(tmp_path: Path) -> Run:
             timeout=100,
             check=False,
         )
-        assert not result.stderr, result.stderr
+        complaints = [line for line in result.stderr.splitlines() if not _SLOW.match(line)]
+        assert not complaints, result.stderr
         assert result.returncode == 0
         return result.stdout
 
