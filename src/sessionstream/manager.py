@@ -246,14 +246,14 @@ class SessionManager:
             InvalidData: or `TooLarge`: an event would not be read back as it is.
             OutcomeUnknown: no answer came: try again with the same ``idempotency_key``.
         """
-        given = list(events) if isinstance(events, list | tuple) else [events]
-        return await self.store.append_from_caller(
+        return await self.store.append(
             session_id,
-            given,
+            list(events) if isinstance(events, list | tuple) else [events],
             expected_version=expected_version,
             idempotency_key=idempotency_key,
             correlation_id=correlation_id,
             causation_id=causation_id,
+            from_caller=True,
         )
 
     async def add_messages(self, session_id: str, messages: Any, **options: Any) -> Appended:

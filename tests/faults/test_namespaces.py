@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, Projection, SessionManager, SessionStreamError
 from sessionstream.errors import InvalidArgument, NamespaceMismatch
+from sessionstream.log.store import FORMAT
 from sessionstream.projection import Increment, counters
 from tests.faults.conftest import Open
 from tests.servers import Server
@@ -153,7 +154,7 @@ async def test_a_newer_layout_is_refused(
     for partition in range(manager.settings.partitions):
         key = manager.store.keys.log(partition)
         if stamp := await client.hget(key, "stamp"):
-            await client.hset(key, "stamp", stamp.replace(b"format=1", b"format=2"))
+            await client.hset(key, "stamp", stamp.replace(b"format=%d" % FORMAT, b"format=%d" % (FORMAT + 1)))
     before = await dump()
     stranger = open_manager(url, namespace=namespace)
     await _refused_all(stranger, reads=True)

@@ -169,7 +169,7 @@ async def test_a_clock_that_went_back_while_the_answer_was_lost_makes_no_second_
     await patient.store.server.call("HSET", keys.head(account.session_id), "offset", last)
     partition = keys.partition(account.session_id)
     feed = f"{ahead}-3"
-    await patient.store.server.call("XADD", keys.feed(partition), feed, "s", account.session_id, "o", last, "c", 1)
+    await patient.store.server.call("XADD", keys.feed(partition), feed, account.session_id, last)
     await patient.store.server.call("HSET", keys.log(partition), "feed", feed)
     pause = asyncio.create_task(_standing_still(real, 0.25))
     await asyncio.sleep(0)

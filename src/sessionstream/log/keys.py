@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.ids import checked_id
 from sessionstream.projection import Place
+from sessionstream.wire.packing import bulk
 
 __all__ = ["Keys", "Route"]
 
@@ -24,11 +25,15 @@ class Route(NamedTuple):
         partition: its partition.
         head: the key of its head.
         events: the key of its stream.
+        declared: both keys, as a command carries them.
+        named: the session's id, as a command carries it.
     """
 
     partition: int
     head: str
     events: str
+    declared: bytes
+    named: bytes
 
 
 class Keys:
@@ -42,7 +47,7 @@ class Keys:
         InvalidArgument: the namespace has other characters, or the partitions are not 1 to 4096.
     """
 
-    __slots__ = ("_prefixes", "_routes", "namespace", "partitions")
+    __slots__ = ("_declared", "_prefixes", "_routes", "namespace", "partitions")
 
     def __init__(self, namespace: str, partitions: int) -> None:
         if not isinstance(namespace, str) or not _NAMESPACE.match(namespace):
@@ -53,6 +58,9 @@ class Keys:
         self.partitions = partitions
         self._routes: dict[str, Route] = {}
         self._prefixes = [f"{namespace}:{{{partition}}}:" for partition in range(partitions)]
+        self._declared = [
+            bulk(self.log(partition).encode()) + bulk(self.feed(partition).encode()) for partition in range(partitions)
+        ]
 
     def route(self, session_id: str) -> Route:
         """Return what an append needs to know of a session's keys; the ids that were used last are remembered."""
@@ -64,7 +72,9 @@ class Keys:
             checked_id(session_id, "session_id")
             if len(self._routes) >= _MOST_ROUTES:
                 self._routes.clear()
-            route = Route(self.partition(session_id), self.head(session_id), self.events(session_id))
+            head, events = self.head(session_id), self.events(session_id)
+            declared = bulk(head.encode()) + bulk(events.encode())
+            route = Route(self.partition(session_id), head, events, declared, bulk(session_id.encode()))
             self._routes[session_id] = route
         return route
 
@@ -79,6 +89,10 @@ class Keys:
     def feed(self, partition: int) -> str:
         """A stream: one pointer for each append, in commit order."""
         return self._prefixes[partition] + "feed"
+
+    def declared(self, partition: int) -> bytes:
+        """Return the keys of a partition's log and feed, as a command carries them."""
+        return self._declared[partition]
 
     def registry(self, partition: int) -> str:
         """A sorted set: every kept session by the time of its creation."""

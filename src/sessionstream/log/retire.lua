@@ -15,7 +15,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local feed_ms, feed_n = string.match(partition[2] or '0-0', '^(%d+)-(%d+)$')
 local position = string.format('%.0f-%d', math.max(tonumber(feed_ms), now), feed_n + 1)
 operate_all({ms = now, version = 0, offset = ARGV[3], head = KEYS[4]}, 6, tonumber(ARGV[5]))
-redis.call('XADD', KEYS[2], position, 's', ARGV[2], 'o', ARGV[3], 'c', 0, 'type', 'session.retired')
+redis.call('XADD', KEYS[2], position, ARGV[2], ARGV[3] .. ' 0')
 redis.call('HSET', KEYS[1], 'feed', position)
 redis.call('ZREM', KEYS[3], ARGV[2])
 for n = 4, 3 + tonumber(ARGV[4]) do redis.call('UNLINK', KEYS[n]) end

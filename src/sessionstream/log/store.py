@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound
-from sessionstream.events import lifecycle
-from sessionstream.events.base import Phase, type_of
+from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
 from sessionstream.events.context import current_meta
 from sessionstream.events.ids import checked_id
@@ -26,9 +26,10 @@ from sessionstream.wire.server import Server
 
 __all__ = ["FORMAT", "Store"]
 
-FORMAT = 1
+FORMAT = 2
 """The version of the layout of keys, entries and scripts."""
 
+_MOST_EVENTS = 10_000
 _numbers = itertools.count()
 _PREPARE = load_script("sessionstream.log", "prepare")
 _PAUSE = load_script("sessionstream.log", "pause")
@@ -70,7 +71,7 @@ class Store:
         versions = ",".join(f"{projection.name}:{projection.version}" for projection in self.projections)
         return f"format={FORMAT} partitions={self.keys.partitions} projections={versions}"
 
-    async def append(
+    def append(
         self,
         session_id: str,
         events: Sequence[Any],
@@ -81,8 +82,9 @@ class Store:
         causation_id: str | None = None,
         only: frozenset[Phase] | None = None,
         claims: Sequence[tuple[str, bytes | None]] = (),
-    ) -> Appended:
-        """Append events to one session, all or none of them; everything is encoded before the first ``await``.
+        from_caller: bool = False,
+    ) -> asyncio.Future[Appended]:
+        """Append events to one session, all or none of them; everything is encoded before this returns.
 
         Args:
             session_id: the session.
@@ -93,37 +95,29 @@ class Store:
             causation_id: the id of what led to them.
             only: the phases in which alone they are meant.
             claims: checkpoint bodies to keep, or with None to remove, in the same step.
+            from_caller: whether a user of the library made the events: then none may tell of a session's life.
 
         Raises:
             SessionStreamError: see `sessionstream.errors`; nothing was appended, unless it is `OutcomeUnknown`.
         """
-        self.keys.route(session_id)
-        if not events:
+        route = self.keys.route(session_id)
+        count = len(events)
+        if not count:
             raise InvalidArgument("there is no event to append")
-        if len(events) > 10_000:
-            raise InvalidArgument(f"{len(events):,} events in one append: 10,000 are allowed")
+        if count > _MOST_EVENTS:
+            raise InvalidArgument(f"{count:,} events in one append: {_MOST_EVENTS:,} are allowed")
         token = token_for(self.fence(session_id)) if carries_any() else None
-        guards = Guards(expected_version, idempotency_key, token, claims, only)
-        if guards == UNGUARDED:
-            guards = UNGUARDED
+        guards = UNGUARDED
+        if claims or any(guard is not None for guard in (expected_version, idempotency_key, token, only)):
+            guards = Guards(expected_version, idempotency_key, token, claims, only)
         most = self._most_event_bytes
         encoded = [encode_event(event, most) for event in events]
-        request = Append(session_id, encoded, current_meta(correlation_id, causation_id), guards)
-        return await self._appender.append(request)
-
-    def append_from_caller(
-        self, session_id: str, events: Sequence[Any], **options: Any
-    ) -> Coroutine[Any, Any, Appended]:
-        """Append events that a caller made: of runtime types and of the user's own, never of a session's life.
-
-        Raises:
-            InvalidArgument: an event tells of something that has a method of its own.
-        """
-        for event in events:
-            kind = type_of(event)
-            if kind.cls.__module__ == lifecycle.__name__:
-                raise InvalidArgument(f"{kind.name} is appended by the method that does it, not by append")
-        return self.append(session_id, events, **options)
+        if from_caller:
+            for event in encoded:
+                if event.kind.reserved:
+                    raise InvalidArgument(f"{event.kind.name} is appended by the method that does it, not by append")
+        meta = current_meta(correlation_id, causation_id)
+        return self._appender.append(Append(session_id, route, encoded, meta, guards))
 
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.

@@ -21,7 +21,8 @@ from sessionstream.errors import (
     Unavailable,
     UnsafeEviction,
 )
-from sessionstream.wire.lane import Lane, LaneClosed, Word
+from sessionstream.wire.lane import Lane, LaneClosed
+from sessionstream.wire.packing import Word
 from sessionstream.wire.refusal import PASSING, code_of, from_reply
 from sessionstream.wire.scripts import Script
 
@@ -118,11 +119,29 @@ class Server:
         Raises:
             SessionStreamError: what the server's refusal means, or `Unavailable`, or `OutcomeUnknown`.
         """
+        if (lane := self.open_lane()) is not None and lane.has_room:
+            try:
+                return await lane.calls((words,), awaited=True)[0]
+            except LaneClosed as lost:
+                if lost.wanted or (lost.sent and not repeatable):
+                    raise after_sending(Unavailable(str(lost)), words[0], lost.sent and not repeatable) from None
+            except hiredis.ReplyError as error:
+                if code_of(error) not in PASSING:
+                    raise from_reply(error) from None
         return await self._until_deadline(lambda lane: lane.call(words), words[0], repeatable=repeatable)
 
     async def calls(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Send several reads in one write and return their replies in order; a refused one raises."""
-        return list(await self._until_deadline(lambda lane: asyncio.gather(*map(lane.call, commands)), "read"))
+        if (lane := self.open_lane()) is not None and lane.has_room:
+            try:
+                return [await future for future in lane.calls(commands, awaited=True)]
+            except LaneClosed as lost:
+                if lost.wanted:
+                    raise Unavailable(str(lost)) from None
+            except hiredis.ReplyError as error:
+                if code_of(error) not in PASSING:
+                    raise from_reply(error) from None
+        return list(await self._until_deadline(lambda lane: asyncio.gather(*lane.calls(commands)), "read"))
 
     async def script(self, script: Script, keys: Sequence[Word], args: Sequence[Word]) -> Any:
         """Run a script, which must do no harm when executed twice in a row, and return its reply."""
@@ -130,7 +149,7 @@ class Server:
 
         async def run(lane: Lane) -> Any:
             try:
-                return await lane.call(words)
+                return await lane.calls((words,), awaited=True)[0]
             except hiredis.ReplyError as error:
                 if code_of(error) != "NOSCRIPT":
                     raise
@@ -156,6 +175,7 @@ class Server:
             try:
                 lane = await self.lane(until)
                 async with asyncio.timeout_at(until):
+                    await lane.room()
                     await self.fence(lane, doubtful)
                     return await send(lane)
             except LaneClosed as lost:

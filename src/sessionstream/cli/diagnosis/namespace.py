@@ -79,5 +79,5 @@ async def _feed(store: Store) -> Finding:
 
 
 async def feed_length(store: Store) -> int:
-    """Return how many pointers the feed holds, over all partitions."""
+    """Return how many entries the feed holds, over all partitions; those of one script call share an entry."""
     return sum(await store.every_partition("XLEN", store.keys.feed))
