@@ -62,6 +62,8 @@ class ControlSocket:
         self._tell_waiting()
 
     def _heard(self, user: socket.socket) -> None:
+        if user not in self.users:
+            return  # it had hung up, which was found out by answering it, after the selector had reported it
         try:
             if user.recv(4096):
                 return
