@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound
 from sessionstream.events.base import Phase
@@ -20,9 +20,11 @@ from sessionstream.log.positions import Positions
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards
 from sessionstream.projection import Projection
 from sessionstream.projections import BUILT_IN
-from sessionstream.settings import Settings
 from sessionstream.wire.scripts import load_script
 from sessionstream.wire.server import Server
+
+if TYPE_CHECKING:
+    from sessionstream.settings import Settings
 
 __all__ = ["FORMAT", "Store"]
 
