@@ -209,7 +209,7 @@ class _Queue:
             self._resolve(group, lane, answers)
 
     def _resolve(self, group: _Group, lane: Lane, answers: list[Any]) -> None:
-        lane.heard(answers[0])
+        lane.heard(answers[0], group.sent_at)
         again: list[Append] = []
         note = self._appender.positions.appended
         for request, answer in zip(group.appends, answers[1:], strict=True):

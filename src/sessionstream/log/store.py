@@ -12,7 +12,6 @@ from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotF
 from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
 from sessionstream.events.context import current_meta
-from sessionstream.events.ids import checked_id
 from sessionstream.log.appender import Appender
 from sessionstream.log.fencing import carries_any, token_for
 from sessionstream.log.keys import Keys
@@ -20,6 +19,7 @@ from sessionstream.log.positions import Positions
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards
 from sessionstream.projection import Projection
 from sessionstream.projections import BUILT_IN
+from sessionstream.wire.lane import milliseconds
 from sessionstream.wire.scripts import load_script
 from sessionstream.wire.server import Server
 
@@ -184,11 +184,28 @@ class Store:
                 )
 
     async def head(self, session_id: str) -> tuple[dict[bytes, bytes], int]:
-        """Return the fields of a session's head, none for an unknown session, and the server's milliseconds."""
-        checked_id(session_id, "session_id")
-        await self.check_readable()
-        fields, time = await self.server.calls([("HGETALL", self.keys.head(session_id)), ("TIME",)])
-        return dict(zip(fields[::2], fields[1::2], strict=True)), _milliseconds(time)
+        """Return the fields of a session's head, none for an unknown session, and the server's milliseconds.
+
+        The milliseconds are exact wherever it depends on them whether the session has expired; otherwise they are the
+        latest that the server's clock can be, by what it said during the last second.
+        """
+        command = ("HGETALL", self.keys.route(session_id).head)
+        if not self._read_as_made:
+            await self.check_readable()
+        lane = self.server.open_lane()
+        if lane is not None and lane.latest_ms() is not None:
+            words = iter(await self.server.call(*command))
+            fields = dict(zip(words, words, strict=True))
+            expires, latest = fields.get(b"expires_at"), lane.latest_ms()
+            if latest is not None and (not expires or int(expires) > latest):
+                return fields, latest
+        before = asyncio.get_running_loop().time()
+        replies, time = await self.server.calls([command, ("TIME",)])
+        now = milliseconds(time)
+        if (lane := self.server.open_lane()) is not None:
+            lane.heard(now, before)
+        words = iter(replies)
+        return dict(zip(words, words, strict=True)), now
 
     async def heads(self, session_ids: Sequence[str]) -> tuple[list[dict[bytes, bytes]], int]:
         """Return the fields of many sessions' heads in one round trip, and the server's milliseconds."""
@@ -196,7 +213,7 @@ class Store:
         replies = await self.server.calls(
             [*(("HGETALL", self.keys.head(session_id)) for session_id in session_ids), ("TIME",)]
         )
-        return [dict(zip(one[::2], one[1::2], strict=True)) for one in replies[:-1]], _milliseconds(replies[-1])
+        return [dict(zip(one[::2], one[1::2], strict=True)) for one in replies[:-1]], milliseconds(replies[-1])
 
     async def existing_head(self, session_id: str) -> tuple[dict[bytes, bytes], int]:
         """Return what `head` does; raises `SessionNotFound` for a session of which nothing is kept."""
@@ -207,7 +224,7 @@ class Store:
 
     async def now_ms(self) -> int:
         """Return the server's clock in milliseconds since 1970."""
-        return _milliseconds(await self.server.call("TIME"))
+        return milliseconds(await self.server.call("TIME"))
 
     async def every_partition(self, *words: Any) -> list[Any]:
         """Send one command to the key of every partition and return the replies in the partitions' order.
@@ -226,7 +243,3 @@ class Store:
     async def aclose(self) -> None:
         """Close the running loop's connection."""
         await self.server.aclose()
-
-
-def _milliseconds(time: list[bytes]) -> int:
-    return int(time[0]) * 1000 + int(time[1]) // 1000

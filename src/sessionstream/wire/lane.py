@@ -22,7 +22,10 @@ import hiredis
 from sessionstream.wire.packing import Word, pack
 from sessionstream.wire.polling import Polling
 
-__all__ = ["MOST_IN_FLIGHT", "Lane", "LaneClosed", "Taker"]
+__all__ = ["MOST_IN_FLIGHT", "Lane", "LaneClosed", "Taker", "milliseconds"]
+
+# How long what the server's clock said is relied on, with the time that has passed here: it can be set.
+_CLOCK_AGE = 1.0
 
 MOST_IN_FLIGHT = 4 * 1024 * 1024
 """Bytes of calls without a reply beyond which callers wait."""
@@ -77,7 +80,7 @@ class Lane(asyncio.Protocol):
         self.server_run = ""
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
-        self._clock = (0, 0.0)
+        self._clock = (0, 0.0, 0.0)
         # What asyncio's own loops still have to run in this turn; another loop may not tell, and is not asked.
         self._ready: Sized | None = getattr(self._loop, "_ready", None)
         self._polling = Polling.of(self._transport)
@@ -91,17 +94,28 @@ class Lane(asyncio.Protocol):
     @property
     def server_ms(self) -> int:
         """The server's clock in milliseconds, as last heard of plus what has passed here since."""
-        heard, at = self._clock
+        heard, at, _ = self._clock
         return heard + int((self._loop.time() - at) * 1000)
+
+    def latest_ms(self) -> int | None:
+        """Return how late it can be by the server's clock at the most; None if that was not heard of for a second."""
+        heard, _, asked_at = self._clock
+        since = self._loop.time() - asked_at
+        return heard + int(since * 1000) + 1 if since < _CLOCK_AGE else None
 
     @property
     def heard_ms(self) -> int:
         """The server's clock in milliseconds, as last heard of: never later than the server's own."""
         return self._clock[0]
 
-    def heard(self, server_ms: int) -> None:
-        """Note what the server's clock said, in milliseconds."""
-        self._clock = (server_ms, self._loop.time())
+    def heard(self, server_ms: int, asked_at: float) -> None:
+        """Note what the server's clock said.
+
+        Args:
+            server_ms: in milliseconds.
+            asked_at: the loop's time before which it cannot have been so late there.
+        """
+        self._clock = (server_ms, self._loop.time(), asked_at)
 
     @property
     def alone(self) -> bool:
@@ -281,6 +295,11 @@ class Lane(asyncio.Protocol):
             _give(taker, LaneClosed(message, sent=number < sent, wanted=wanted))
         if self.on_close is not None:
             self.on_close()
+
+
+def milliseconds(time: Sequence[bytes]) -> int:
+    """Return the milliseconds since 1970 of what TIME answers (https://valkey.io/commands/time/)."""
+    return int(time[0]) * 1000 + int(time[1]) // 1000
 
 
 def _give(taker: Taker, reply: Any) -> None:
