@@ -115,7 +115,7 @@ async def test_positions_in_the_feed_grow_also_when_the_clock_went_back(
     partition = keys.partition(session_id)
     ahead = int(time.time() * 1000) + HOUR_MS
     await client.xadd(keys.feed(partition), {session_id: "1-1"}, id=f"{ahead}-2")
-    await client.hset(keys.log(partition), "feed", f"{ahead}-2")
+    await client.hset(keys.log(partition), ":feed", f"{ahead}-2")
     await manager.append(session_id, NoteAdded(text="x"))
     last = (await client.xrevrange(keys.feed(partition), count=1))[0][0]
     assert last.decode() == f"{ahead}-3"

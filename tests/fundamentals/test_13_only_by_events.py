@@ -22,7 +22,7 @@ from tests.servers import Server
 Contents = dict[bytes, Any]
 Method = Callable[[SessionManager], Awaitable[Any]]
 
-CURSORS = (b"mended",)
+CURSORS = (b":mended",)
 LOGS_OWN = (b"offset", b"token", b"lock_holder", b"lock_until", b"lock_released")
 USER, AGENT = "user_1", "assistant"
 LIVE, LAPSED, ENDED = "sess_live", "sess_lapsed", "sess_ended"

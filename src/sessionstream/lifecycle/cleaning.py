@@ -51,7 +51,7 @@ async def clean_sometimes(store: Store, session_id: str) -> None:
 async def _mend_lists(store: Store, partition: int) -> None:
     """Note again, from the feed, what was created: a failover of the user's node may have lost the entry."""
     log, feed = store.keys.log(partition), store.keys.feed(partition)
-    position = await store.server.call("HGET", log, "mended") or b"0-0"
+    position = await store.server.call("HGET", log, ":mended") or b"0-0"
     while True:
         page = await store.server.call("XRANGE", feed, b"(" + position, "+", "COUNT", _PAGE)
         for pointer in itertools.chain.from_iterable(map(pointers_of, page)):
@@ -60,7 +60,7 @@ async def _mend_lists(store: Store, partition: int) -> None:
         if not page:
             return
         position = page[-1][0]
-        await store.server.call("HSET", log, "mended", position)
+        await store.server.call("HSET", log, ":mended", position)
 
 
 async def _mend(store: Store, session_id: str) -> None:

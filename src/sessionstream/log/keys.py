@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.ids import checked_id
+from sessionstream.log.gates import name_in_log
 from sessionstream.projection import Place
 from sessionstream.wire.packing import bulk
 
@@ -25,8 +26,8 @@ class Route(NamedTuple):
         partition: its partition.
         head: the key of its head.
         events: the key of its stream.
-        declared: both keys, as a command carries them.
-        named: the session's id, as a command carries it.
+        declared: that, as a command carries it.
+        named: the session's name in the log, as a command carries it.
     """
 
     partition: int
@@ -73,8 +74,8 @@ class Keys:
             if len(self._routes) >= _MOST_ROUTES:
                 self._routes.clear()
             head, events = self.head(session_id), self.events(session_id)
-            declared = bulk(head.encode()) + bulk(events.encode())
-            route = Route(self.partition(session_id), head, events, declared, bulk(session_id.encode()))
+            declared, named = bulk(events.encode()), bulk(name_in_log(session_id).encode())
+            route = Route(self.partition(session_id), head, events, declared, named)
             self._routes[session_id] = route
         return route
 
@@ -83,7 +84,7 @@ class Keys:
         return binascii.crc_hqx(identifier.encode(), 0) % self.partitions
 
     def log(self, partition: int) -> str:
-        """A hash: the stamp of the namespace, and the feed's last position."""
+        """A hash: what the append must know of the partition (``:stamp``, ``:feed`` …), and of each of its sessions."""
         return self._prefixes[partition] + "log"
 
     def feed(self, partition: int) -> str:
@@ -99,7 +100,7 @@ class Keys:
         return self._prefixes[partition] + "registry"
 
     def head(self, session_id: str) -> str:
-        """A hash: what the append must know, and the session's own view."""
+        """A hash: the session's own view, and its lock."""
         return f"{self._prefixes[self.partition(session_id)]}head:{session_id}"
 
     def events(self, session_id: str) -> str:

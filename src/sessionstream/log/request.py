@@ -21,7 +21,7 @@ from sessionstream.wire.packing import bulk, bulks
 
 __all__ = ["UNGUARDED", "Append", "Appended", "Guards"]
 
-_USUAL = b"%b$0\r\n\r\n$22\r\n%b\r\n%b$%d\r\n%b\r\n"
+_USUAL = b"$0\r\n\r\n$22\r\n%b\r\n%b$%d\r\n%b\r\n"
 _EVENT = b"$22\r\n%b\r\n%b$%d\r\n%b\r\n$%d\r\n%b\r\n"
 _name_words: dict[EventType, bytes] = {}
 _AFTER = {"session.created": Phase.LIVE, "session.expired": Phase.ENDED, "session.deleted": Phase.ENDED}
@@ -142,7 +142,7 @@ class Append:
             # A session that is about to be created cannot be asked; any other one says so itself when it is.
             self.sliding = first.kind.name == "session.created" and first.value.sliding
             if first.kind.usual and not meta:
-                self.usual = _USUAL % (route.named, ids[0], _name_word(first.kind), len(data), data)
+                self.usual = _USUAL % (ids[0], _name_word(first.kind), len(data), data)
             else:
                 self.usual = b""
             return
@@ -176,8 +176,9 @@ class Append:
         operations = [] if projections is None else self._operation_words(keys, numbers, projections)
         words = 1 + len(guards) + 4 * self.count + len(operations)
         runtime = any(event.kind.runtime for event in self.events)
-        form = f"{words} {self._phases} {runtime:d} {self.sliding:d} {self.count} {len(guards)}"
-        parts = [self.route.named, bulk(form.encode()), bulk(self._meta)]
+        head = 0 if projections is None and self.guards.token is None else numbers[self.route.head]
+        form = f"{words} {self._phases} {runtime:d} {self.sliding:d} {self.count} {len(guards)} {head}"
+        parts = [bulk(form.encode()), bulk(self._meta)]
         if guards:
             parts.append(bulks(guards))
         for identifier, event in zip(self.ids, self.events, strict=True):
@@ -186,7 +187,7 @@ class Append:
             parts.append(_EVENT % (identifier, _name_word(kind), len(version), version, len(data), data))
         if operations:
             parts.append(bulks(operations))
-        return 2 + words, b"".join(parts)
+        return 1 + words, b"".join(parts)
 
     def _operation_words(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection]) -> list[Word]:
         """Return, for each of its events, how many operations it means, and these."""

@@ -19,7 +19,7 @@ APPEND = load_script("sessionstream.log", "append")
 
 _EVALSHA = bulk(b"EVALSHA") + bulk(APPEND.sha.encode())
 _NO_MODE = bulk(b"")
-_USUAL_WORDS = 5
+_USUAL_WORDS = 4
 
 
 class ScriptCalls:
@@ -43,21 +43,21 @@ class ScriptCalls:
         blocks = [request.usual for request in appends if request.usual and quiet[request.events[0].kind.cls]]
         declared = [self._keys.declared(partition), *[request.route.declared for request in appends]]
         if len(blocks) == count:
-            keys, words, mode = 2 + 2 * count, _USUAL_WORDS * count, _NO_MODE
+            keys, words, mode = 2 + count, _USUAL_WORDS * count, _NO_MODE
         else:
             more, words, mode, blocks = self._forms(partition, appends)
             declared.append(bulks(more) if more else b"")
-            keys = 2 + 2 * count + len(more)
-        head = b"*%d\r\n%b%b" % (6 + keys + words, _EVALSHA, bulk(b"%d" % keys))
-        return b"".join([head, *declared, self._stamp, bulk(b"%d" % count), mode, *blocks])
+            keys = 2 + count + len(more)
+        head = b"*%d\r\n%b%b" % (6 + keys + count + words, _EVALSHA, bulk(b"%d" % keys))
+        named = [request.route.named for request in appends]
+        return b"".join([head, *declared, self._stamp, bulk(b"%d" % count), mode, *named, *blocks])
 
     def _forms(self, partition: int, appends: Sequence[Append]) -> tuple[list[str], int, bytes, list[bytes]]:
         """Return further keys, how many words there are, what they need, and the words of each append."""
         operating = not all(self._is_silent(request) for request in appends)
         guarded = any(request.guarded for request in appends)
         numbers = KeyNumbers([self._keys.log(partition), self._keys.feed(partition)])
-        for request in appends:
-            numbers.keys += (request.route.head, request.route.events)
+        numbers.keys += [request.route.events for request in appends]
         known = len(numbers.keys)
         words, blocks = 0, []
         for request in appends:

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound
+from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound, Unavailable
 from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
 from sessionstream.events.context import current_meta
 from sessionstream.log.appender import Appender
 from sessionstream.log.fencing import carries_any, token_for
+from sessionstream.log.gates import head_of, name_in_log
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards
@@ -32,6 +33,7 @@ FORMAT = 2
 """The version of the layout of keys, entries and scripts."""
 
 _MOST_EVENTS = 10_000
+_MOST_LOOKS = 50
 _numbers = itertools.count()
 _PREPARE = load_script("sessionstream.log", "prepare")
 _PAUSE = load_script("sessionstream.log", "pause")
@@ -167,7 +169,7 @@ class Store:
             self._written_as_made = self._read_as_made = await self._made_as_we_are(writing=True)
 
     async def _made_as_we_are(self, *, writing: bool) -> bool:
-        found = await self.server.call("HGET", self.keys.log(0), "stamp")
+        found = await self.server.call("HGET", self.keys.log(0), ":stamp")
         if found is not None:
             self._compare(found.decode(), writing=writing)
         return found is not None
@@ -183,37 +185,56 @@ class Store:
                     f"it was made with {name} {theirs.get(name)}, this process has {ours[name]}{advice}",
                 )
 
-    async def head(self, session_id: str) -> tuple[dict[bytes, bytes], int]:
-        """Return the fields of a session's head, none for an unknown session, and the server's milliseconds.
+    async def head(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
+        """Return what is known of a session, nothing for an unknown one, and the server's milliseconds.
 
-        The milliseconds are exact wherever it depends on them whether the session has expired; otherwise they are the
-        latest that the server's clock can be, by what it said during the last second.
+        That is the fields of its head, of which ``offset`` is the session's last one.
+
+        Args:
+            session_id: the session.
+            exact: whether the milliseconds have to be exact. Otherwise they are where it depends on them whether the
+                session has expired, and else the latest that the server's clock can be, by what it said during the
+                last second.
+
+        Raises:
+            Unavailable: the server is away, or the session was changed at each of many looks.
         """
-        command = ("HGETALL", self.keys.route(session_id).head)
+        commands = self.head_commands(session_id)
         if not self._read_as_made:
             await self.check_readable()
-        lane = self.server.open_lane()
-        if lane is not None and lane.latest_ms() is not None:
-            words = iter(await self.server.call(*command))
-            fields = dict(zip(words, words, strict=True))
-            expires, latest = fields.get(b"expires_at"), lane.latest_ms()
-            if latest is not None and (not expires or int(expires) > latest):
-                return fields, latest
-        before = asyncio.get_running_loop().time()
-        replies, time = await self.server.calls([command, ("TIME",)])
-        now = milliseconds(time)
-        if (lane := self.server.open_lane()) is not None:
-            lane.heard(now, before)
-        words = iter(replies)
-        return dict(zip(words, words, strict=True)), now
+        for _ in range(_MOST_LOOKS):
+            lane = self.server.open_lane()
+            if not exact and lane is not None and lane.latest_ms() is not None:
+                fields = head_of(*await self.server.calls(commands))
+                latest = lane.latest_ms()
+                if fields is not None and latest is not None and _is_before_expiry(fields, latest):
+                    return fields, latest
+            before = asyncio.get_running_loop().time()
+            gate, words, time = await self.server.calls([*commands, ("TIME",)])
+            now = milliseconds(time)
+            if (lane := self.server.open_lane()) is not None:
+                lane.heard(now, before)
+            fields = head_of(gate, words)
+            if fields is not None:
+                return fields, now
+        raise Unavailable(f"session {session_id!r} was changed each time it was looked at")
 
     async def heads(self, session_ids: Sequence[str]) -> tuple[list[dict[bytes, bytes]], int]:
-        """Return the fields of many sessions' heads in one round trip, and the server's milliseconds."""
+        """Return what is known of many sessions in one round trip, and the server's milliseconds; see `head`."""
         await self.check_readable()
-        replies = await self.server.calls(
-            [*(("HGETALL", self.keys.head(session_id)) for session_id in session_ids), ("TIME",)]
-        )
-        return [dict(zip(one[::2], one[1::2], strict=True)) for one in replies[:-1]], milliseconds(replies[-1])
+        commands = [command for session_id in session_ids for command in self.head_commands(session_id)]
+        *replies, time = await self.server.calls([*commands, ("TIME",)])
+        heads = [head_of(gate, words) for gate, words in zip(replies[::2], replies[1::2], strict=True)]
+        for place, head in enumerate(heads):
+            if head is None:
+                heads[place], _ = await self.head(session_ids[place])
+        return [head or {} for head in heads], milliseconds(time)
+
+    def head_commands(self, session_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the commands whose replies `head_of` puts together."""
+        route = self.keys.route(session_id)
+        # The gate first: what is appended in between makes the head tell of a later event, never of an earlier one.
+        return ("HGET", self.keys.log(route.partition), name_in_log(session_id)), ("HGETALL", route.head)
 
     async def existing_head(self, session_id: str) -> tuple[dict[bytes, bytes], int]:
         """Return what `head` does; raises `SessionNotFound` for a session of which nothing is kept."""
@@ -243,3 +264,8 @@ class Store:
     async def aclose(self) -> None:
         """Close the running loop's connection."""
         await self.server.aclose()
+
+
+def _is_before_expiry(fields: dict[bytes, bytes], ms: int) -> bool:
+    expires = fields.get(b"expires_at")
+    return not expires or int(expires) > ms

@@ -101,7 +101,7 @@ class SharedViews:
     async def _changed(self) -> list[str]:
         """Return the sessions that the feed tells of since the last time; all, if it was trimmed meanwhile."""
         log, feed = self._store.keys.log(self._partition), self._store.keys.feed(self._partition)
-        last = await self._store.server.call("HGET", log, "feed") or b""
+        last = await self._store.server.call("HGET", log, ":feed") or b""
         before, seen = _number(self._feed), 0
         changed: dict[str, None] = {}
         while True:
