@@ -36,6 +36,8 @@ class _Series:
         if known != ms:
             time_text = binascii.b2a_base64(ms.to_bytes(6), newline=False).translate(_URL_SAFE)
             self._now = (ms, time_text)
+        if count == 1 and (rest := next(self._rests, None)) is not None:
+            return [time_text + rest]
         found = [time_text + rest for rest in itertools.islice(self._rests, count)]
         if len(found) == count:
             return found

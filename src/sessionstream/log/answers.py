@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from sessionstream.errors import (
     CheckpointExists,
     ConflictError,
@@ -20,7 +22,7 @@ from sessionstream.log.fencing import lock_lost
 from sessionstream.log.request import Append, Appended
 from sessionstream.wire.refusal import from_reply
 
-__all__ = ["appended_by", "needs_sliding"]
+__all__ = ["appended_at", "needs_sliding", "refusal_or_repeat"]
 
 _PHASES = {b"a": "absent", b"l": "live", b"p": "lapsed", b"e": "ended"}
 
@@ -30,19 +32,18 @@ def needs_sliding(answer: Any) -> bool:
     return isinstance(answer, list) and bool(answer[0] == b"sliding")
 
 
-def appended_by(request: Append, answer: Any) -> Appended | SessionStreamError:
-    """Return what an append gave, or the error that refuses it."""
-    if type(answer) is bytes:
-        return _appended(request, answer, request.count, False)
+def appended_at(request: Append, offset: bytes) -> Appended:
+    """Return what an append gave whose last event has this offset."""
+    version = int(offset[offset.find(b"-") + 1 :])
+    return Appended(request.session_id, offset.decode(), version, request.count, False, request.ids)
+
+
+def refusal_or_repeat(request: Append, answer: list[Any]) -> Appended | SessionStreamError:
+    """Return what an append had given before, or the error that refuses it."""
     word = answer[0]
     if word == b"duplicate":
-        return _appended(request, answer[1], int(answer[2]), True)
+        return msgspec.structs.replace(appended_at(request, answer[1]), count=int(answer[2]), duplicate=True)
     return _refusal(request, word, answer[1:])
-
-
-def _appended(request: Append, offset: bytes, count: int, duplicate: bool) -> Appended:
-    version = int(offset[offset.index(b"-") + 1 :])
-    return Appended(request.session_id, offset.decode(), version, count, duplicate, request.ids)
 
 
 def _refusal(request: Append, word: bytes, facts: list[Any]) -> SessionStreamError:

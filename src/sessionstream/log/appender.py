@@ -14,7 +14,7 @@ from typing import Any
 import hiredis
 
 from sessionstream.errors import EventTypeError, OutcomeUnknown, SessionStreamError, Unavailable
-from sessionstream.log.answers import appended_by, needs_sliding
+from sessionstream.log.answers import appended_at, needs_sliding, refusal_or_repeat
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
 from sessionstream.log.request import Append, Appended
@@ -86,7 +86,7 @@ class _Group:
     def __init__(self, partition: int, appends: list[Append]) -> None:
         self.partition = partition
         self.appends = appends
-        self.until = max((request.until for request in appends), default=0.0)
+        self.until = max([request.until for request in appends])
         self.heard_ms: int | None = None
         self.sent_at = 0.0
         self.in_doubt = False
@@ -213,14 +213,20 @@ class _Queue:
         again: list[Append] = []
         note = self._appender.positions.appended
         for request, answer in zip(group.appends, answers[1:], strict=True):
-            if needs_sliding(answer) and not request.sliding:
+            # Most answers are an offset, so that is asked first, and here.
+            if type(answer) is bytes:
+                appended = appended_at(request, answer)
+                note(appended)
+                if not request.future.done():
+                    request.future.set_result(appended)
+            elif needs_sliding(answer) and not request.sliding:
                 request.sliding, request.usual = True, b""
                 again.append(request)
-                continue
-            outcome = appended_by(request, answer)
-            if not isinstance(outcome, Exception):
-                note(outcome)
-            _settle(request, outcome)
+            else:
+                outcome = refusal_or_repeat(request, answer)
+                if not isinstance(outcome, Exception):
+                    note(outcome)
+                _settle(request, outcome)
         if again:
             self._send(_Group(group.partition, again))
             self._write()

@@ -111,15 +111,15 @@ class Store:
         if count > _MOST_EVENTS:
             raise InvalidArgument(f"{count:,} events in one append: {_MOST_EVENTS:,} are allowed")
         token = token_for(self.fence(session_id)) if carries_any() else None
-        guards = UNGUARDED
-        if claims or any(guard is not None for guard in (expected_version, idempotency_key, token, only)):
-            guards = Guards(expected_version, idempotency_key, token, claims, only)
+        unguarded = expected_version is None and idempotency_key is None and token is None and only is None
+        guards = (
+            UNGUARDED if unguarded and not claims else Guards(expected_version, idempotency_key, token, claims, only)
+        )
         most = self._most_event_bytes
         encoded = [encode_event(event, most) for event in events]
-        if from_caller:
-            for event in encoded:
-                if event.kind.reserved:
-                    raise InvalidArgument(f"{event.kind.name} is appended by the method that does it, not by append")
+        for event in encoded:
+            if event.kind.reserved and from_caller:
+                raise InvalidArgument(f"{event.kind.name} is appended by the method that does it, not by append")
         meta = current_meta(correlation_id, causation_id)
         return self._appender.append(Append(session_id, route, encoded, meta, guards))
 
