@@ -15,10 +15,10 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.claims import Measured, ratio_of_rates, show
+from benchmarks.claims import Claim, Measured, ratio_of_rates, show
 from benchmarks.payloads import Payload, payloads
 from benchmarks.rounds import Contestant, by_tasks, compete, one_by_one
 from benchmarks.stage import Options, Stage, make_sessions, options_of, place_of, staged
@@ -77,7 +77,9 @@ async def measure(peer: str, options: Options) -> Measured:
         found = await compete(contestants, options.rounds)
         place = await place_of(stage.client) | {peer: version(peer)}
     claims = [
-        ratio_of_rates(found, f"append, {how}", f"append, {how}", f"{peer} {called}, the same", f"{peer}, {how}", wanted)
+        ratio_of_rates(
+            found, f"append, {how}", f"append, {how}", f"{peer} {called}, the same", f"{peer}, {how}", wanted
+        )
         for how, wanted in (("one by one", alone), (f"{TASKS} tasks", together))
     ]
     return Measured(f"against_peers {peer}", place, found, claims)
@@ -89,4 +91,18 @@ async def main(arguments: list[str]) -> None:
     if peer not in PEERS:
         sys.exit(f"against_peers takes one of {', '.join(PEERS)} as its first word")
     options = options_of(rest, f"against_peers {peer}", __doc__, rounds=9)
-    show(await measure(peer, options))
+    try:
+        version(peer)
+    except PackageNotFoundError:
+        show(_absent(peer))
+    else:
+        show(await measure(peer, options))
+
+
+def _absent(peer: str) -> Measured:
+    _, called, alone, together, _ = PEERS[peer]
+    claims = [
+        Claim(f"append, {how}", f"{peer} {called}, the same", None, wanted, why=f"{peer} is not installed")
+        for how, wanted in (("one by one", alone), (f"{TASKS} tasks", together))
+    ]
+    return Measured(f"against_peers {peer}", {}, {}, claims)

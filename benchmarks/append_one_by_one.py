@@ -27,7 +27,10 @@ async def measure(options: Options) -> Measured:
             "redis-py xadd": lambda number: client.xadd("bare", given[number].fields),
         }
         found = await compete(
-            [Contestant(name, lambda call=call: one_by_one(call, len(given)), len(given)) for name, call in calls.items()],
+            [
+                Contestant(name, lambda call=call: one_by_one(call, len(given)), len(given))
+                for name, call in calls.items()
+            ],
             options.rounds,
         )
         place = await place_of(client)

@@ -82,9 +82,7 @@ class Measured:
     @property
     def summaries(self) -> dict[str, dict[str, Any]]:
         """What was found of each contestant, as JSON can hold it."""
-        return {
-            name: one.summary() if isinstance(one, Found) else dict(one) for name, one in self.contestants.items()
-        }
+        return {name: one.summary() if isinstance(one, Found) else dict(one) for name, one in self.contestants.items()}
 
 
 def ratio_of_rates(

@@ -33,7 +33,8 @@ _SIZES = {
     "tool": (90, 99, 128, 460, 821, 871, 915, 989, 1_080, 1_217, 1_524, 5_445, 9_279),
     "system": (6_263,) * 13,
 }
-_WORDS = "I can hold two seats on the flight to Oslo at 14:05 until noon tomorrow; the fare is refundable. ".split()
+_TEXT = "I can hold two seats on the flight to Oslo at 14:05 until noon tomorrow; the fare is refundable."
+_WORDS = _TEXT.split()
 
 
 class Payload(NamedTuple):
@@ -56,7 +57,7 @@ def source() -> str:
 
 
 def payloads(count: int) -> list[Payload]:
-    """Return so many payloads, the same ones at every call: the messages in a fixed random order, over again if need be.
+    """Return so many payloads, the same messages at every call, in a fixed random order, over again if need be.
 
     Every stretch of them has about the sizes of the whole.
     """

@@ -43,10 +43,16 @@ def _empty() -> dict[str, Any]:
 
 
 async def prepare(stage: Stage, session_id: str, events: int) -> dict[str, Any]:
-    """Fill a session to so many events, the creation and a checkpoint 10 before the end among them; return its state."""
+    """Fill a session, with a checkpoint 10 before the end, and return the state to which its messages fold.
+
+    Args:
+        stage: where.
+        session_id: a session that was just created.
+        events: how many it is to have, the creation and the checkpoint among them.
+    """
     given = [payload.event for payload in payloads(events - 2)]
     state = _empty()
-    before = given[: len(given) - LEFT]
+    before = given[: max(0, len(given) - LEFT)]
     for start in range(0, len(before), BATCH):
         await stage.manager.append(session_id, before[start : start + BATCH])
     for event in before:

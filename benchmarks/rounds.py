@@ -44,10 +44,12 @@ class Found:
 
     Attributes:
         times: nanoseconds of each call, of all rounds.
+        medians: nanoseconds of the middle call, one for each round.
         rates: events per second, one for each round.
     """
 
     times: list[int] = field(default_factory=list)
+    medians: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
 
     @property
@@ -144,5 +146,6 @@ async def compete(contestants: Sequence[Contestant], rounds: int) -> dict[str, F
             took = time.perf_counter_ns() - began
             if number >= 0:
                 found[name].times += times
+                found[name].medians.append(statistics.median(times))
                 found[name].rates.append(1e9 * one.events / took)
     return found

@@ -88,7 +88,9 @@ async def measure(options: Options) -> Measured:
         place = await place_of(stage.client)
     claims = [
         _claim(found, "server time of one append, alone", "append, alone", "xadd, alone", 8),
-        _claim(found, "server time of one append, in a call of 16", "append, in calls of 16", "xadd, 16 in one write", 4),
+        _claim(
+            found, "server time of one append, in a call of 16", "append, in calls of 16", "xadd, 16 in one write", 4
+        ),
     ]
     shown = {name: {"server_us_per_event": round(statistics.median(took), 2)} for name, took in found.items()}
     return Measured(NAME, place, shown, claims)

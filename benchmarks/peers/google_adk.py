@@ -16,10 +16,8 @@ __all__ = ["opened"]
 
 
 @asynccontextmanager
-async def opened(
-    folder: Path, url: str, sessions: int
-) -> AsyncIterator[Callable[[int, Payload], Awaitable[object]]]:
-    """Open sessions of one service, and give the function that appends a message, as an event's text, to one of them."""
+async def opened(folder: Path, url: str, sessions: int) -> AsyncIterator[Callable[[int, Payload], Awaitable[object]]]:
+    """Open sessions of one service, and give the function that appends a message to one as an event's text."""
     service = DatabaseSessionService(f"sqlite+aiosqlite:///{folder / 'adk.db'}")
     running = [await service.create_session(app_name="bench", user_id=f"user{number}") for number in range(sessions)]
 

@@ -19,9 +19,7 @@ __all__ = ["opened"]
 
 
 @asynccontextmanager
-async def opened(
-    folder: Path, url: str, sessions: int
-) -> AsyncIterator[Callable[[int, Payload], Awaitable[object]]]:
+async def opened(folder: Path, url: str, sessions: int) -> AsyncIterator[Callable[[int, Payload], Awaitable[object]]]:
     """Open threads of one saver, and give the function that saves a checkpoint of one message to one of them."""
     async with AsyncSqliteSaver.from_conn_string(str(folder / "langgraph.db")) as saver:
         await saver.setup()

@@ -16,9 +16,7 @@ __all__ = ["opened"]
 
 
 @asynccontextmanager
-async def opened(
-    folder: Path, url: str, sessions: int
-) -> AsyncIterator[Callable[[int, Payload], Awaitable[object]]]:
+async def opened(folder: Path, url: str, sessions: int) -> AsyncIterator[Callable[[int, Payload], Awaitable[object]]]:
     """Open sessions that share one client, and give the function that appends a message to one of them."""
     client = Redis.from_url(url, max_connections=TASKS)
     running = [RedisSession(f"session-{number}", redis_client=client) for number in range(sessions)]

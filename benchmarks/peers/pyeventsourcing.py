@@ -29,9 +29,7 @@ class Conversation(Aggregate):
 
 
 @asynccontextmanager
-async def opened(
-    folder: Path, url: str, sessions: int
-) -> AsyncIterator[Callable[[int, Payload], Awaitable[object]]]:
+async def opened(folder: Path, url: str, sessions: int) -> AsyncIterator[Callable[[int, Payload], Awaitable[object]]]:
     """Open aggregates of one application, and give the function that adds a message to one of them and saves it."""
     settings = {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(folder / "eventsourcing.db")}
     application: Application[Any] = Application(env=settings)
