@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.rounds import Found
 
-__all__ = ["Claim", "Measured", "claim_rows", "contestant_rows", "ratio_of_rates", "show", "table"]
+__all__ = ["Claim", "Measured", "claim_of", "claim_rows", "contestant_rows", "ratio_of_rates", "show", "table"]
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,26 @@ class Measured:
         return {name: one.summary() if isinstance(one, Found) else dict(one) for name, one in self.contestants.items()}
 
 
-def ratio_of_rates(
-    found: dict[str, Found], what: str, ours: str, against: str, theirs: str, wanted: float, *, at_most: bool = False
+def claim_of(
+    each: Iterable[float], what: str, against: str, wanted: float, *, at_most: bool = False, unit: str = "×"
 ) -> Claim:
+    """Return the claim of what was found in each round: the middle one, and between what eight in ten rounds lie.
+
+    Args:
+        each: what was found, one for each round.
+        what: the claim's words.
+        against: with what it is compared.
+        wanted: the target.
+        at_most: whether that is a ceiling.
+        unit: of what was found.
+    """
+    found = sorted(each)
+    last = len(found) - 1
+    middle, low, high = statistics.median(found), found[round(0.1 * last)], found[round(0.9 * last)]
+    return Claim(what, against, round(middle, 3), wanted, at_most, unit, round(low, 3), round(high, 3))
+
+
+def ratio_of_rates(found: dict[str, Found], what: str, ours: str, against: str, theirs: str, wanted: float) -> Claim:
     """Return the claim that compares the rates of two contestants, round by round.
 
     Args:
@@ -96,14 +113,10 @@ def ratio_of_rates(
         ours: the contestant that is claimed of.
         against: the words for the other one.
         theirs: the other one.
-        wanted: how many times the other one's rate.
-        at_most: whether that is a ceiling.
+        wanted: at least how many times the other one's rate.
     """
-    ratios = sorted(one / other for one, other in zip(found[ours].rates, found[theirs].rates, strict=True))
-    last = len(ratios) - 1
-    low, high = ratios[round(0.1 * last)], ratios[round(0.9 * last)]
-    middle = statistics.median(ratios)
-    return Claim(what, against, round(middle, 3), wanted, at_most, "×", round(low, 3), round(high, 3))
+    ratios = (one / other for one, other in zip(found[ours].rates, found[theirs].rates, strict=True))
+    return claim_of(ratios, what, against, wanted)
 
 
 def show(measured: Measured, *tables: str) -> None:

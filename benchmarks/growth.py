@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import plot
-from benchmarks.claims import Claim, Measured, show, table
+from benchmarks.claims import Claim, Measured, claim_of, show, table
 from benchmarks.growing import Subject, filled_with_events, filled_with_sessions, peak_of_listing
 from benchmarks.rounds import Contestant, Found, compete
 from benchmarks.stage import Options, options_of, place_of, staged
@@ -93,26 +93,23 @@ def _rows(subjects: Sequence[Subject], found: dict[str, Found]) -> list[dict[str
             "operation": name,
             "size": subject.size,
             **found[_name(name, subject.size)].summary(),
-            "to_smallest": round(_ratio(name, subject, subjects[0], found)[0], 3),
+            "to_smallest": round(statistics.median(_ratios(name, subject, subjects[0], found)), 3),
         }
         for name in subjects[0].operations
         for subject in subjects
     ]
 
 
-def _ratio(name: str, of: Subject, to: Subject, found: dict[str, Found]) -> tuple[float, float, float]:
-    """Return the median ratio of the rounds' middle calls, and between what eight in ten of them lie."""
+def _ratios(name: str, of: Subject, to: Subject, found: dict[str, Found]) -> list[float]:
+    """Return how the middle calls of each round compare."""
     pairs = zip(found[_name(name, of.size)].medians, found[_name(name, to.size)].medians, strict=True)
-    ratios = sorted(one / other for one, other in pairs)
-    last = len(ratios) - 1
-    return statistics.median(ratios), ratios[round(0.1 * last)], ratios[round(0.9 * last)]
+    return [one / other for one, other in pairs]
 
 
 def _flat(axis: str, name: str, subjects: Sequence[Subject], found: dict[str, Found]) -> Claim:
     small, large = subjects[0], subjects[-1]
-    ratio, low, high = _ratio(name, large, small, found)
     what, against = f"{name}, {large.size:,} {axis}", f"{small.size:,} {axis}"
-    return Claim(what, against, round(ratio, 3), FLAT, True, low=round(low, 3), high=round(high, 3))
+    return claim_of(_ratios(name, large, small, found), what, against, FLAT, at_most=True)
 
 
 def _bounded(memory: list[dict[str, Any]]) -> Claim:

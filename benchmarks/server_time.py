@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from benchmarks.claims import Claim, Measured, show
+from benchmarks.claims import Claim, Measured, claim_of, show
 from benchmarks.payloads import Payload, payloads
 from benchmarks.rounds import turned
 from benchmarks.stage import Options, Stage, command_stats, make_sessions, options_of, place_of, staged
@@ -97,11 +97,8 @@ async def measure(options: Options) -> Measured:
 
 
 def _claim(found: dict[str, list[float]], what: str, ours: str, theirs: str, wanted: float) -> Claim:
-    ratios = sorted(one / other for one, other in zip(found[ours], found[theirs], strict=True))
-    last = len(ratios) - 1
-    low, high = ratios[round(0.1 * last)], ratios[round(0.9 * last)]
-    middle = statistics.median(ratios)
-    return Claim(what, theirs, round(middle, 2), wanted, True, low=round(low, 2), high=round(high, 2))
+    ratios = (one / other for one, other in zip(found[ours], found[theirs], strict=True))
+    return claim_of(ratios, what, theirs, wanted, at_most=True)
 
 
 async def main(arguments: list[str]) -> None:

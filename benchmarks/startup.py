@@ -21,7 +21,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from benchmarks.claims import Claim, Measured, show
+from benchmarks.claims import Measured, claim_of, show
 from benchmarks.rounds import turned
 from benchmarks.stage import SETTINGS, Options, options_of, place_of
 from sessionstream.wire.embedded.reach import GRACE_VARIABLE
@@ -85,10 +85,10 @@ async def measure(options: Options) -> Measured:
         if 0 <= number < options.few(9, 1):
             firsts.append(first_call_ms())
     alone, imported, _ = times.values()
-    over = sorted(one - other for one, other in zip(imported, alone, strict=True))
+    over = [one - other for one, other in zip(imported, alone, strict=True)]
     claims = [
-        _claim("import sessionstream", "Python's own start", over, 60),
-        _claim("embedded server, cold, to the first call's answer", "–", sorted(firsts), 300),
+        claim_of(over, "import sessionstream", "Python's own start", 60, at_most=True, unit="ms"),
+        claim_of(firsts, "embedded server, cold, to the first answer", "–", 300, at_most=True, unit="ms"),
     ]
     shown = {name: _summary(took) for name, took in (times | {"embedded server, first call": firsts}).items()}
     with Server(**SETTINGS) as server:
@@ -106,13 +106,6 @@ def _summary(took: list[float]) -> dict[str, Any]:
         "most_ms": round(ordered[-1], 1),
         "starts": len(ordered),
     }
-
-
-def _claim(what: str, against: str, took: list[float], wanted: float) -> Claim:
-    last = len(took) - 1
-    low, high = took[round(0.1 * last)], took[round(0.9 * last)]
-    middle = statistics.median(took)
-    return Claim(what, against, round(middle, 1), wanted, True, "ms", round(low, 1), round(high, 1))
 
 
 async def main(arguments: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,8 +59,9 @@ def check_claims(shown: str, found: dict[str, Any], count: int) -> None:
     for claim in found["claims"]:
         value, wanted = claim["found"], claim["wanted"]
         assert claim["missed"] is (value > wanted if claim["at_most"] else value < wanted)
-        [row] = [line for line in shown.splitlines() if line.startswith(f"{claim['what']}  {claim['against']}")]
-        assert row.endswith("missed" if claim["missed"] else "met")
+        cells = [re.split(r"\s{2,}", line) for line in shown.splitlines()]
+        [row] = [row for row in cells if row[:2] == [claim["what"], claim["against"]]]
+        assert row[-1] == ("missed" if claim["missed"] else "met")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
