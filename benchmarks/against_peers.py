@@ -27,14 +27,17 @@ __all__ = ["PEERS", "main", "measure"]
 
 TASKS = 64
 
-# For each package: its module here, what is called, how many times its rate is wanted one by one and by tasks, and how
-# many times over the store takes the messages.
-PEERS: dict[str, tuple[str, str, float, float, int]] = {
-    "openai-agents": ("openai_agents", "RedisSession.add_items", 4, 20, 3),
-    "google-adk": ("google_adk", "DatabaseSessionService (SQLite) append_event", 40, 20, 10),
-    "langgraph-checkpoint-sqlite": ("langgraph_sqlite", "AsyncSqliteSaver.aput", 5, 20, 5),
-    "eventsourcing": ("pyeventsourcing", "application.save on SQLite", 4, 20, 5),
+# For each package: its module here, what is called, and how many times its rate is wanted one by one and by tasks.
+PEERS: dict[str, tuple[str, str, float, float]] = {
+    "openai-agents": ("openai_agents", "RedisSession.add_items", 4, 20),
+    "google-adk": ("google_adk", "DatabaseSessionService (SQLite) append_event", 40, 20),
+    "langgraph-checkpoint-sqlite": ("langgraph_sqlite", "AsyncSqliteSaver.aput", 5, 20),
+    "eventsourcing": ("pyeventsourcing", "application.save on SQLite", 4, 20),
 }
+
+# How many messages a peer takes in a round, one by one and from each task, and how many times over the store does.
+ALONE, EACH = 80, 4
+TIMES = {1: 5, TASKS: 20}
 
 Append = Callable[[int, Payload], Awaitable[object]]
 
@@ -59,7 +62,7 @@ def contestant(name: str, append: Append, given: list[Payload], sessions: int) -
 
 async def measure(peer: str, options: Options) -> Measured:
     """Measure against one peer."""
-    module, called, alone, together, times = PEERS[peer]
+    module, called, alone, together = PEERS[peer]
     opened = importlib.import_module(f"benchmarks.peers.{module}").opened
     contestants: list[Contestant] = []
     async with AsyncExitStack() as stack:
@@ -67,11 +70,12 @@ async def measure(peer: str, options: Options) -> Measured:
         synced = await stack.enter_async_context(staged(options, appendfsync="always"))
         for sessions, how in ((1, "one by one"), (TASKS, f"{TASKS} tasks")):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sst-")))
-            given = payloads(options.few(40, 5) if sessions == 1 else sessions * options.few(2, 1))
+            given = payloads(options.few(ALONE, 5) if sessions == 1 else sessions * options.few(EACH, 1))
+            ours = given * TIMES[sessions]
             theirs = await stack.enter_async_context(opened(folder, stage.url, sessions))
             contestants += [
-                contestant(f"append, {how}", await our_append(stage, sessions), given * times, sessions),
-                contestant(f"append, appendfsync always, {how}", await our_append(synced, sessions), given, sessions),
+                contestant(f"append, {how}", await our_append(stage, sessions), ours, sessions),
+                contestant(f"append, appendfsync always, {how}", await our_append(synced, sessions), ours, sessions),
                 contestant(f"{peer}, {how}", theirs, given, sessions),
             ]
         found = await compete(contestants, options.rounds)
@@ -100,7 +104,7 @@ async def main(arguments: list[str]) -> None:
 
 
 def _absent(peer: str) -> Measured:
-    _, called, alone, together, _ = PEERS[peer]
+    _, called, alone, together = PEERS[peer]
     claims = [
         Claim(f"append, {how}", f"{peer} {called}, the same", None, wanted, why=f"{peer} is not installed")
         for how, wanted in (("one by one", alone), (f"{TASKS} tasks", together))
