@@ -24,6 +24,9 @@ SMALL = 1_000
 PAGE = 200
 EVENTS_OF_ONE = 10
 
+# What a session of 10 events can hold as well as one of very many: a checkpoint of three messages, and five behind it.
+RESUMED = {"left": 5, "window": 3}
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -69,7 +72,7 @@ async def filled_with_events(stage: Stage, events: int) -> Subject:
     """Return a subject whose sessions have so many events: one that is read, and one that is appended to."""
     manager = stage.manager
     read = await manager.create_session("user", "agent")
-    await prepare(stage, read.session_id, events)
+    await prepare(stage, read.session_id, events, **RESUMED)
     return Subject(events, stage, await _on_one_session(stage, read.session_id, events))
 
 
@@ -88,7 +91,7 @@ async def filled_with_sessions(stage: Stage, size: int, sessions: int) -> Subjec
     memory = await _create(stage, users)
     manager = stage.manager
     [*_, one] = await manager.get_sessions_by_user("user0")
-    await prepare(stage, one.session_id, EVENTS_OF_ONE)
+    await prepare(stage, one.session_id, EVENTS_OF_ONE, **RESUMED)
     operations = await _on_one_session(stage, one.session_id, EVENTS_OF_ONE)
     given = payloads(TASKS)
     spread = [session.session_id for session in await _first(sessions_of_agent(manager.store, "agent"), TASKS)]
@@ -131,7 +134,7 @@ async def _on_one_session(stage: Stage, session_id: str, events: int) -> dict[st
         """Have a session of that size to append to; a large one hardly grows by what a round appends."""
         if not grown or events <= SMALL:
             session = await manager.create_session("other", "other")
-            await prepare(stage, session.session_id, events)
+            await prepare(stage, session.session_id, events, **RESUMED)
             if grown:
                 await manager.delete_session(grown.pop(), purge=True)
             grown.append(session.session_id)

@@ -33,7 +33,7 @@ def write(axes: dict[str, list[dict[str, Any]]], path: Path) -> str | None:
             panel.plot(*zip(*points, strict=True), marker="o", label=operation)
         panel.set(xscale="log", yscale="log", xlabel=TITLES[axis], title=f"cost by {TITLES[axis]}")
         panel.grid(visible=True, which="major", alpha=0.3)
-        panel.legend(fontsize="x-small")
+        panel.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
     figure.axes[0].set_ylabel("µs, median of single calls")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

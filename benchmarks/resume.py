@@ -26,7 +26,7 @@ WINDOW = 20
 BATCH = 1_000
 
 
-def step(state: dict[str, Any], event: object) -> None:
+def step(state: dict[str, Any], event: object, window: int = WINDOW) -> None:
     """Change the state by one event, as an agent's runtime would; it is the fold that both sides use."""
     if isinstance(event, MessageAdded):
         message = event.message()
@@ -35,32 +35,36 @@ def step(state: dict[str, Any], event: object) -> None:
             name = call["function"]["name"]
             state["tools"][name] = state["tools"].get(name, 0) + 1
         state["window"].append(message)
-        del state["window"][:-WINDOW]
+        del state["window"][:-window]
 
 
 def _empty() -> dict[str, Any]:
     return {"roles": {}, "tools": {}, "window": []}
 
 
-async def prepare(stage: Stage, session_id: str, events: int) -> dict[str, Any]:
-    """Fill a session, with a checkpoint 10 before the end, and return the state to which its messages fold.
+async def prepare(
+    stage: Stage, session_id: str, events: int, *, left: int = LEFT, window: int = WINDOW
+) -> dict[str, Any]:
+    """Fill a session, with a checkpoint shortly before the end, and return the state to which its messages fold.
 
     Args:
         stage: where.
         session_id: a session that was just created.
         events: how many it is to have, the creation and the checkpoint among them.
+        left: how many come behind the checkpoint.
+        window: how many messages the state holds.
     """
     given = [payload.event for payload in payloads(events - 2)]
     state = _empty()
-    before = given[: max(0, len(given) - LEFT)]
+    before = given[: len(given) - left]
     for start in range(0, len(before), BATCH):
         await stage.manager.append(session_id, before[start : start + BATCH])
     for event in before:
-        step(state, event)
+        step(state, event, window)
     await stage.manager.save_checkpoint(session_id, copy.deepcopy(state))
     await stage.manager.append(session_id, given[len(before) :])
     for event in given[len(before) :]:
-        step(state, event)
+        step(state, event, window)
     return state
 
 
