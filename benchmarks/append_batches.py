@@ -5,6 +5,9 @@ A batch goes to one session and is appended whole or not at all; its pipeline go
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import Any
+
 from benchmarks.claims import Measured, ratio_of_rates, show
 from benchmarks.payloads import payloads
 from benchmarks.rounds import Contestant, compete, one_by_one
@@ -32,7 +35,7 @@ async def measure(options: Options) -> Measured:
                 pipe.xadd(stream, payload.fields)
             await pipe.execute()
 
-        def append(number: int) -> object:
+        def append(number: int) -> Awaitable[Any]:
             return manager.append(ids[number % SESSIONS], events[number])
 
         ours, theirs = "append, batches of 100", "redis-py pipelines of 100 xadd"

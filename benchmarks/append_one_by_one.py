@@ -5,6 +5,8 @@ The floor under both is a PING on the store's own connection: a way there and ba
 
 from __future__ import annotations
 
+from functools import partial
+
 from benchmarks.claims import Measured, ratio_of_rates, show
 from benchmarks.payloads import payloads
 from benchmarks.rounds import Contestant, compete, one_by_one
@@ -29,10 +31,7 @@ async def measure(options: Options) -> Measured:
             "redis-py xadd": lambda number: client.xadd("bare", given[number].fields),
         }
         found = await compete(
-            [
-                Contestant(name, lambda call=call: one_by_one(call, len(given)), len(given))
-                for name, call in calls.items()
-            ],
+            [Contestant(name, partial(one_by_one, call, len(given)), len(given)) for name, call in calls.items()],
             options.rounds,
         )
         place = await place_of(client)

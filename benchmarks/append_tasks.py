@@ -6,6 +6,9 @@ pipelines are written by hand: 128 XADDs of 128 streams, no transaction, one pip
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import Any
+
 from benchmarks.claims import Measured, ratio_of_rates, show
 from benchmarks.payloads import Payload, payloads
 from benchmarks.rounds import Contestant, by_tasks, compete, one_by_one
@@ -27,10 +30,10 @@ def contestants(stage: Stage, ids: list[str], given: list[Payload]) -> list[Cont
             pipe.xadd(f"bare:{place % TASKS}", given[place].fields)
         await pipe.execute()
 
-    def append(number: int) -> object:
+    def append(number: int) -> Awaitable[Any]:
         return manager.append(ids[number % TASKS], given[number].event)
 
-    def xadd(number: int) -> object:
+    def xadd(number: int) -> Awaitable[Any]:
         return client.xadd(f"bare:{number % TASKS}", given[number].fields)
 
     count = len(given)

@@ -66,7 +66,7 @@ async def bytes_by_kind(client: Redis) -> dict[str, int]:
     async for key in client.scan_iter(count=1_000):
         kind = key.decode().split("}:", 1)[1].split(":")
         name = kind[0] if kind[0] in {"head", "events", "user", "feed", "log", "registry"} else ":".join(kind[:3])
-        found[name] += int(await client.memory_usage(key, samples=0))
+        found[name] += int(await client.memory_usage(key, samples=0) or 0)
     return dict(found.most_common())
 
 

@@ -12,6 +12,8 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Awaitable
+from typing import Any
 
 from benchmarks.claims import Measured, contestant_rows, ratio_of_rates, show
 from benchmarks.payloads import Payload, payloads
@@ -40,7 +42,7 @@ async def contestant(stage: Stage, name: str, given: list[Payload]) -> Contestan
     manager = stage.manager
     ids = await make_sessions(manager, TASKS)
 
-    def append(number: int) -> object:
+    def append(number: int) -> Awaitable[Any]:
         return manager.append(ids[number % TASKS], given[number].event)
 
     return Contestant(

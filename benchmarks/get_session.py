@@ -5,6 +5,9 @@ The store's call asks for the server's time as well, and makes a session of what
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import Any
+
 from benchmarks.claims import Measured, ratio_of_rates, show
 from benchmarks.payloads import payloads
 from benchmarks.rounds import Contestant, by_tasks, compete, one_by_one
@@ -25,10 +28,10 @@ async def measure(options: Options) -> Measured:
             await manager.append(session_id, [payload.event for payload in payloads(5)])
         heads = [manager.store.keys.head(session_id) for session_id in ids]
 
-        def get(number: int) -> object:
+        def get(number: int) -> Awaitable[Any]:
             return manager.get_session(ids[number % TASKS])
 
-        def hgetall(number: int) -> object:
+        def hgetall(number: int) -> Awaitable[Any]:
             return client.hgetall(heads[number % TASKS])
 
         found = await compete(

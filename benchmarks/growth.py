@@ -12,6 +12,7 @@ import asyncio
 import statistics
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,12 @@ __all__ = ["main", "measure"]
 
 NAME = "growth"
 FLAT = 1.25
-EVENTS, SESSIONS, PARTITIONS = (10, 1_000, 100_000), (1_000, 10_000, 100_000), (1, 16, 64, 256)
-QUICK = {"events": (10, 50), "sessions": (200, 400), "partitions": (1, 16)}
+SIZES: dict[str, tuple[int, ...]] = {
+    "events": (10, 1_000, 100_000),
+    "sessions": (1_000, 10_000, 100_000),
+    "partitions": (1, 16, 64, 256),
+}
+QUICK: dict[str, tuple[int, ...]] = {"events": (10, 50), "sessions": (200, 400), "partitions": (1, 16)}
 
 # What should take as long at the largest size as at the smallest.
 CLAIMED = {
@@ -48,8 +53,7 @@ async def measure(options: Options) -> Measured:
     axes, memory = dict[str, list[dict[str, Any]]](), list[dict[str, Any]]()
     claims = list[Claim]()
     place = dict[str, Any]()
-    for axis, sizes in (("events", EVENTS), ("sessions", SESSIONS), ("partitions", PARTITIONS)):
-        sizes = QUICK[axis] if options.quick else sizes
+    for axis, sizes in (QUICK if options.quick else SIZES).items():
         async with AsyncExitStack() as stack:
             subjects = [await _subject(stack, options, axis, size) for size in sizes]
             found = await _compete(subjects, options)
@@ -81,9 +85,7 @@ async def _compete(subjects: Sequence[Subject], options: Options) -> dict[str, F
         for subject in subjects:
             one = subject.operations[name]
             calls = options.few(one.calls, 2)
-            running.append(
-                Contestant(_name(name, subject.size), lambda one=one, calls=calls: one.run(calls), calls, one.before)
-            )
+            running.append(Contestant(_name(name, subject.size), partial(one.run, calls), calls, one.before))
     return await compete(running, options.rounds)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
 from benchmarks.claims import Measured, ratio_of_rates, show
 from benchmarks.payloads import payloads
@@ -31,6 +33,7 @@ async def fill(stage: Stage, session_id: str, count: int) -> None:
 def contestants(stage: Stage, session_id: str, events: int) -> list[Contestant]:
     """Return who competes; each reads all events, and one call is a whole history."""
     key = stage.manager.store.keys.events(session_id)
+    xrange: Any = stage.client.xrange
 
     async def typed() -> int:
         seen = 0
@@ -45,11 +48,11 @@ def contestants(stage: Stage, session_id: str, events: int) -> list[Contestant]:
         return seen
 
     async def whole() -> int:
-        return len(await stage.client.xrange(key))
+        return len(await xrange(key))
 
     async def paged() -> int:
         first, seen = "-", 0
-        while page := await stage.client.xrange(key, min=first, count=PAGE):
+        while page := await xrange(key, min=first, count=PAGE):
             seen += len(page)
             first = "(" + page[-1][0].decode()
         return seen
@@ -68,7 +71,7 @@ def contestants(stage: Stage, session_id: str, events: int) -> list[Contestant]:
         "redis-py xrange, whole": whole,
         "redis-py xrange, pages of 500": paged,
     }
-    return [Contestant(name, lambda reader=reader: read(reader), events) for name, reader in readers.items()]
+    return [Contestant(name, partial(read, reader), events) for name, reader in readers.items()]
 
 
 async def measure(options: Options) -> Measured:

@@ -48,7 +48,7 @@ class Payload(NamedTuple):
 
     message: dict[str, Any]
     event: MessageAdded
-    fields: dict[str, str | bytes]
+    fields: dict[Any, Any]
 
 
 def source() -> str:
