@@ -1,7 +1,9 @@
-# `make demo` and `make test` set up what they need, once, in .venv; only Python >= 3.11 and make are required.
+# Every target sets up what it needs, once, in .venv, and the benchmarks theirs in .venv-bench; only Python >= 3.11 and
+# make are required.
 
 PYTHON  ?= python3
 VENV    ?= .venv
+PEERS   ?= .venv-bench
 WORKERS ?= 2
 TESTS   ?= tests
 
@@ -9,6 +11,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 FILES  := $(VENV)/.files
 PYTEST := $(BIN)/pytest -q -n $(WORKERS)
+BENCH  := $(PEERS)/.ready
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -19,7 +22,7 @@ help:
 	@echo "make test     set up, and run the tests on the embedded Valkey, then on redis-server where it is installed"
 	@echo "make check    lint, format, types, house rules, the built wheel"
 	@echo "make format   let ruff put format and imports in order"
-	@echo "make bench    run the benchmarks"
+	@echo "make bench    set up what the benchmarks compare with, and run them all (BENCH_OPTIONS=--quick: to see that they run)"
 	@echo "make clean    remove everything that make and the tests made"
 
 setup: $(READY)
@@ -60,11 +63,11 @@ format: $(READY)
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY)
-	@$(BIN)/python -m benchmarks
+bench: $(BENCH)
+	@$(PEERS)/bin/python -m benchmarks $(BENCH_OPTIONS)
 
 clean:
-	@rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(PEERS) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The strict editable install links every source file by name. So it is made again when the set of files changes,
@@ -73,6 +76,17 @@ $(READY): pyproject.toml $(FILES)
 	@echo "setting up $(VENV) (once; again only when dependencies or the set of source files change)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    --editable '.[all,dev]' --config-settings editable_mode=strict
+	@touch $@
+
+# What the benchmarks compare with must not come near the tests: some of it brings plugins for pytest.
+$(BENCH): pyproject.toml $(FILES)
+	@echo "setting up $(PEERS) (once; again only when dependencies or the set of source files change)"
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -c 'import tomllib; \
+	    groups = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]; \
+	    print(*groups["peers"], sep="\n")' > $(PEERS)/requirements.txt
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --requirement $(PEERS)/requirements.txt --editable '.[all]' --config-settings editable_mode=strict
 	@touch $@
 
 $(FILES): $(BIN)/python FORCE

@@ -1,160 +1,162 @@
-"""Whether a session grows slow: an append and two reads, on a session of few events and on one of very many.
+"""Whether anything grows slow: with the events of a session, with the sessions of a store, with its partitions.
 
-    python -m benchmarks growth [--short 10] [--long 100000] [--rounds 200] [--calls 20]
-
-One real server on a unix socket, with the append-only file on; one manager; calls awaited one by one. Each round does
-every operation on the one session, then on the other, and rounds alternate which comes first, so that whatever else the
-machine does meets both. The short session is made anew for every round, so that it stays short. All lie in one
-partition, so that they share its feed and its indexes. A PING, which knows of no session, is the control: it shows what
-the way there and back costs, and how far a ratio is from 1 by chance.
+Every size has a server of its own, and all sizes are measured side by side, in rounds whose order turns; calls are
+awaited one by one. A PING, which knows of no session, is the control: how far its ratio is from 1 is chance. A session
+that is appended to is made anew for each round where it is small, so that it keeps its size. What should stay flat is
+claimed to take at most 1.25 times as long at the largest size as at the smallest; the rest is shown.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import gc
-import json
-import platform
-import time
-from collections.abc import Awaitable, Callable
+import statistics
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from benchmarks.samples import Samples, ratio, table
-from sessionstream import MessageAdded, SessionManager
-from tests.servers import Server
+from benchmarks import plot
+from benchmarks.claims import Claim, Measured, claim_of, show, table
+from benchmarks.growing import Subject, filled_with_events, filled_with_sessions, peak_of_listing
+from benchmarks.rounds import Contestant, Found, compete
+from benchmarks.stage import Options, options_of, place_of, staged
 
 __all__ = ["main", "measure"]
 
-TEXT = "The flight to Oslo leaves at 14:05 from gate 22; I can hold two seats on it until tomorrow at noon. " * 2
-METADATA = {"language": "en-GB", "tier": "premium", "timezone": "Europe/London"}
-BATCH = 2_000
-WARM_UP = 3
+NAME = "growth"
+FLAT = 1.25
+SIZES: dict[str, tuple[int, ...]] = {
+    "events": (10, 1_000, 100_000),
+    "sessions": (1_000, 10_000, 100_000),
+    "partitions": (1, 16, 64, 256),
+}
+QUICK: dict[str, tuple[int, ...]] = {"events": (10, 50), "sessions": (200, 400), "partitions": (1, 16)}
 
-Operation = Callable[[SessionManager, str], Awaitable[Any]]
-
-# What each operation sends by itself; the commands that a script calls are counted in the script's own time.
-OPERATIONS: dict[str, tuple[Operation, tuple[str, ...]]] = {
-    "PING": (lambda manager, session_id: manager.store.server.call("PING"), ("ping",)),
-    "append": (lambda manager, session_id: manager.append(session_id, message()), ("evalsha",)),
-    "get_session": (lambda manager, session_id: manager.get_session(session_id), ("hgetall", "time")),
-    "get_latest_checkpoint": (
-        lambda manager, session_id: manager.get_latest_checkpoint(session_id),
-        ("hgetall", "time", "evalsha"),
+# What should take as long at the largest size as at the smallest.
+CLAIMED = {
+    "events": ("append", "get_session", "resume"),
+    "sessions": (
+        "append",
+        "get_session",
+        "resume",
+        "list a user's 10 sessions",
+        "list a user's 100 sessions",
+        "list 200 of an agent's sessions",
     ),
+    "partitions": ("append", "get_session", "resume", "list a user's 10 sessions"),
 }
 
 
-def message() -> MessageAdded:
-    """Return a chat message of about 250 bytes as JSON."""
-    return MessageAdded(role="assistant", content=TEXT)
+async def measure(options: Options) -> Measured:
+    """Measure all three, one after the other."""
+    axes, memory = dict[str, list[dict[str, Any]]](), list[dict[str, Any]]()
+    claims = list[Claim]()
+    place = dict[str, Any]()
+    for axis, sizes in (QUICK if options.quick else SIZES).items():
+        async with AsyncExitStack() as stack:
+            subjects = [await _subject(stack, options, axis, size) for size in sizes]
+            found = await _compete(subjects, options)
+            if axis == "sessions":
+                memory = [await peak_of_listing(subject) | {"size": subject.size} for subject in subjects]
+            place = place or await place_of(subjects[0].stage.client)
+        axes[axis] = _rows(subjects, found)
+        claims += [_flat(axis, name, subjects, found) for name in CLAIMED[axis]]
+    claims.append(_bounded(memory))
+    return Measured(NAME, place, {}, claims, {"axes": axes, "memory": memory, "plot": None})
 
 
-async def make_session(manager: SessionManager, events: int) -> str:
-    """Create a session of so many events, a saved checkpoint among them, and return its id."""
-    session = await manager.create_session("user", "agent", METADATA)
-    left = events - 2
-    while left > 0:
-        count = min(left, BATCH)
-        await manager.append(session.session_id, [message() for _ in range(count)])
-        left -= count
-    await manager.save_checkpoint(session.session_id, {"turn": events, "history": [TEXT] * 10})
-    return session.session_id
+async def _subject(stack: AsyncExitStack, options: Options, axis: str, size: int) -> Subject:
+    stage = await stack.enter_async_context(staged(options, partitions=size if axis == "partitions" else 16))
+    if axis == "events":
+        return await filled_with_events(stage, size)
+    sessions = size if axis == "sessions" else options.few(1_000, 200)
+    return await filled_with_sessions(stage, size, sessions)
 
 
-async def server_us(manager: SessionManager, commands: tuple[str, ...]) -> int:
-    """Return the microseconds that the server has spent on these commands since it started."""
-    info = (await manager.store.server.call("INFO", "commandstats")).decode()
-    spent = 0
-    for line in info.splitlines():
-        name, _, facts = line.removeprefix("cmdstat_").partition(":")
-        if name in commands:
-            spent += int(facts.split("usec=")[1].split(",")[0])
-    return spent
+def _name(operation: str, size: int) -> str:
+    return f"{operation} @ {size}"
 
 
-async def server_name(manager: SessionManager) -> str:
-    """Return the server's name and version."""
-    info = (await manager.store.server.call("INFO", "server")).decode()
-    facts = dict(line.split(":", 1) for line in info.split("\r\n") if ":" in line)
-    return f"{facts.get('server_name', 'redis')} {facts.get('valkey_version', facts['redis_version'])}"
+async def _compete(subjects: Sequence[Subject], options: Options) -> dict[str, Found]:
+    """Measure each operation on each subject; those of one operation are neighbours."""
+    running = []
+    for name in subjects[0].operations:
+        for subject in subjects:
+            one = subject.operations[name]
+            calls = options.few(one.calls, 2)
+            running.append(Contestant(_name(name, subject.size), partial(one.run, calls), calls, one.before))
+    return await compete(running, options.rounds)
 
 
-async def one_round(manager: SessionManager, session_id: str, name: str, calls: int) -> tuple[list[float], float]:
-    """Do one operation so many times, and return the time of each and the server's average, in microseconds."""
-    operation, commands = OPERATIONS[name]
-    times = []
-    before = await server_us(manager, commands)
-    for _ in range(calls):
-        start = time.perf_counter_ns()
-        await operation(manager, session_id)
-        times.append((time.perf_counter_ns() - start) / 1000)
-    return times, (await server_us(manager, commands) - before) / calls
-
-
-async def measure(url: str, *, short: int, long: int, rounds: int, calls: int) -> dict[str, Any]:
-    """Measure on the server at ``url``; see the module for what the numbers of events, rounds and calls mean."""
-    found = {name: {"short": Samples(), "long": Samples()} for name in OPERATIONS}
-    async with SessionManager(url=url, partitions=1, namespace="growth") as manager:
-        start = time.perf_counter()
-        long_id = await make_session(manager, long)
-        filled = time.perf_counter() - start
-        for number in range(-WARM_UP, rounds):
-            sessions = {"short": await make_session(manager, short), "long": long_id}
-            for name, samples in found.items():
-                for size in ("short", "long") if number % 2 else ("long", "short"):
-                    gc.collect(0)
-                    times, server = await one_round(manager, sessions[size], name, calls)
-                    if number >= 0:
-                        samples[size].add(times, server)
-            await manager.delete_session(sessions["short"], purge=True)
-        return {
-            "benchmark": "growth",
-            "server": await server_name(manager),
-            "python": platform.python_version(),
-            "events": {"short": [short, short + calls], "long": [long, long + (WARM_UP + rounds) * calls]},
-            "calls": rounds * calls,
-            "fill_per_s": round(long / filled),
-            "results": {
-                name: {size: one.summary() for size, one in samples.items()}
-                | {"ratio": ratio(samples["long"], samples["short"])}
-                for name, samples in found.items()
-            },
+def _rows(subjects: Sequence[Subject], found: dict[str, Found]) -> list[dict[str, Any]]:
+    return [
+        {
+            "operation": name,
+            "size": subject.size,
+            **found[_name(name, subject.size)].summary(),
+            "to_smallest": round(statistics.median(_ratios(name, subject, subjects[0], found)), 3),
         }
+        for name in subjects[0].operations
+        for subject in subjects
+    ]
 
 
-def report(result: dict[str, Any]) -> str:
-    """Return the result as a table; its last two columns compare the long session with the short one."""
-    rows = []
-    for name, sizes in result["results"].items():
-        compared = sizes["ratio"]
-        spread = f"{compared['p50']:.2f} ({compared['rounds_low']:.2f}–{compared['rounds_high']:.2f})"
-        server = "–" if compared["server"] is None else f"{compared['server']:.2f}"
-        for size, ratios in (("short", ("", "")), ("long", (spread, server))):
-            one, events = sizes[size], "{:,}–{:,}".format(*result["events"][size])
-            rows.append(
-                [name, events, one["p50_us"], one["p99_us"], f"{one['rate_per_s']:,}", one["server_us"], *ratios]
-            )
-    head = ["operation", "events", "p50 µs", "p99 µs", "calls/s", "server µs", "p50, long : short", "server"]
-    title = "growth: {calls:,} calls of each kind, one by one; {server}, Python {python}".format(**result)
-    return f"{title}\n\n{table(head, rows)}\n"
+def _ratios(name: str, of: Subject, to: Subject, found: dict[str, Found]) -> list[float]:
+    """Return how the middle calls of each round compare."""
+    pairs = zip(found[_name(name, of.size)].medians, found[_name(name, to.size)].medians, strict=True)
+    return [one / other for one, other in pairs]
 
 
-def main(arguments: list[str]) -> None:
-    """Start a server, measure, print the table and then the same as one line of JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks growth", description=__doc__.split("\n")[0])
-    parser.add_argument("--short", type=int, default=10, help="events of the short session, 2 or more")
-    parser.add_argument("--long", type=int, default=100_000, help="events of the long session")
-    parser.add_argument("--rounds", type=int, default=200, help="how many rounds")
-    parser.add_argument("--calls", type=int, default=20, help="calls of each kind in a round")
-    options = parser.parse_args(arguments)
-    with Server() as server:
-        result = asyncio.run(measure(server.unix_url, **vars(options)))
-    print(report(result))
-    print(json.dumps(result))
+def _flat(axis: str, name: str, subjects: Sequence[Subject], found: dict[str, Found]) -> Claim:
+    small, large = subjects[0], subjects[-1]
+    what, against = f"{name}, {large.size:,} {axis}", f"{small.size:,} {axis}"
+    return claim_of(_ratios(name, large, small, found), what, against, FLAT, at_most=True)
 
 
-if __name__ == "__main__":
-    import sys
+def _bounded(memory: list[dict[str, Any]]) -> Claim:
+    # The smallest store does not fill a page of a partition.
+    large, small = memory[-1], memory[-2]
+    ratio = large["peak_kib"] / small["peak_kib"]
+    what = f"memory to list all of an agent's sessions, {large['size']:,} sessions"
+    return Claim(what, f"{small['size']:,} sessions", round(ratio, 3), FLAT, True)
 
-    main(sys.argv[1:])
+
+def _tables(found: dict[str, Any]) -> list[str]:
+    tables = []
+    for axis, rows in found["axes"].items():
+        head = ["operation", axis, "p50 µs", "p99 µs", "p99.9 µs", "calls/s", f"p50 : {rows[0]['size']:,}"]
+        keys = ("p50_us", "p99_us", "p999_us")
+        cells = [
+            [
+                row["operation"],
+                f"{row['size']:,}",
+                *(f"{row[key]:,.0f}" for key in keys),
+                f"{row['rate_per_s']:,.0f}",
+                f"{row['to_smallest']:.2f}",
+            ]
+            for row in rows
+        ]
+        tables.append(table(head, cells))
+    head = ["sessions", "bytes per idle session", "listing all of an agent's: peak KiB", "sessions/s", "created/s"]
+    cells = [
+        [
+            f"{row['size']:,}",
+            f"{row['bytes_per_session']:,.0f}",
+            f"{row['peak_kib']:,.0f}",
+            f"{row['listed_per_s']:,.0f}",
+            f"{row['created_per_s']:,.0f}",
+        ]
+        for row in found["memory"]
+    ]
+    return [*tables, table(head, cells)]
+
+
+async def main(arguments: list[str]) -> None:
+    """Measure, plot and print."""
+    options = options_of(arguments, NAME, __doc__, rounds=20, plot="build/growth.png")
+    found = await measure(options)
+    assert options.plot is not None
+    found.more["plot"] = await asyncio.to_thread(plot.write, found.more["axes"], Path(options.plot))
+    drawn = f"plot: {found.more['plot']}" if found.more["plot"] else "no plot: matplotlib is not installed"
+    show(found, *_tables(found.more), drawn)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.conftest import Run
-from tests.docs.pages import ROOT, blocks, page, section
+from tests.docs.pages import blocks, page, section
 from tests.servers import Server
 
 # The blocks of a page are one story: each goes on with the names of those before it.
@@ -52,20 +52,3 @@ def test_the_blocks_of_a_page_run(
     """One after the other, on a session of a fresh namespace, without an error or a warning."""
     make_namespace("shop")
     run("-c", STORY, text=json.dumps([server.url, namespace, blocks(page(name), "python")]))
-
-
-def test_the_benchmarks_run(run: Run) -> None:
-    """The command of the performance page, made small, measures and prints the same as JSON."""
-    words = ["-m", "benchmarks", "growth", "--long", "300", "--rounds", "2", "--calls", "3"]
-    *table, last = run(*words, PYTHONPATH=str(ROOT)).splitlines()
-    assert table[0].startswith("growth: 6 calls of each kind")
-    assert json.loads(last)["events"] == {"short": [10, 13], "long": [300, 315]}
-
-
-def test_the_benchmark_of_appends_runs(run: Run) -> None:
-    """One round of each contestant; a ratio that misses what is wanted says so."""
-    *table, last = run("-m", "benchmarks", "appends", "--rounds", "1", PYTHONPATH=str(ROOT)).splitlines()
-    ratios = json.loads(last)["ratios"]
-    assert len(ratios) == 4
-    missed = tuple(row for row, ratio in ratios.items() if ratio["missed"])
-    assert [line for line in table if line.endswith("missed")] == [line for line in table if line.startswith(missed)]
