@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -80,29 +82,50 @@ async def read_history(
     left = _LAST if limit is None else checked_count(limit, "limit")
     await store.check_readable()
     low, high = await _bounds(store, session_id, window)
-    first = True
-    while left and low <= high:
-        page = await _page(store, session_id, low, high, backward)
-        if first and not page and not await store.server.call("EXISTS", store.keys.head(session_id)):
-            raise SessionNotFound(session_id)
-        first = False
-        for identifier, fields in page:
-            event = RecordedEvent(session_id, identifier.decode(), fields or ())
-            if wanted is None or event.fields.get(b"type", b"") in wanted:
-                yield event
-                left -= 1
-                if not left:
-                    return
-        if len(page) < _PAGE:
-            return
-        last = _Bound(*parse_offset(page[-1][0].decode()))
-        low, high = (low, last.previous()) if backward else (last.next(), high)
+    if not left or low > high:
+        return
+    pages = _pages(store, session_id, low, high, backward, ahead=left > _PAGE)
+    async with contextlib.aclosing(pages):
+        async for page in pages:
+            for identifier, fields in page:
+                event = RecordedEvent(session_id, identifier.decode(), fields or ())
+                if wanted is None or event.fields.get(b"type", b"") in wanted:
+                    yield event
+                    left -= 1
+                    if not left:
+                        return
 
 
 def _names(types: object) -> set[bytes]:
     if isinstance(types, str | bytes | type) or not isinstance(types, Iterable):
         raise InvalidType(f"types is a list of event types, not {types!r}")
     return {kind.encode() if isinstance(kind, str) else name_of(kind) for kind in types}
+
+
+async def _pages(
+    store: Store, session_id: str, low: _Bound, high: _Bound, backward: bool, *, ahead: bool
+) -> AsyncGenerator[list[Any], None]:
+    """Yield pages of entries; the next one is asked for while the caller works on the one before it, if ``ahead``."""
+    asked: asyncio.Task[list[Any]] | None = None
+    page = await _page(store, session_id, low, high, backward)
+    if not page and not await store.server.call("EXISTS", store.keys.head(session_id)):
+        raise SessionNotFound(session_id)
+    try:
+        while page:
+            last = _Bound(*parse_offset(page[-1][0].decode()))
+            low, high = (low, last.previous()) if backward else (last.next(), high)
+            # A page that was asked for ahead may lack what came while the caller worked on the one before it.
+            more = low <= high and (len(page) == _PAGE or asked is not None)
+            asked = None
+            if ahead and more and len(page) == _PAGE:
+                asked = asyncio.create_task(_page(store, session_id, low, high, backward))
+            yield page
+            if not more:
+                return
+            page = await (asked or _page(store, session_id, low, high, backward))
+    finally:
+        if asked is not None:
+            asked.cancel()
 
 
 async def _page(store: Store, session_id: str, low: _Bound, high: _Bound, backward: bool) -> list[Any]:

@@ -5,9 +5,9 @@ side. A lane is an asyncio protocol on hiredis that owns the transport of a conn
 authenticated: calls are queued, written together at the end of the loop's turn, and their replies are matched in order.
 A cancelled caller's reply is read and dropped, so it can never be taken for somebody else's.
 
-A call that is alone in its turn has nothing to be written with, so it leaves at once; and its reply is looked for right
-here for a moment, before the loop goes to sleep: a server beside this process answers in 30 µs, and to be put to sleep
-and woken takes 60 to 120 more (see `Polling`).
+A call that is alone in its turn has nothing to be written with, so it leaves at once; and before the loop sleeps, its
+reply is polled for: a server beside this process answers in 30 µs, and to be put to sleep and woken takes 60 to 120
+more (see `sessionstream.wire.polling`).
 """
 
 from __future__ import annotations
@@ -180,10 +180,23 @@ class Lane(asyncio.Protocol):
             self._watch_on()
 
     def flush_alone(self) -> None:
-        """Write what is queued, which is all that this turn has, and look for the replies for a moment."""
+        """Write what is queued, which is all that this turn has, and look for the replies before the loop sleeps."""
         self.flush()
-        if not self._blocked:
-            self._polling.wait(self._loop, self.data_received, self._pending)
+        if self._blocked or not self._polling.pays():
+            return
+        if self._polling.at_once(self._loop):
+            self._polling.wait(self.data_received, self._pending)
+        else:
+            self._loop.call_soon(self._poll)
+
+    def _poll(self) -> None:
+        # A lane that was closed meanwhile has nothing due, and no socket of its own any more.
+        if self._closed is not None:
+            return
+        if self._ready:
+            self._polling.spared()
+        else:
+            self._polling.wait(self.data_received, self._pending)
 
     def tell(self, words: Sequence[Word]) -> None:
         """Send one command that the server answers by a push, or not at all; raises `LaneClosed`."""

@@ -1,13 +1,14 @@
-"""Waiting for a reply without sleeping: for a moment, and only where that pays.
+"""Looking for a reply without sleeping: for a moment, and only where that pays.
 
 To let the event loop sleep until a socket is readable costs two switches between processes: 60 to 120 µs on a virtual
-machine, where a server on the same host has answered after 30. So a caller that is alone polls the socket first. What
-keeps that harmless:
+machine, where a server on the same host has answered after 30. So where a single call is under way and the loop has
+nothing else to do, the socket is polled first. What keeps that harmless:
 
-* it happens only where nothing else is ready to run in the loop, and for a quarter of a millisecond at most;
-* a task that is answered so again and again is sent through the loop once a millisecond, so that others get their turn;
-* where replies take longer (another host, a disk that is waited for), polling ends after two vain tries, and is tried
-  again with one call of 64; on a single processor, where it would keep the server from running, it never happens;
+* it happens only where nothing else is ready to run in the loop, and ends after a quarter of a millisecond;
+* a task whose calls are answered so again and again never gives way by itself: after a millisecond of that the loop
+  goes through a turn before it polls, so timers, other connections and other tasks have theirs;
+* where most replies take longer (another host, a disk that is waited for), polling ceases, and is tried again with one
+  call of 32; on a single processor, where it would keep the server from running, it never happens;
 * a TLS connection is never polled: its bytes are the transport's to decrypt.
 """
 
@@ -23,7 +24,8 @@ __all__ = ["Polling"]
 _LONGEST = 250e-6
 _TURN_AFTER = 1e-3
 _FULL_CREDIT = 8
-_TRIED_AGAIN = 64
+_VAIN = 1
+_TRIED_AGAIN = 32
 _CHUNK = 65_536
 
 
@@ -52,40 +54,9 @@ class Polling:
             return cls(None)
         return cls(connection.fileno())
 
-    def wait(self, loop: asyncio.AbstractEventLoop, receive: Callable[[bytes], None], due: Sized) -> None:
-        """Poll until nothing is due any more, or it is enough.
-
-        Args:
-            loop: the event loop that the connection belongs to.
-            receive: takes the bytes that arrive.
-            due: what waits for a reply; ``receive`` makes it shorter.
-        """
-        began = perf_counter()
-        if self._descriptor is None or not self._may_wait(began):
-            return
-        until = began + _LONGEST
-        while due:
-            try:
-                data = os.read(self._descriptor, _CHUNK)
-            except BlockingIOError:
-                if perf_counter() > until:
-                    self._credit = max(0, self._credit - _FULL_CREDIT // 2)
-                    return
-                continue
-            except OSError:
-                # The transport will meet the same, and tell.
-                return
-            if not data:
-                return
-            receive(data)
-        self._credit = min(self._credit + 1, _FULL_CREDIT)
-        if not self.marks:
-            self.marks = 1
-            self._turn_began = began
-            loop.call_soon(self._turned)
-
-    def _may_wait(self, now: float) -> bool:
-        if self.marks and now - self._turn_began > _TURN_AFTER:
+    def pays(self) -> bool:
+        """Whether the next call should be polled for."""
+        if self._descriptor is None:
             return False
         if self._credit > 0:
             return True
@@ -95,8 +66,46 @@ class Polling:
         self._skipped = 0
         return True
 
+    def at_once(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether polling may begin at once, and not only after the loop's next turn."""
+        now = perf_counter()
+        if self.marks:
+            return now - self._turn_began < _TURN_AFTER
+        self.marks, self._turn_began = 1, now
+        loop.call_soon(self._turned)
+        return True
+
     def _turned(self) -> None:
         self.marks = 0
+
+    def spared(self) -> None:
+        """Note that the loop has something to do, most often the reply: not to let it sleep has paid."""
+        self._credit = min(self._credit + 1, _FULL_CREDIT)
+
+    def wait(self, receive: Callable[[bytes], None], due: Sized) -> None:
+        """Poll until nothing is due any more, or it is enough.
+
+        Args:
+            receive: takes the bytes that arrive.
+            due: what waits for a reply; ``receive`` makes it shorter.
+        """
+        assert self._descriptor is not None
+        until = perf_counter() + _LONGEST
+        while due:
+            try:
+                data = os.read(self._descriptor, _CHUNK)
+            except BlockingIOError:
+                if perf_counter() > until:
+                    self._credit = max(0, self._credit - _VAIN)
+                    return
+                continue
+            except OSError:
+                # The transport will meet the same, and tell.
+                return
+            if not data:
+                return
+            receive(data)
+        self.spared()
 
 
 def _processors() -> int:

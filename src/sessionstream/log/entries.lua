@@ -1,6 +1,3 @@
--- The words of an append that has a form: its context ('' is none), its guards, for each event id, type, version ('' is
--- 1) and data, and if any append of the call has operations, for each event their number, and they.
-
 -- Writes the entries of an append, the first of which begins at ARGV[at].
 local function write_entries(events, prefix, version, count, context, at)
   for n = 1, count do

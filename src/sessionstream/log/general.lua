@@ -1,0 +1,56 @@
+-- What append.lua does with an append that is not the usual one, or is refused. Its form is '', or
+-- 'words phases runtime slides events guards head', the last a key's number or 0, and so many words: the context ('' is
+-- none), the guards, for each event id, type, version ('' is 1) and data, and if any append of the call has operations,
+-- for each event their number, and they.
+local write, operate_on, seen, guarded, remember
+if ARGV[3] ~= '' then
+-- include entries
+write = write_entries
+end
+if match(ARGV[3], 'o') then
+-- include carrying
+operate_on = operate_events
+end
+if match(ARGV[3], 'g') then
+-- include admission
+seen, guarded, remember = seen_before, refused, note
+end
+
+-- Answers the last offset and what the gate holds behind it, or a list that says why not.
+local function decide(gate, events, at, count, phases, runtime, slides, guards, head)
+  local first, phase, prefix, version = at + 1 + (guards or 0), 'l', now_prefix, 0
+  local answer = guards and seen(at + 1, events, ARGV[first], count, now)
+  if answer then return answer end
+  local ms, last, rest, state, expires, sliding = match(gate or '', '^(%d+)-(%d+)( (%S*) (%S*) (%S*))$')
+  -- Before all else: what was called behind an append that has to come again must not be judged without it.
+  if sliding == '1' and slides ~= '1' then return {'sliding'} end
+  if not ms then phase = 'a' else
+    version = last + 0
+    if ms + 0 > now then prefix = ms .. '-' end
+    if state == 'expired' or state == 'deleted' then phase = 'e'
+    elseif expires ~= '' and expires + 0 <= now then phase = 'p' end
+  end
+  if not string.find(phases, phase, 1, true) then return {'phase', phase, state or ''} end
+  if state == 'archived' and runtime ~= '0' then return {'archived'} end
+  answer = guards and guarded(at + 1, head, version)
+  if answer then return answer end
+
+  local offset = prefix .. format('%d', version + count)
+  if operate_on then rest = operate_on(head, rest, prefix, version, count, first + 4 * count) end
+  if guards then remember(at + 1, offset, count) end
+  if slides then write(events, prefix, version, count, ARGV[at], first)
+  else call('XADD', events, offset, 'id', ARGV[at], 'type', ARGV[at + 1], 'data', ARGV[at + 2]) end
+  return offset, rest
+end
+
+append_one = function(session, gate, events, i)
+  local words, phases, runtime, slides, count, guards, head = 3, 'l'
+  if ARGV[i] ~= '' then
+    words, phases, runtime, slides, count, guards, head = match(ARGV[i], '^(%d+) (%a+) (%d) (%d) (%d+) (%d+) (%d+)$')
+  end
+  count = (count or 1) + 0
+  local fine, answer, rest = pcall(decide, gate, events, i + 1, count, phases, runtime, slides,
+    guards and guards ~= '0' and guards + 0, head and head ~= '0' and KEYS[head + 0])
+  if not fine then answer = {err = type(answer) == 'table' and answer.err or tostring(answer)} end
+  return answer, rest, count, words
+end
