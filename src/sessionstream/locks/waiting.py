@@ -18,7 +18,8 @@ import hiredis
 from sessionstream.errors import SessionStreamError
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.refusal import code_of
-from sessionstream.wire.server import Server, backoff, close_with_loop
+from sessionstream.wire.seats import close_with_loop
+from sessionstream.wire.server import Server, backoff
 
 __all__ = ["Door", "Waiting"]
 

@@ -18,7 +18,8 @@ import hiredis
 from sessionstream.errors import SessionStreamError
 from sessionstream.lifecycle.reading import Head, ended_or_lapsed, live_session
 from sessionstream.wire.lane import Lane, LaneClosed
-from sessionstream.wire.server import Server, close_with_loop
+from sessionstream.wire.seats import close_with_loop
+from sessionstream.wire.server import Server
 
 __all__ = ["Tracking"]
 
