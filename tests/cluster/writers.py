@@ -31,6 +31,7 @@ class Writers:
         self.acknowledged: dict[str, tuple[str, str]] = {}
         self.unknown: set[str] = set()
         self.refused: dict[str, SessionStreamError] = {}
+        self._written: Counter[int] = Counter()
 
     async def prepare(self, sessions: int = 24) -> None:
         """Create the sessions."""
@@ -60,11 +61,11 @@ class Writers:
                 await asyncio.sleep(0.005)
 
     async def _write(self, stop: asyncio.Event, writer: int, sessions: list[str]) -> None:
-        number = 0
         while not stop.is_set():
+            number = self._written[writer]
+            self._written[writer] += 1
             session_id = sessions[number % len(sessions)]
             text = f"{writer}.{number}"
-            number += 1
             try:
                 appended = await self._manager.append(session_id, NoteAdded(text=text))
             except OutcomeUnknown:

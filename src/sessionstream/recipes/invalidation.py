@@ -73,6 +73,11 @@ class Tracking:
             return
         try:
             lane = await self._server.push_lane()
+            if self._server.clustered:
+                # One connection hears of one node's keys, and a node that lost its role may not hear of changes.
+                lane.close()
+                seat.not_before = float("inf")
+                return
             heads = TrackedHeads(lane, self._size, self._silence)
             try:
                 await lane.call(("CLIENT", "TRACKING", "ON"))

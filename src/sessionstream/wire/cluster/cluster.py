@@ -19,8 +19,9 @@ from sessionstream.wire.seats import Seat
 
 __all__ = ["Cluster"]
 
-# Seconds for which an answer about the slots is good enough, where a node is lost and where a slot has moved.
-_FRESH, _FRESH_ENOUGH = 0.1, 1.0
+# How old, in seconds, an answer about the slots may be that is still relied on: where a node does not do its work, and
+# where it has said itself which other one has a slot.
+_LOST, _MOVED = 0.2, 1.0
 _FENCE_TIMEOUT = 2.0
 # After these another node may have the slot, and the one that said so need not know.
 _DOUBTFUL = frozenset({"CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY"})
@@ -44,8 +45,16 @@ class Cluster:
     def __init__(self, topology: Topology, dial: DialNode) -> None:
         self._topology = topology
         self._dial = dial
-        self.stale = False
-        """Whether something said that slots have moved, since the nodes were asked."""
+        self._age = float("inf")
+
+    @property
+    def stale(self) -> bool:
+        """Whether something has said, since the nodes were asked, that slots have moved."""
+        return self._age < float("inf")
+
+    def doubt(self, age: float = _LOST) -> None:
+        """Let the nodes be asked anew before the next connection is made, unless they were so many seconds ago."""
+        self._age = min(self._age, age)
 
     def owner(self, key: Word) -> Address | None:
         """Return the node that has a key, as far as is known."""
@@ -54,14 +63,14 @@ class Cluster:
     def heed(self, error: hiredis.ReplyError, lane: Lane) -> Redirection | None:
         """Learn from a refusal, and return where it sends the call, if it does."""
         if code_of(error) in _DOUBTFUL:
-            self.stale = True
+            self.doubt()
         found = redirection_of(error, lane.node)
         if found is None:
             return None
         found = found._replace(address=self._topology.remapped(found.address))
         if not found.asking:
             self._topology.moved(found.slot, found.address)
-            self.stale = True
+            self.doubt(_MOVED)
         return found
 
     async def push_lane(self, key: Word) -> Lane:
@@ -72,7 +81,7 @@ class Cluster:
                 raise Unavailable(f"no node is known to have {key!s}")
             return await self._dial(address, protocol=3)
         except Unavailable:
-            self.stale = True
+            self.doubt()
             raise
 
     async def lane(self, seat: Seat, key: Word, until: float, asked: Redirection | None = None) -> Lane:
@@ -92,14 +101,15 @@ class Cluster:
         while True:
             try:
                 if self.stale:
-                    await self._look_again(seat, asked)
+                    await self._refresh(seat, asked)
                 return await self._open(seat, key, asked)
             except Unavailable as failure:
                 seat.failure = failure
                 if waiting_is_vain(failure) or loop.time() + backoff(attempt) >= until:
                     raise
             await asyncio.sleep(backoff(attempt))
-            asked, self.stale = None, True
+            asked = None
+            self.doubt()
             attempt += 1
 
     async def _open(self, seat: Seat, key: Word, asked: Redirection | None) -> Lane:
@@ -109,7 +119,8 @@ class Cluster:
             return known
         if asked is None and (address is None or known is not None):
             # The node that was lost may have been replaced.
-            await self._refresh(seat, _FRESH)
+            self.doubt()
+            await self._refresh(seat, None)
             address = self.owner(key)
         if address is None:
             raise Unavailable(f"no node of the Cluster has the slot of {key!s}")
@@ -124,23 +135,21 @@ class Cluster:
                 seat.failure = None
             return lane
 
-    async def _look_again(self, seat: Seat, asked: Redirection | None) -> None:
-        try:
-            await self._refresh(seat, _FRESH_ENOUGH if asked is not None else _FRESH)
-        except Unavailable:
-            if asked is None:
-                raise
-        if asked is not None and not asked.asking:
-            # It is newer than what some node may have told.
-            self._topology.moved(asked.slot, asked.address)
-
-    async def _refresh(self, seat: Seat, age: float) -> None:
+    async def _refresh(self, seat: Seat, asked: Redirection | None) -> None:
         loop = asyncio.get_running_loop()
         async with seat.refreshing:
-            if loop.time() - seat.refreshed_at >= age:
+            if loop.time() - seat.refreshed_at < self._age:
+                return
+            try:
                 await self._topology.refresh()
-                seat.refreshed_at = loop.time()
-                self.stale = False
+            except Unavailable:
+                if asked is None:
+                    raise
+            else:
+                seat.refreshed_at, self._age = loop.time(), float("inf")
+            if asked is not None and not asked.asking:
+                # It is newer than what some node may have told.
+                self._topology.moved(asked.slot, asked.address)
 
     async def keeps_out(self, seat: Seat, lost: Lane, lane: Lane) -> bool | None:
         """Make sure that a call which a lost connection carried is not executed behind its repeat on another node.
