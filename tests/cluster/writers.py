@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -103,11 +102,3 @@ class Writers:
         moved = [text for text, place in self.acknowledged.items() if text in texts and offsets[text] != place]
         assert lost or not moved, f"not at the offset that was told: {moved[:3]}"
         return len(lost)
-
-
-@contextlib.contextmanager
-def no_errors(writers: Writers):  # type: ignore[no-untyped-def]
-    """Assert that every append of the block was acknowledged."""
-    yield
-    assert writers.unknown == set()
-    assert writers.refused == {}

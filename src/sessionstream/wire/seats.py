@@ -8,7 +8,22 @@ from collections.abc import AsyncGenerator
 from sessionstream.errors import Unavailable
 from sessionstream.wire.lane import Lane
 
-__all__ = ["Seat", "close_with_loop"]
+__all__ = ["Door", "Seat", "close_with_loop"]
+
+
+class Door:
+    """Where tasks stand that want the same: one tries for all who wait.
+
+    Attributes:
+        lock: held by the one that tries.
+        failure: why the last try failed.
+        failed_at: when, by the loop's clock.
+    """
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.failure: Unavailable | None = None
+        self.failed_at = 0.0
 
 
 class Seat:
@@ -19,7 +34,7 @@ class Seat:
         lanes: those of a Cluster, by the node's host and port.
         failure: why the last try to connect failed, while there is none that succeeded.
         connecting: held by the task that connects.
-        refreshing: held by the task that asks a Cluster which node has which slot.
+        asking: where tasks stand that want to ask a Cluster which node has which slot.
         refreshed_at: when that was last answered, by the loop's clock.
     """
 
@@ -28,9 +43,9 @@ class Seat:
         self.lanes: dict[tuple[str, int], Lane] = {}
         self.failure: Unavailable | None = None
         self.connecting = asyncio.Lock()
-        self.refreshing = asyncio.Lock()
+        self.asking = Door()
         self.refreshed_at = float("-inf")
-        self._doors: dict[tuple[str, int], asyncio.Lock] = {}
+        self._doors: dict[tuple[str, int], Door] = {}
         self._closing: dict[tuple[str, int] | None, AsyncGenerator[None, None]] = {}
 
     async def take(self, lane: Lane) -> None:
@@ -42,9 +57,9 @@ class Seat:
         self._closing[lane.node] = close_with_loop(lane)
         await anext(self._closing[lane.node])
 
-    def door(self, node: tuple[str, int]) -> asyncio.Lock:
-        """Return what the task holds that connects to a node."""
-        return self._doors.setdefault(node, asyncio.Lock())
+    def door(self, node: tuple[str, int]) -> Door:
+        """Return where tasks stand that want to connect to a node."""
+        return self._doors.setdefault(node, Door())
 
     def flush(self) -> None:
         """Write what is queued on every lane."""

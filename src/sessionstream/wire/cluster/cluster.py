@@ -127,26 +127,42 @@ class Cluster:
         return await self._lane_to(seat, address)
 
     async def _lane_to(self, seat: Seat, address: Address) -> Lane:
-        async with seat.door(address):
+        loop = asyncio.get_running_loop()
+        came_at = loop.time()
+        door = seat.door(address)
+        async with door.lock:
             lane = seat.lanes.get(address)
-            if lane is None or lane.closed:
+            if lane is not None and not lane.closed:
+                return lane
+            if door.failure is not None and door.failed_at >= came_at:
+                # Who waited for somebody else's try does not wait once more.
+                raise door.failure
+            try:
                 lane = await self._dial(address)
-                await seat.take(lane)
-                seat.failure = None
+            except Unavailable as failure:
+                door.failure, door.failed_at = failure, loop.time()
+                raise
+            await seat.take(lane)
+            seat.failure = door.failure = None
             return lane
 
     async def _refresh(self, seat: Seat, asked: Redirection | None) -> None:
         loop = asyncio.get_running_loop()
-        async with seat.refreshing:
+        came_at = loop.time()
+        async with seat.asking.lock:
             if loop.time() - seat.refreshed_at < self._age:
                 return
             try:
+                if seat.asking.failure is not None and seat.asking.failed_at >= came_at:
+                    raise seat.asking.failure
                 await self._topology.refresh()
-            except Unavailable:
+            except Unavailable as failure:
+                seat.asking.failure, seat.asking.failed_at = failure, loop.time()
                 if asked is None:
                     raise
             else:
                 seat.refreshed_at, self._age = loop.time(), float("inf")
+                seat.asking.failure = None
             if asked is not None and not asked.asking:
                 # It is newer than what some node may have told.
                 self._topology.moved(asked.slot, asked.address)
