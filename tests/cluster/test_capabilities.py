@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 
 import pytest
 from redis.asyncio import Redis, RedisCluster
 
 from sessionstream import NoteAdded, SessionManager
+from sessionstream.errors import AuthenticationFailed, LockTimeout
 from sessionstream.recipes.caching import CachedSessionManager
 from sessionstream.wire.cluster.slots import slot_of
 from tests.cluster.conftest import PARTITIONS, Open
@@ -111,3 +113,63 @@ async def test_what_is_cached_on_one_server_is_asked_for_on_a_cluster(cluster: T
             session = await caching.get_session(one)
             assert session is not None
             assert session.metadata["changed"] is True
+
+
+@pytest.mark.parametrize("rules", ["+@all", "+@all -info"])
+async def test_credentials_are_used_for_every_node(cluster: TestCluster, open_manager: Open, rules: str) -> None:
+    """By a URL too, and also where the user may not ask whether the server is one of many."""
+    for node in cluster.nodes:
+        node.call("ACL", "SETUSER", "app", "reset", "on", ">secret", "~*", "&*", *rules.split())
+    place = f"127.0.0.1:{cluster.nodes[0].port}"
+    try:
+        for conn in (
+            RedisCluster.from_url(f"redis://app:secret@{place}"),
+            Redis.from_url(f"redis://app:secret@{place}"),
+        ):
+            manager = open_manager(conn)
+            ids = await spread(manager)
+            assert {session.session_id for session in await manager.get_all_active_sessions()} >= set(ids)
+            for node in cluster.primaries():
+                assert " user=app " in node.call("CLIENT", "LIST").decode()
+            await manager.aclose()
+        wrong = open_manager(RedisCluster.from_url(f"redis://app:wrong@{place}"))
+        with pytest.raises(AuthenticationFailed):
+            await wrong.get_total_session_count()
+    finally:
+        for node in cluster.nodes:
+            node.call("ACL", "DELUSER", "app")
+
+
+async def test_several_loops_use_one_manager(cluster: TestCluster, open_manager: Open) -> None:
+    """Each has connections of its own, which end with it, also where nobody closes them."""
+    manager = open_manager()
+    await spread(manager, 3)
+    before = {node.port: connections(node) for node in cluster.primaries()}
+
+    async def work() -> int:
+        await spread(manager, 20)
+        return sum(connections(node) - before[node.port] for node in cluster.primaries())
+
+    assert await asyncio.to_thread(lambda: asyncio.run(work())) == 3
+    assert await manager.get_total_session_count() == 23
+    async with asyncio.timeout(5):
+        while any(connections(node) > 1 for node in cluster.primaries()):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_manager_that_is_dropped_leaves_no_connection(cluster: TestCluster, open_manager: Open) -> None:
+    """Although nobody closed it, and it has waited for a lock."""
+    holder = open_manager()
+    ids = await spread(holder)
+    before = {node.port: connections(node) for node in cluster.nodes}
+    manager = SessionManager(url=cluster.url, namespace="cluster", partitions=PARTITIONS)
+    assert await manager.get_total_session_count() == len(ids)
+    assert await holder.acquire_lock(ids[0])
+    with pytest.raises(LockTimeout):
+        await asyncio.create_task(manager.acquire_lock(ids[0], timeout=0.1))
+    assert {node.port: connections(node) for node in cluster.nodes} != before
+    del manager
+    gc.collect()
+    async with asyncio.timeout(5):
+        while {node.port: connections(node) for node in cluster.nodes} != before:
+            await asyncio.sleep(0.01)

@@ -88,20 +88,26 @@ class Waiting:
             door.standing -= 1
             if not door.standing:
                 del self._doors[name]
-                for ear in list(self._ears.values()):
+                for ear in self._ears.values():
                     ear.leave(name)
+                self._dismiss()
 
     def listen(self, door: Door) -> None:
         """Ring the door's bell at every release, as soon and as long as this user may hear and the server is there.
 
         The bell rings once more when hearing begins: what was released before then was not heard.
         """
+        self._dismiss()
         if not any(door.channel in ear.doors for ear in self._ears.values()):
             node = self._server.node_of(door.channel)
             self._ears.setdefault(node, _Ear(self._server, node, self.listen)).doors[door.channel] = door
         for ear in self._ears.values():
             if door.channel in ear.doors:
                 ear.listen()
+
+    def _dismiss(self) -> None:
+        """Let go of ears that nobody needs: they know of this object, and would keep it."""
+        self._ears = {node: ear for node, ear in self._ears.items() if ear.doors}
 
 
 class _Ear:

@@ -198,16 +198,31 @@ class Server:
         return replies
 
     async def _spread(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        """Send each command to the node that has its key, all at once; what that does not settle is sent by itself."""
+        until = _now() + self.deadline
         replies: list[Any] = [None] * len(commands)
+        sent: list[tuple[Word, list[int], list[asyncio.Future[Any]]]] = []
+        for key, places in units_of(commands):
+            lane = self.open_lane(key)
+            sent.append((key, places, [lane.call(commands[place]) for place in places] if lane is not None else []))
+        if under_way := [reply for _, _, futures in sent for reply in futures]:
+            await asyncio.wait(under_way, timeout=self.deadline)
 
         async def read(key: Word, places: list[int]) -> None:
             async def run(way: Way) -> list[Any]:
                 return list(await asyncio.gather(*(way.call(commands[place]) for place in places)))
 
-            for place, reply in zip(places, await self._until_deadline(run, "read", key), strict=True):
+            for place, reply in zip(places, await self._until_deadline(run, "read", key, until=until), strict=True):
                 replies[place] = reply
 
-        await asyncio.gather(*(read(key, places) for key, places in units_of(commands)))
+        left: list[tuple[Word, list[int]]] = []
+        for key, places, futures in sent:
+            if futures and all(reply.done() and reply.exception() is None for reply in futures):
+                for place, reply in zip(places, futures, strict=True):
+                    replies[place] = reply.result()
+            else:
+                left.append((key, places))
+        await asyncio.gather(*(read(key, places) for key, places in left))
         return replies
 
     async def script(self, script: Script, keys: Sequence[Word], args: Sequence[Word]) -> Any:
@@ -225,7 +240,7 @@ class Server:
             await asyncio.gather(loading, running)
             return running.result()
 
-        return await self._until_deadline(run, script.name, keys[0], fenced=True)
+        return await self._until_deadline(run, script.name, keys[0] if keys else "", fenced=True)
 
     async def _until_deadline(
         self,
@@ -235,8 +250,9 @@ class Server:
         *,
         repeatable: bool = True,
         fenced: bool = False,
+        until: float | None = None,
     ) -> Any:
-        until = _now() + self.deadline
+        until = until or _now() + self.deadline
         doubtful: list[Lane] = []
         unknown = False
         asked: Redirection | None = None
