@@ -157,6 +157,12 @@ async def test_several_loops_use_one_manager(cluster: TestCluster, open_manager:
             await asyncio.sleep(0.01)
 
 
+async def wait_in_vain(manager: SessionManager, session_id: str) -> None:
+    """Wait for a lock that somebody else holds."""
+    with pytest.raises(LockTimeout):
+        await manager.acquire_lock(session_id, timeout=0.1)
+
+
 async def test_a_manager_that_is_dropped_leaves_no_connection(cluster: TestCluster, open_manager: Open) -> None:
     """Although nobody closed it, and it has waited for a lock."""
     holder = open_manager()
@@ -165,8 +171,7 @@ async def test_a_manager_that_is_dropped_leaves_no_connection(cluster: TestClust
     manager = SessionManager(url=cluster.url, namespace="cluster", partitions=PARTITIONS)
     assert await manager.get_total_session_count() == len(ids)
     assert await holder.acquire_lock(ids[0])
-    with pytest.raises(LockTimeout):
-        await asyncio.create_task(manager.acquire_lock(ids[0], timeout=0.1))
+    await asyncio.create_task(wait_in_vain(manager, ids[0]))
     assert {node.port: connections(node) for node in cluster.nodes} != before
     del manager
     gc.collect()

@@ -201,12 +201,24 @@ class Server:
         """Send each command to the node that has its key, all at once; what that does not settle is sent by itself."""
         until = _now() + self.deadline
         replies: list[Any] = [None] * len(commands)
-        sent: list[tuple[Word, list[int], list[asyncio.Future[Any]]]] = []
+        left: list[tuple[Word, list[int]]] = []
+        sent: list[tuple[Word, list[int], Lane, list[asyncio.Future[Any]]]] = []
         for key, places in units_of(commands):
-            lane = self.open_lane(key)
-            sent.append((key, places, [lane.call(commands[place]) for place in places] if lane is not None else []))
-        if under_way := [reply for _, _, futures in sent for reply in futures]:
-            await asyncio.wait(under_way, timeout=self.deadline)
+            if (lane := self.open_lane(key)) is None:
+                left.append((key, places))
+            else:
+                sent.append((key, places, lane, [lane.call(commands[place]) for place in places]))
+        if sent:
+            await asyncio.wait([future for *_, futures in sent for future in futures], timeout=self.deadline)
+        for key, places, lane, futures in sent:
+            errors = [future.exception() if future.done() else LaneClosed("no answer", sent=True) for future in futures]
+            if any(errors):
+                for refused in (error for error in errors if isinstance(error, hiredis.ReplyError)):
+                    self.redirected(refused, lane)
+                left.append((key, places))
+            else:
+                for place, future in zip(places, futures, strict=True):
+                    replies[place] = future.result()
 
         async def read(key: Word, places: list[int]) -> None:
             async def run(way: Way) -> list[Any]:
@@ -215,13 +227,6 @@ class Server:
             for place, reply in zip(places, await self._until_deadline(run, "read", key, until=until), strict=True):
                 replies[place] = reply
 
-        left: list[tuple[Word, list[int]]] = []
-        for key, places, futures in sent:
-            if futures and all(reply.done() and reply.exception() is None for reply in futures):
-                for place, reply in zip(places, futures, strict=True):
-                    replies[place] = reply.result()
-            else:
-                left.append((key, places))
         await asyncio.gather(*(read(key, places) for key, places in left))
         return replies
 
