@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ from typing import Any, Self
 
 from redis import Redis
 
-from tests.servers import Server, free_port
+from tests.servers import Server, ServerFailed
 
 __all__ = ["Node", "TestCluster"]
 
@@ -25,15 +27,12 @@ class Node:
 
     Attributes:
         server: its process.
-        bus: the port on which the nodes talk to each other.
         id: how the nodes call it.
     """
 
     def __init__(self) -> None:
-        self.bus = free_port()
         self.server = Server(
             cluster_enabled=True,
-            cluster_port=self.bus,
             cluster_node_timeout=1000,
             cluster_replica_validity_factor=0,
             cluster_allow_replica_migration=False,
@@ -45,6 +44,17 @@ class Node:
     def port(self) -> int:
         """Its port on 127.0.0.1."""
         return self.server.port
+
+    def start(self) -> None:
+        """Start it for the first time."""
+        for attempt in range(5):
+            self.server.port = _two_free_ports()
+            try:
+                self.server.start()
+                return
+            except ServerFailed:
+                if attempt == 4 or "already in use" not in self.server.log:
+                    raise
 
     def call(self, *words: str | int) -> Any:
         """Send it one command over its unix socket."""
@@ -94,7 +104,7 @@ class TestCluster:
 
     def _start(self) -> None:
         with ThreadPoolExecutor(len(self.nodes)) as pool:
-            list(pool.map(lambda node: node.server.start(), self.nodes))
+            list(pool.map(Node.start, self.nodes))
         first, *others = self.nodes
         for number, node in enumerate(self.nodes):
             node.id = node.call("CLUSTER", "MYID").decode()
@@ -103,7 +113,7 @@ class TestCluster:
         for node, low, high in zip(self.nodes[:_PRIMARIES], bounds, bounds[1:], strict=False):
             node.call("CLUSTER", "ADDSLOTSRANGE", low, high - 1)
         for node in others:
-            first.call("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus)
+            first.call("CLUSTER", "MEET", "127.0.0.1", node.port)
         until(lambda: all(self._knows_all(node) for node in self.nodes), "the nodes to know each other")
         for primary, replica in zip(self.nodes[:_PRIMARIES], self.nodes[_PRIMARIES:], strict=True):
             replica.call("CLUSTER", "REPLICATE", primary.id)
@@ -199,6 +209,19 @@ class TestCluster:
         """Remove all keys."""
         for node in self.primaries():
             node.call("FLUSHALL")
+
+
+def _two_free_ports() -> int:
+    """Return a port that is free, and so is that on which the nodes talk to each other, 10,000 above it.
+
+    Both lie below those that the system gives to outgoing connections: a server that is started anew finds them free.
+    """
+    while True:
+        port = random.randrange(10_000, 22_000)
+        with contextlib.suppress(OSError), socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", port))
+            second.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
