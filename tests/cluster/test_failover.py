@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from redis.asyncio import RedisCluster
@@ -156,15 +157,29 @@ async def behind(cluster: TestCluster, proxied: tuple[Node, Proxy], open_manager
 async def test_a_late_copy_is_kept_out_on_the_node_that_was_left(
     cluster: TestCluster, behind: Behind, open_manager: Open
 ) -> None:
-    """Although that node is the primary again when the copy arrives."""
-    behind.proxy.arm(Fault.LATE_REQUEST, b"interrupted")
+    """The repeat waits until that node can be told; so it does no harm that it is the primary again when it arrives."""
+    proxy = behind.proxy
+    keep = proxy.keep_for_later
+
+    def keep_and_hold(*late: Any) -> None:
+        keep(*late)
+        proxy.hold(requests=True)
+
+    proxy.keep_for_later = keep_and_hold  # type: ignore[method-assign]
+    proxy.arm(Fault.LATE_REQUEST, b"interrupted")
     appending = asyncio.create_task(behind.manager.append(behind.session_id, NoteAdded(text="interrupted")))
-    while behind.proxy.armed:
+    while proxy.armed:
         await asyncio.sleep(0.001)
+    cluster.replica_of(behind.primary).call("CONFIG", "RESETSTAT")
     successor = await asyncio.to_thread(cluster.fail_over, behind.primary)
+    async with asyncio.timeout(10):
+        while "cmdstat_cluster|nodes" not in await asyncio.to_thread(successor.section, "commandstats"):
+            await asyncio.sleep(0.01)
+    assert not appending.done()
+    proxy.release()
     assert isinstance(await appending, Appended)
     await asyncio.to_thread(cluster.fail_over, successor)
-    behind.proxy.deliver()
+    proxy.deliver()
     await behind.manager.append(behind.session_id, NoteAdded(text="after"))
     assert await behind.texts(open_manager()) == ["interrupted", "after"]
 
