@@ -5,10 +5,10 @@ The bodies are no view: they lie beside the stream, since events carry only thei
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 from sessionstream.events.lifecycle import CheckpointDeleted, CheckpointSaved
+from sessionstream.events.strict_json import encode_json
 from sessionstream.projection import OFFSET, VERSION, Add, Operation, Projection, Put, Remove, Unset, ranking, view
 
 __all__ = ["ORDER", "SAVED", "checkpoints"]
@@ -23,7 +23,7 @@ checkpoints = Projection("checkpoints", version=1)
 def saved(session_id: str, event: CheckpointSaved) -> Iterable[Operation]:
     """A saved checkpoint is the latest; its own offset, what it covers, size, digest and label are kept."""
     yield Add(ORDER, VERSION, event.checkpoint_id)
-    label = json.dumps(event.label, ensure_ascii=False)
+    label = encode_json(event.label, "label").decode()
     yield Put(SAVED, {event.checkpoint_id: OFFSET + f" {event.covers} {event.size} {event.sha256} {label}"})
 
 

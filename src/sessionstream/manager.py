@@ -25,8 +25,6 @@ from sessionstream.log.store import Store
 from sessionstream.projection import Projection
 from sessionstream.rebuild import Rebuilt, rebuild_all, rebuild_session
 from sessionstream.session import Checkpoint, Session, SessionState
-from sessionstream.settings import settings_from
-from sessionstream.wire.opening import server_for
 
 __all__ = ["SessionManager"]
 
@@ -58,6 +56,10 @@ class SessionManager:
         projections: Sequence[Projection] = (),
         **settings: Any,
     ) -> None:
+        # The driver and the settings' models are most of what there is to load: importing this class is cheap.
+        from sessionstream.settings import settings_from
+        from sessionstream.wire.opening import server_for
+
         given = settings | ({} if ttl is ... else {"ttl": ttl}) | ({} if url is None else {"url": url})
         self.settings = settings_from(**given)
         options = self.settings.model_dump(include={"folder", "reply_timeout", "deadline", "allow_eviction"})
@@ -111,13 +113,7 @@ class SessionManager:
         """
         seconds = self.settings.ttl if ttl is ... else ttl
         session = await creating.create(
-            self.store,
-            user_id,
-            agent_id,
-            metadata,
-            session_id=session_id,
-            ttl=seconds,
-            idempotency_key=idempotency_key,
+            self.store, user_id, agent_id, metadata, session_id=session_id, ttl=seconds, idempotency_key=idempotency_key
         )
         await cleaning.clean_sometimes(self.store, session.session_id)
         return session
@@ -247,14 +243,14 @@ class SessionManager:
             InvalidData: or `TooLarge`: an event would not be read back as it is.
             OutcomeUnknown: no answer came: try again with the same ``idempotency_key``.
         """
-        given = list(events) if isinstance(events, list | tuple) else [events]
-        return await self.store.append_from_caller(
+        return await self.store.append(
             session_id,
-            given,
+            list(events) if isinstance(events, list | tuple) else [events],
             expected_version=expected_version,
             idempotency_key=idempotency_key,
             correlation_id=correlation_id,
             causation_id=causation_id,
+            from_caller=True,
         )
 
     async def add_messages(self, session_id: str, messages: Any, **options: Any) -> Appended:

@@ -195,6 +195,9 @@ class Projection:
     Args:
         name: lower case; the views of a projection are kept under it.
         version: raise it when the functions change, then rebuild.
+
+    Attributes:
+        revision: grows with every function that is registered.
     """
 
     def __init__(self, name: str, version: int = 1) -> None:
@@ -202,6 +205,7 @@ class Projection:
         self.version = version
         self.handlers: dict[type, Handler] = {}
         self.fallback: Handler | None = None
+        self.revision = 0
 
     def on(self, *event_types: type) -> Callable[[Handler], Handler]:
         """Register a pure function ``(session_id, event) -> operations`` for events of these types.
@@ -215,6 +219,7 @@ class Projection:
                 if event_type in self.handlers:
                     raise EventTypeError(f"projection {self.name!r} has a function for {event_type.__name__} already")
                 self.handlers[event_type] = handler
+                self.revision += 1
             return handler
 
         return register
@@ -222,6 +227,7 @@ class Projection:
     def otherwise(self, handler: Handler) -> Handler:
         """Register the function for events of all other types, known to this process or not."""
         self.fallback = handler
+        self.revision += 1
         return handler
 
     def operations(self, session_id: str, event: Any) -> Iterator[Operation]:

@@ -45,6 +45,8 @@ class Result(NamedTuple):
         return record
 
 
+MAIN = "from sessionstream.cli import main; main()"
+
 Cli = Callable[..., Awaitable[Result]]
 Process = Callable[..., Awaitable[asyncio.subprocess.Process]]
 
@@ -71,13 +73,13 @@ async def process(server: Server, namespace: str, tmp_path: Path) -> AsyncIterat
     started: list[asyncio.subprocess.Process] = []
 
     async def start(
-        *words: str, env: dict[str, str | None] | None = None, **options: Any
+        *words: str, code: str = MAIN, env: dict[str, str | None] | None = None, **options: Any
     ) -> asyncio.subprocess.Process:
         store = {"SESSIONSTREAM_URL": server.url, "SESSIONSTREAM_NAMESPACE": namespace}
         variables = {**os.environ, **store, **(env or {})}
         started.append(
             await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-c", "from sessionstream.cli import main; main()", *words),
+                *(sys.executable, "-P", "-c", code, *words),
                 **dict.fromkeys(("stdout", "stderr"), asyncio.subprocess.PIPE) | options,
                 env={name: value for name, value in variables.items() if value is not None},
                 cwd=tmp_path,

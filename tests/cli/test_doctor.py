@@ -11,6 +11,7 @@ import pytest
 from sessionstream import SessionManager
 from sessionstream.cli.diagnosis.durability import durability_of
 from sessionstream.cli.diagnosis.finding import Level
+from sessionstream.log.store import FORMAT
 from tests.cli.conftest import Cli, Result
 from tests.servers import Server
 
@@ -34,7 +35,7 @@ async def test_a_server_in_order_needs_no_attention(cli: Cli, session: str) -> N
     assert (result.code, result.record["attention"]) == (0, 0)
     assert found(result, "kind")["value"].split()[0] in ("Valkey", "Redis")
     assert "standalone" in found(result, "kind")["value"]
-    assert found(result, "made with")["value"].startswith("format=1 partitions=16 ")
+    assert found(result, "made with")["value"].startswith(f"format={FORMAT} partitions=16 ")
     assert found(result, "sessions")["value"].startswith("1: 1 active")
     assert found(result, "feed")["value"].startswith("4 entries")
 
@@ -136,7 +137,7 @@ async def test_offsets_ahead_of_the_clock_need_attention(cli: Cli, session: str,
     """A clock that has gone back pins new offsets to the time before."""
     keys = manager.store.keys
     ahead = await manager.store.now_ms() + 3_600_000
-    await manager.store.server.call("HSET", keys.log(0), "feed", f"{ahead}-1")
+    await manager.store.server.call("HSET", keys.log(0), ":feed", f"{ahead}-1")
     result = await cli("doctor", "--json")
     assert result.code == 1
     assert found(result, "offsets")["value"].startswith("1 h")
@@ -149,8 +150,8 @@ async def test_a_namespace_of_other_projections_needs_attention(
     keys = manager.store.keys
     stamp = manager.store.stamp + ",talk:1"
     for partition in range(16):
-        if await manager.store.server.call("HGET", keys.log(partition), "stamp"):
-            await manager.store.server.call("HSET", keys.log(partition), "stamp", stamp)
+        if await manager.store.server.call("HGET", keys.log(partition), ":stamp"):
+            await manager.store.server.call("HSET", keys.log(partition), ":stamp", stamp)
     result = await cli("doctor", "--json")
     assert (result.code, found(result, "made with")["value"]) == (1, stamp)
 

@@ -8,6 +8,7 @@ import pytest
 
 from sessionstream import NoteAdded, SessionManager, acting
 from tests.cli.conftest import Cli
+from tests.gates import move_gate
 
 
 async def versions(cli: Cli, *words: str) -> list[int]:
@@ -89,7 +90,7 @@ async def test_a_damaged_entry_is_named_and_the_history_goes_on(
     damaged = f"{offset.partition('-')[0]}-6"
     entry = ("type", "message.added", "id", "x", "data", b'{"role": 5}')
     await store.server.call("XADD", store.keys.events(session), damaged, *entry)
-    await store.server.call("HSET", store.keys.head(session), "offset", damaged)
+    await move_gate(store, session, damaged)
     await manager.append(session, NoteAdded(text="after"))
     for words in ([], ["--json"]):
         result = await cli("history", session, *words)

@@ -50,22 +50,36 @@ async def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path, m
     assert err == 'sessionstream: the command line is not installed: pip install "sessionstream[cli]"\n'
 
 
-UVLOOP = """
-import asyncio, pathlib
-class Loop(asyncio.SelectorEventLoop):
-    def __init__(self):
-        super().__init__()
-        pathlib.Path("used").touch()
-new_event_loop = Loop
+LOOP_TELLER = """
+import asyncio
+print("loop:", type(asyncio.get_running_loop()).__module__)
+none = []
 """
+# What has None for a module is not there to be found.
+WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from sessionstream.cli import main; main()"
 
 
-async def test_uvloop_is_used_where_it_is_installed(process: Process, session: str, tmp_path: Path) -> None:
-    """Its loop runs the command; without it, as in all other tests, asyncio's own does."""
-    (tmp_path / "modules").mkdir()
-    (tmp_path / "modules" / "uvloop.py").write_text(UVLOOP)
-    path = os.pathsep.join([str(tmp_path / "modules"), os.environ.get("PYTHONPATH", "")])
-    command = await process("show", session, env={"PYTHONPATH": path})
-    out, _ = await command.communicate()
-    assert (command.returncode, (tmp_path / "used").exists()) == (0, True)
-    assert b"user-1" in out
+@pytest.fixture
+def telling(tmp_path: Path) -> tuple[str, ...]:
+    """The words of a command that loads a module of the user's own, which tells the loop that it is loaded in."""
+    (tmp_path / "teller.py").write_text(LOOP_TELLER)
+    return ("stats", "--projections", "teller:none")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop for Windows")
+async def test_uvloop_is_used_where_it_is_installed(process: Process, session: str, telling: tuple[str, ...]) -> None:
+    """Its loop runs the command."""
+    command = await process(*telling)
+    out, err = await command.communicate()
+    assert (command.returncode, err) == (0, b"")
+    assert b"loop: uvloop" in out.splitlines()
+
+
+async def test_asyncios_own_loop_is_used_without_uvloop(
+    process: Process, session: str, telling: tuple[str, ...]
+) -> None:
+    """The command is the same."""
+    command = await process(*telling, code=WITHOUT_UVLOOP)
+    out, err = await command.communicate()
+    assert (command.returncode, err) == (0, b"")
+    assert b"loop: asyncio.unix_events" in out.splitlines()

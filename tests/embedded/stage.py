@@ -16,7 +16,7 @@ import redis
 
 import sessionstream.errors
 
-__all__ = ["SOURCE", "Actor", "Stage", "add", "environment", "notes", "until"]
+__all__ = ["DEADLINE", "SOURCE", "Actor", "Stage", "add", "environment", "notes", "until"]
 
 DEADLINE = 15.0
 SOURCE = str(Path(sessionstream.errors.__file__).parents[1])

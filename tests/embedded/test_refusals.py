@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import platform
+import socket
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sessionstream.errors import EmbeddedUnavailable
 from sessionstream.wire.embedded import EmbeddedServer
-from tests.embedded.stage import Stage
+from tests.embedded.stage import DEADLINE, Stage, until
 
 
 async def refusal(folder: Path, timeout: float = 10.0) -> str:
@@ -138,6 +141,35 @@ async def test_a_folder_that_is_held_from_out_of_reach_is_said(stage: Stage) -> 
         fcntl.flock(guard, fcntl.LOCK_EX)
         message = await refusal(stage.folder, timeout=0.3)
     assert "another process holds the folder" in message
+
+
+async def test_a_supervisor_that_goes_while_a_newcomer_looks_refuses_nobody(
+    make_stage: Callable[[Path], Stage], tmp_path: Path, runtime: Path
+) -> None:
+    """The newcomer starts another. The moment is short, so it is met in some of the rounds."""
+    for number in range(8):
+        stage = make_stage(tmp_path / str(number))
+        stage.folder.mkdir()
+        with (stage.folder / "supervisor.lock").open("w") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            acquiring = asyncio.create_task(EmbeddedServer.acquire(stage.folder))
+            await asyncio.to_thread(until, stage.supervisors, "the newcomer has found nobody")
+            await asyncio.to_thread(listen_once, stage.folder, runtime / str(number))
+        (await acquiring).release()
+
+
+def listen_once(folder: Path, path: Path) -> None:
+    """Be there for the first who calls, and then no more."""
+    control, fresh = folder / "control", folder / "control.fresh"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(DEADLINE)
+        fresh.write_text(str(path))
+        fresh.rename(control)
+        caller, _ = listener.accept()
+    control.unlink()
+    caller.close()
 
 
 async def test_a_wrong_grace_period_is_said(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

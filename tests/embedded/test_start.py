@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import stat
 import statistics
 import subprocess
@@ -136,6 +138,27 @@ def test_processes_that_start_at_once_share_one_server(stage: Stage, count: int)
     sockets = {actor.hear() for actor in actors}
     assert len(sockets) == len(stage.servers()) == len(stage.supervisors()) == 1
     assert [actor.do("alive") for actor in actors] == ["True"] * count
+
+
+async def test_who_hangs_up_while_the_server_starts_takes_it_from_nobody(stage: Stage) -> None:
+    """As every process does that meant to start it and came second: it calls only to see whether somebody listens."""
+    lease_is_there = threading.Event()
+
+    def call_and_hang_up() -> None:
+        while not lease_is_there.is_set():
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+                control.connect((stage.folder / "control").read_bytes())
+
+    calling = asyncio.create_task(asyncio.to_thread(call_and_hang_up))
+    try:
+        lease = await EmbeddedServer.acquire(stage.folder)
+    finally:
+        lease_is_there.set()
+        await calling
+    # The answer to somebody new comes after all that the supervisor had to do when the server was ready.
+    await asyncio.to_thread(stage.actor, "acquire")
+    assert lease.alive()
+    lease.release()
 
 
 async def test_acquires_at_once_in_one_process_share_one_connection(stage: Stage) -> None:

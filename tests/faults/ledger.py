@@ -7,6 +7,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from sessionstream import Appended, NoteAdded, OutcomeUnknown, SessionManager, SessionStreamError
+from sessionstream.log.feed import pointers_of
 from tests.keys import assert_no_ownerless_keys
 
 __all__ = ["Ledger"]
@@ -63,13 +64,13 @@ class Ledger:
     async def _balance_feed(self, manager: SessionManager, offsets: list[str]) -> None:
         keys = manager.store.keys
         entries = await manager.store.server.call("XRANGE", keys.feed(keys.partition(self.session_id)), "-", "+")
-        assert [int(position.rpartition(b"-")[2]) for position, _ in entries] == list(range(1, len(entries) + 1))
+        pointers = [pointer for entry in entries for pointer in pointers_of(entry)]
+        assert [pointer.number for pointer in pointers] == list(range(1, len(pointers) + 1))
         pointed: list[str] = []
-        for _, fields in entries:
-            pointer = dict(zip(fields[::2], fields[1::2], strict=True))
-            if pointer[b"s"].decode() == self.session_id:
-                ms, last = pointer[b"o"].decode().split("-")
-                pointed += [f"{ms}-{version}" for version in range(int(last) - int(pointer[b"c"]) + 1, int(last) + 1)]
+        for pointer in pointers:
+            if pointer.session_id == self.session_id:
+                ms, last = pointer.offset.split("-")
+                pointed += [f"{ms}-{version}" for version in range(int(last) - pointer.events + 1, int(last) + 1)]
         assert pointed == offsets, "the feed tells of other events than the stream"
 
     async def balance_keys(self, url: str, namespace: str) -> None:

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, Projection, SessionManager, SessionStreamError
 from sessionstream.errors import InvalidArgument, NamespaceMismatch
+from sessionstream.log.store import FORMAT
 from sessionstream.projection import Increment, counters
 from tests.faults.conftest import Open
 from tests.servers import Server
@@ -137,8 +138,8 @@ async def test_a_writer_that_was_there_before_is_refused_too(
     manager = await _make(open_manager, url, namespace)
     log = manager.store.keys.log(manager.store.keys.partition("s"))
     for key in {log, manager.store.keys.log(0)}:
-        stamp = (await client.hget(key, "stamp")).decode()
-        await client.hset(key, "stamp", stamp.replace("statistics:1", "statistics:2"))
+        stamp = (await client.hget(key, ":stamp")).decode()
+        await client.hset(key, ":stamp", stamp.replace("statistics:1", "statistics:2"))
     before = await dump()
     with pytest.raises(NamespaceMismatch, match="statistics:2"):
         await manager.append("s", NoteAdded(text="y"))
@@ -152,8 +153,8 @@ async def test_a_newer_layout_is_refused(
     manager = await _make(open_manager, url, namespace)
     for partition in range(manager.settings.partitions):
         key = manager.store.keys.log(partition)
-        if stamp := await client.hget(key, "stamp"):
-            await client.hset(key, "stamp", stamp.replace(b"format=1", b"format=2"))
+        if stamp := await client.hget(key, ":stamp"):
+            await client.hset(key, ":stamp", stamp.replace(b"format=%d" % FORMAT, b"format=%d" % (FORMAT + 1)))
     before = await dump()
     stranger = open_manager(url, namespace=namespace)
     await _refused_all(stranger, reads=True)

@@ -12,6 +12,7 @@ import pytest
 from sessionstream import Appended, NoteAdded, OutcomeUnknown, SessionManager
 from tests.faults.conftest import Open, in_a_hurry
 from tests.faults.ledger import Ledger
+from tests.gates import move_gate
 from tests.servers import Server
 
 
@@ -166,11 +167,11 @@ async def test_a_clock_that_went_back_while_the_answer_was_lost_makes_no_second_
     last = f"{ahead}-3"
     fields = ("id", "x" * 22, "type", "note.added", "data", '{"text":"ahead"}')
     await patient.store.server.call("XADD", keys.events(account.session_id), last, *fields)
-    await patient.store.server.call("HSET", keys.head(account.session_id), "offset", last)
+    await move_gate(patient.store, account.session_id, last)
     partition = keys.partition(account.session_id)
     feed = f"{ahead}-3"
-    await patient.store.server.call("XADD", keys.feed(partition), feed, "s", account.session_id, "o", last, "c", 1)
-    await patient.store.server.call("HSET", keys.log(partition), "feed", feed)
+    await patient.store.server.call("XADD", keys.feed(partition), feed, account.session_id, last)
+    await patient.store.server.call("HSET", keys.log(partition), ":feed", feed)
     pause = asyncio.create_task(_standing_still(real, 0.25))
     await asyncio.sleep(0)
     appended = await account.append(patient, "during")

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import RecordedEvent, SessionManager
+from tests.gates import last_offset, move_gate
 from tests.servers import Server
 
 
@@ -47,11 +48,11 @@ def write_entry(client: Redis, manager: SessionManager) -> Callable[..., Awaitab
 
     async def write(session_id: str, fields: dict[str, str | bytes], *, at_ms: int | None = None) -> str:
         keys = manager.store.keys
-        last = (await client.hget(keys.head(session_id), "offset")).decode()
+        last = await last_offset(manager.store, session_id)
         ms, version = (int(part) for part in last.split("-"))
         offset = f"{at_ms or ms}-{version + 1}"
         await client.xadd(keys.events(session_id), fields, id=offset)
-        await client.hset(keys.head(session_id), "offset", offset)
+        await move_gate(manager.store, session_id, offset)
         return offset
 
     return write

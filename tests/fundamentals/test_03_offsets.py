@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager
+from sessionstream.log.feed import pointers_of
 
 HOUR_MS = 3_600_000
 NOTE = {"id": "x" * 22, "type": "note.added", "data": '{"text":"x"}'}
@@ -85,9 +86,10 @@ async def test_the_feed_has_one_pointer_for_each_append(
     one = await manager.append(session_id, NoteAdded(text="x"))
     three = await manager.append(session_id, [NoteAdded(text="x")] * 3)
     keys = manager.store.keys
-    feed = [fields for _, fields in await client.xrange(keys.feed(keys.partition(session_id)))]
-    assert [(fields[b"o"].decode(), int(fields[b"c"])) for fields in feed[1:]] == [(one.offset, 1), (three.offset, 3)]
-    assert {fields[b"s"].decode() for fields in feed} == {session_id}
+    entries = await manager.store.server.call("XRANGE", keys.feed(keys.partition(session_id)), "-", "+")
+    feed = [pointer for entry in entries for pointer in pointers_of(entry)]
+    assert [(pointer.offset, pointer.events) for pointer in feed[1:]] == [(one.offset, 1), (three.offset, 3)]
+    assert {pointer.session_id for pointer in feed} == {session_id}
 
 
 async def test_positions_in_the_feed_have_no_gap(manager: SessionManager, client: Redis) -> None:
@@ -98,8 +100,9 @@ async def test_positions_in_the_feed_have_no_gap(manager: SessionManager, client
     )
     pointers = 0
     for partition in range(manager.store.keys.partitions):
-        positions = [_numbers(key.decode()) for key, _ in await client.xrange(manager.store.keys.feed(partition))]
-        assert [number for _, number in positions] == list(range(1, len(positions) + 1))
+        entries = await manager.store.server.call("XRANGE", manager.store.keys.feed(partition), "-", "+")
+        positions = [pointer.number for entry in entries for pointer in pointers_of(entry)]
+        assert positions == list(range(1, len(positions) + 1))
         pointers += len(positions)
     assert pointers == 40 * 6
 
@@ -111,8 +114,8 @@ async def test_positions_in_the_feed_grow_also_when_the_clock_went_back(
     keys = manager.store.keys
     partition = keys.partition(session_id)
     ahead = int(time.time() * 1000) + HOUR_MS
-    await client.xadd(keys.feed(partition), {"s": session_id, "o": "1-1", "c": 0}, id=f"{ahead}-2")
-    await client.hset(keys.log(partition), "feed", f"{ahead}-2")
+    await client.xadd(keys.feed(partition), {session_id: "1-1"}, id=f"{ahead}-2")
+    await client.hset(keys.log(partition), ":feed", f"{ahead}-2")
     await manager.append(session_id, NoteAdded(text="x"))
     last = (await client.xrevrange(keys.feed(partition), count=1))[0][0]
     assert last.decode() == f"{ahead}-3"

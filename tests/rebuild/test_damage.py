@@ -34,7 +34,7 @@ def begin(manager: SessionManager) -> Callable[[str], Awaitable[SharedViews]]:
         keys = manager.store.keys
         partition = keys.partition(session_id)
         shared = SharedViews(manager.store, partition)
-        await shared.begin(await manager.store.server.call("HGET", keys.log(partition), "feed"))
+        await shared.begin(await manager.store.server.call("HGET", keys.log(partition), ":feed"))
         return shared
 
     return begun
@@ -149,7 +149,7 @@ async def test_an_adoption_marks_partitions_that_nobody_has_written_to(
     adopting = make_manager(noting(2))
     await adopting.rebuild(adopt=True)
     keys = manager.store.keys
-    stamps = {await client.hget(keys.log(partition), "stamp") for partition in range(keys.partitions)}
+    stamps = {await client.hget(keys.log(partition), ":stamp") for partition in range(keys.partitions)}
     assert stamps == {adopting.store.stamp.encode()}
 
 

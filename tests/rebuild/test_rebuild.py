@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager
 from sessionstream.errors import SessionNotFound
+from tests.gates import last_offset, move_gate
 from tests.projections.views import assert_folded, beside, erase, stored
 from tests.rebuild.conftest import MakeManager, noting
 
@@ -111,13 +112,13 @@ async def test_an_empty_namespace_is_rebuilt(manager: SessionManager) -> None:
 
 @pytest.fixture
 def write_entry(client: Redis, manager: SessionManager) -> Callable[..., Awaitable[None]]:
-    """Write an entry into a stream by hand, and move the head's offset along."""
+    """Write an entry into a stream by hand, and move the session's gate along."""
 
     async def write(session_id: str, fields: dict[str, str]) -> None:
         keys = manager.store.keys
-        ms, version = (await client.hget(keys.head(session_id), "offset")).decode().split("-")
+        ms, version = (await last_offset(manager.store, session_id)).split("-")
         offset = await client.xadd(keys.events(session_id), fields, id=f"{ms}-{int(version) + 1}")
-        await client.hset(keys.head(session_id), "offset", offset)
+        await move_gate(manager.store, session_id, offset.decode())
 
     return write
 

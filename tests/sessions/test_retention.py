@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import MessageAdded, SessionExists, SessionManager, SessionNotFound
+from sessionstream.log.feed import pointers_of
 from tests.sessions.conftest import Dump, MakeManager
 from tests.sessions.waiting import expired_session, until_past
 
@@ -132,9 +133,10 @@ async def test_the_feed_tells_that_a_session_was_retired(
     await _full_session(manager)
     await manager.delete_session(_MARK, purge=True)
     feeds = [key async for key in client.scan_iter(match=f"{namespace}:*feed")]
-    pointers = [fields for key in feeds for _, fields in await client.xrange(key) if fields[b"s"] == _MARK.encode()]
-    assert pointers[-1][b"type"] == b"session.retired"
-    assert [b"type" in fields for fields in pointers].count(True) == 1
+    entries = [entry for key in feeds for entry in await manager.store.server.call("XRANGE", key, "-", "+")]
+    told = [pointer.events for entry in entries for pointer in pointers_of(entry) if pointer.session_id == _MARK]
+    assert told[-1] == 0
+    assert told.count(0) == 1
 
 
 @pytest.mark.parametrize("way", ["purged", "retired"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +62,7 @@ def checkpoint_from(session_id: str, checkpoint_id: str, kept: bytes, body: byte
         saved_at=saved_at,
         size=int(size),
         sha256=sha256,
-        label=json.loads(label),
+        label=decode_json(label),
         data=data,
     )
 

@@ -172,7 +172,7 @@ def _termination() -> Iterator[None]:
 async def _partitions(manager: SessionManager) -> int | None:
     """Return the number of partitions that the namespace was made with, or None if there is no such namespace."""
     store = manager.store
-    stamp = await store.server.call("HGET", store.keys.log(0), "stamp")
+    stamp = await store.server.call("HGET", store.keys.log(0), ":stamp")
     words = dict(part.partition("=")[::2] for part in (stamp or b"").decode(errors="replace").split(" "))
     number = words.get("partitions", "")
     return int(number) if number.isdigit() else None

@@ -16,6 +16,8 @@ __all__ = ["LIVE", "Event", "EventType", "Phase", "Upcaster", "event", "name_of"
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 Declared = TypeVar("Declared", bound=type)
 
+_PLAIN = frozenset({str, bool, type(None), msgspec.UnsetType})
+_RESERVED = "sessionstream.events.lifecycle"
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z")
 
 
@@ -46,11 +48,26 @@ class EventType:
         runtime: an archived session refuses it.
         upcasters: for each older version, what makes the next version's fields of it.
         letters: the phases, as the append script knows them.
+        usual: whether it happens in a live session, and is written in its first version.
+        reserved: whether it tells of something that a method of its own does, and nobody else may.
         encode: gives the JSON of an event's fields, unchecked.
         read: gives the event of the JSON of its fields, at the present version.
     """
 
-    __slots__ = ("cls", "encode", "letters", "name", "phases", "read", "runtime", "upcasters", "version")
+    __slots__ = (
+        "_values",
+        "cls",
+        "encode",
+        "letters",
+        "name",
+        "phases",
+        "read",
+        "reserved",
+        "runtime",
+        "upcasters",
+        "usual",
+        "version",
+    )
 
     def __init__(
         self,
@@ -68,12 +85,25 @@ class EventType:
         self.letters = "".join(sorted(phase.value for phase in phases))
         self.runtime = runtime
         self.upcasters = upcasters
+        self.usual = phases == LIVE and runtime and version == 1
+        self.reserved = cls.__module__ == _RESERVED
+        self._values: Callable[[Any], tuple[Any, ...]] | None = None
         if issubclass(cls, msgspec.Struct):
             self.read: Callable[[bytes], Any] = msgspec.json.Decoder(cls).decode
             self.encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+            self._values = msgspec.structs.astuple
         else:
             self.read = cls.model_validate_json  # type: ignore[attr-defined]
             self.encode = lambda value: value.model_dump_json().encode()
+
+    def is_plain(self, value: Any) -> bool:
+        """Whether an event holds only texts, booleans and what is empty: every reader of JSON gives that back."""
+        if self._values is None:
+            return False
+        for held in self._values(value):  # noqa: SIM110 - a generator would double what this takes
+            if held.__class__ not in _PLAIN and held:
+                return False
+        return True
 
     def decode(self, data: bytes, version: int) -> Any:
         """Return the event that the JSON of its fields holds, brought up to the present version."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -14,7 +14,7 @@ from sessionstream.events.strict_json import encode_json, refuse_unportable
 __all__ = ["EncodedEvent", "encode_event"]
 
 
-class EncodedEvent(NamedTuple):
+class EncodedEvent(msgspec.Struct, frozen=True):
     """An event, its type, and the JSON of its fields.
 
     Attributes:
@@ -49,7 +49,8 @@ def encode_event(value: Any, max_bytes: int) -> EncodedEvent:
         raise _unencodable(kind, value, error) from None
     if not same:
         raise _changed(kind, value, data)
-    refuse_unportable(data, kind.name, depth=-1)
+    if not kind.is_plain(decoded):
+        refuse_unportable(data, kind.name, depth=-1)
     if len(data) > max_bytes:
         raise TooLarge(f"the {kind.name} event", len(data), max_bytes, "max_event_bytes")
     # Views are made of what a replay will read: the caller may change the event it gave while this one travels.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import itertools
 import os
 import time
+from collections.abc import Iterator
 
 from sessionstream.errors import InvalidArgument, InvalidType
 
@@ -13,42 +15,55 @@ __all__ = ["LONGEST_ID", "checked_id", "event_ids", "new_checkpoint_id", "new_se
 
 LONGEST_ID = 512
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+# The last 14 bits of an id in base64url: 12 that count, and 2 that stay 0.
+_TAILS = [bytes((first, second)) + b"A" for first in _DIGITS for second in _DIGITS]
 
 
-def event_ids(count: int) -> list[bytes]:
-    """Return ``count`` new event ids: UUIDv7 in 22 characters of base64url, ascending."""
-    noise = _noise(10)
-    head = time.time_ns() // 1_000_000 << 80 | 0x7 << 76 | (noise[0] << 8 | noise[1]) % 4096 << 64 | 0b10 << 62
-    # Room for the whole batch above the random start, so that ids of one call ascend.
-    first = head + (int.from_bytes(noise[2:]) >> 3)
-    if count == 1:
-        return [_text(first)]
-    return [_text(number) for number in range(first, first + count)]
-
-
-def _text(number: int) -> bytes:
-    return binascii.b2a_base64(number.to_bytes(16), newline=False)[:22].translate(_URL_SAFE)
-
-
-class _Noise:
-    """Random bytes of the system, fetched some thousands at a time: one system call for each id would cost more."""
+class _Series:
+    """Counts from a random start, and takes another start after 4,096 ids (RFC 9562 section 6.2, method 1)."""
 
     def __init__(self) -> None:
-        self._left = b""
-        os.register_at_fork(after_in_child=self.forget)
+        # Each replaced as a whole: other threads take ids from them at the same time.
+        self._now = (0, b"")
+        self._rests: Iterator[bytes] = iter(())
+        os.register_at_fork(after_in_child=self._forget)
 
-    def __call__(self, count: int) -> bytes:
-        if len(self._left) < count:
-            self._left = os.urandom(4000)
-        taken, self._left = self._left[:count], self._left[count:]
-        return taken
+    def take(self, count: int) -> list[bytes]:
+        """Return so many ids, ascending."""
+        ms = time.time_ns() // 1_000_000
+        known, time_text = self._now
+        if known != ms:
+            time_text = binascii.b2a_base64(ms.to_bytes(6), newline=False).translate(_URL_SAFE)
+            self._now = (ms, time_text)
+        found = [time_text + rest for rest in itertools.islice(self._rests, count)]
+        if len(found) == count:
+            return found
+        first = _random_bits()
+        if count <= len(_TAILS):
+            self._rests = map(_rest_text(first)[:11].__add__, _TAILS)
+            return [time_text + rest for rest in itertools.islice(self._rests, count)]
+        return [time_text + _rest_text(number) for number in range(first, first + count)]
 
-    def forget(self) -> None:
-        """Throw away what the parent of a fork would use too."""
-        self._left = b""
+    def _forget(self) -> None:
+        """Leave to the parent of a fork what it would use too."""
+        self._rests = iter(())
 
 
-_noise = _Noise()
+event_ids = _Series().take
+"""Return so many new event ids: UUIDv7 in 22 characters of base64url, those of one call ascending."""
+
+
+def _random_bits() -> int:
+    """Return what follows the time in an id: 80 bits, of which 6 say that it is a UUIDv7."""
+    noise = os.urandom(10)
+    # Room for a whole batch above the random start, so that its ids ascend.
+    return 0x7 << 76 | (noise[0] << 8 | noise[1]) % 4096 << 64 | 0b10 << 62 | int.from_bytes(noise[2:]) >> 3
+
+
+def _rest_text(number: int) -> bytes:
+    # The time takes 48 bits, which are 8 characters; so the rest begins with a character of its own.
+    return binascii.b2a_base64(number.to_bytes(10), newline=False)[:14].translate(_URL_SAFE)
 
 
 def new_session_id() -> str:

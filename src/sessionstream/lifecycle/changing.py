@@ -106,7 +106,8 @@ async def update(store: Store, session_id: str, session: Session) -> Session:
     given = replace(session, metadata=checked_metadata(session.metadata))
 
     async def decide() -> Decision | None:
-        head, now = await store.head(session_id)
+        # A time to live is counted from now, so an expiry that is given wants the very moment.
+        head, now = await store.head(session_id, exact=True)
         require_live(session_id, head, now)
         # Who lost the lock is told so, and not that the successor's change is a conflict.
         require_token(store.fence(session_id), session_id, head)

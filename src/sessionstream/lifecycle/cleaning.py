@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import binascii
 import contextlib
+import itertools
 
 from sessionstream.errors import SessionStreamError
 from sessionstream.events.recorded import version_of
 from sessionstream.lifecycle.ending import end_forgotten, sweep
 from sessionstream.lifecycle.enlisting import enlist_at
 from sessionstream.lifecycle.retirement import retire_due, trim_feed
+from sessionstream.log.feed import pointers_of
 from sessionstream.log.store import Store
 
 __all__ = ["clean_sometimes", "clean_up"]
@@ -49,17 +51,16 @@ async def clean_sometimes(store: Store, session_id: str) -> None:
 async def _mend_lists(store: Store, partition: int) -> None:
     """Note again, from the feed, what was created: a failover of the user's node may have lost the entry."""
     log, feed = store.keys.log(partition), store.keys.feed(partition)
-    position = await store.server.call("HGET", log, "mended") or b"0-0"
+    position = await store.server.call("HGET", log, ":mended") or b"0-0"
     while True:
         page = await store.server.call("XRANGE", feed, b"(" + position, "+", "COUNT", _PAGE)
-        for _, fields in page:
-            pointer = dict(zip(fields[::2], fields[1::2], strict=True))
-            if version_of(pointer[b"o"].decode()) == int(pointer[b"c"]):
-                await _mend(store, pointer[b"s"].decode())
+        for pointer in itertools.chain.from_iterable(map(pointers_of, page)):
+            if version_of(pointer.offset) == pointer.events:
+                await _mend(store, pointer.session_id)
         if not page:
             return
         position = page[-1][0]
-        await store.server.call("HSET", log, "mended", position)
+        await store.server.call("HSET", log, ":mended", position)
 
 
 async def _mend(store: Store, session_id: str) -> None:

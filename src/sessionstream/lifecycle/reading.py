@@ -14,6 +14,7 @@ from sessionstream.session import Session, SessionState
 __all__ = ["end_of", "ended_or_lapsed", "live_session", "require_live", "session_from"]
 
 _ENDS = {b"expired": "expired", b"deleted": "deleted"}
+_STATES = {state.value: state for state in SessionState} | {"deleted": SessionState.EXPIRED}
 _PREFIX = METADATA.encode()
 _decode = msgspec.json.Decoder().decode
 
@@ -63,7 +64,7 @@ def session_from(session_id: str, head: Head) -> Session:
         metadata={
             field[len(_PREFIX) :].decode(): _decode(value) for field, value in head.items() if field.startswith(_PREFIX)
         },
-        state=SessionState.EXPIRED if state in ("expired", "deleted") else SessionState(state),
+        state=_STATES[state],
         version=version_of(offset),
         last_event_at=moment(at_ms(offset)),
         # The fields as they came: copying the decoded values would cost more than reading them did.

@@ -39,7 +39,8 @@ local function seen_before(g, events, id, count, now)
 end
 
 -- The answer that refuses the append, or nil.
-local function refused(g, token, version)
+local function refused(g, head, version)
+  local token = ARGV[g + 5] ~= '' and redis.call('HGET', head, 'token')
   if ARGV[g + 5] ~= '' and ARGV[g + 5] ~= token then return {'fenced', token or ''} end
   if ARGV[g + 6] ~= '' and tonumber(ARGV[g + 6]) ~= version then return {'conflict', version} end
   if ARGV[g + 3] ~= '0' and redis.call('HEXISTS', KEYS[ARGV[g + 3] + 0], ARGV[g + 4]) == 1 then return {'claimed'} end

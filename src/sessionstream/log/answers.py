@@ -32,12 +32,17 @@ def needs_sliding(answer: Any) -> bool:
 
 def appended_by(request: Append, answer: Any) -> Appended | SessionStreamError:
     """Return what an append gave, or the error that refuses it."""
-    if isinstance(answer, bytes):
-        return Appended(request.session_id, answer.decode(), request.count, False, request.ids)
+    if type(answer) is bytes:
+        return _appended(request, answer, request.count, False)
     word = answer[0]
     if word == b"duplicate":
-        return Appended(request.session_id, answer[1].decode(), int(answer[2]), True, request.ids)
+        return _appended(request, answer[1], int(answer[2]), True)
     return _refusal(request, word, answer[1:])
+
+
+def _appended(request: Append, offset: bytes, count: int, duplicate: bool) -> Appended:
+    version = int(offset[offset.index(b"-") + 1 :])
+    return Appended(request.session_id, offset.decode(), version, count, duplicate, request.ids)
 
 
 def _refusal(request: Append, word: bytes, facts: list[Any]) -> SessionStreamError:

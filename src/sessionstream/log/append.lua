@@ -1,80 +1,80 @@
 -- Appends to any number of sessions of one partition.
--- KEYS: 1 log, 2 feed, then head and events of each append, then those that guards and operations name by number.
--- ARGV: 1 stamp, 2 number of appends, 3 whether any has operations, 4 whether any has guards, then for each append
---   number of its words, session, phases, runtime, sliding, number of events, number of guards and these; for each
---   event the number of its words, and they, the id first; and if any append has operations, their number, and they.
+-- KEYS: 1 log, 2 feed, then the events of each append, then those that forms, guards and operations name by number.
+-- ARGV: 1 stamp, 2 number of appends, 3 what any of them needs: f a form, o operations, g guards; then the session of
+--   each append; then for each its form. The form '' is the usual one, for one event of version 1 without context, which
+--   happens in a live session: id, type, data. Any other is 'words phases runtime slides events guards head', the last a
+--   key's number or 0, and so many words: see forms.lua.
 -- Answers the server's milliseconds, then for each append its last offset, or a list whose first word says why not.
--- What most appends do not need is not even defined for them: making a function costs as much as a command.
+-- The log knows each session's gate: its last offset, and of its head the state, the expiry and '1' if it slides. So all
+-- sessions of a call are looked up in one read. Text stays text, since numbers are slow to print.
 
-local call, KEYS, ARGV = redis.call, KEYS, ARGV
-local carry_out, seen, guarded, remember
-if ARGV[3] == '1' then
--- include operations
--- include memberships
-carry_out = operate_all
+local call, KEYS, ARGV, match, format = redis.call, KEYS, ARGV, string.match, string.format
+local write, operate_on, seen, guarded, remember
+if ARGV[3] ~= '' then
+-- include forms
+write = write_entries
 end
-if ARGV[4] == '1' then
+if match(ARGV[3], 'o') then
+-- include carrying
+operate_on = operate_events
+end
+if match(ARGV[3], 'g') then
 -- include admission
 seen, guarded, remember = seen_before, refused, note
 end
 
-local time = call('TIME')
-local now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
-local log = call('HMGET', KEYS[1], 'stamp', 'feed', 'paused')
+local time, count_all = call('TIME'), ARGV[2] + 0
+local now_text = time[1] .. string.sub('00000' .. time[2], -6, -4)
+local now, now_prefix = now_text + 0, now_text .. '-'
+local log = call('HMGET', KEYS[1], ':stamp', ':feed', ':paused', unpack(ARGV, 4, 3 + count_all))
 if log[1] ~= ARGV[1] then return {'stamp', log[1] or ''} end
 if log[3] and log[3] + 0 > now then return redis.error_reply('TRYAGAIN views are being rebuilt') end
-local match, max = string.match, math.max
-local feed_ms, feed_n = match(log[2] or '0-0', '^(%d+)-(%d+)$')
-feed_ms, feed_n = max(now, feed_ms), feed_n + 0
-local function append_one(i, k)
-  local head, events, phases, at = KEYS[k], KEYS[k + 1], ARGV[i + 1], i + 6
-  local count, guards = ARGV[i + 4] + 0, ARGV[i + 5] ~= '0' and i + 6
-  if guards then
-    at = at + ARGV[i + 5]
-    local answer = seen(guards, events, ARGV[at + 2], count, now)
-    if answer then return answer end
-  end
-  local h = call('HMGET', head, 'offset', 'state', 'expires_at', 'sliding', 'token')
-  -- Before all else: what was called behind an append that has to come again must not be judged without it.
-  if h[4] == '1' and ARGV[i + 3] == '0' then return {'sliding'} end
-  local state, phase, ms, version = h[2], 'l', now, 0
-  if not h[1] then phase = 'a' else
-    local last_ms, last = match(h[1], '^(%d+)-(%d+)$')
-    ms, version = max(now, last_ms), last + 0
-    if state == 'expired' or state == 'deleted' then phase = 'e'
-    elseif h[3] and h[3] ~= '' and h[3] + 0 <= now then phase = 'p' end end
-  if phase ~= phases and not string.find(phases, phase, 1, true) then return {'phase', phase, state or ''} end
-  if state == 'archived' and ARGV[i + 2] == '1' then return {'archived'} end
-  local refusal = guards and guarded(guards, h[5], version)
-  if refusal then return refusal end
+local gates, changed, pointers, told = {}, {':feed', ''}, {}, 0
+for n = 1, count_all do gates[ARGV[3 + n]] = log[3 + n] end
 
-  -- A number becomes text of at most 14 digits, which are enough for milliseconds until the year 5138.
-  local prefix, offset = ms .. '-', ms .. '-' .. (version + count)
-  if carry_out then
-    local e, o = {ms = ms, head = head}, at
-    for _ = 1, count do o = o + 1 + ARGV[o] end
-    for n = 1, count do
-      e.version, e.offset = version + n, prefix .. (version + n)
-      o = carry_out(e, o + 1, ARGV[o] + 0)
-    end
+local function append_one(session, events, at, count, phases, runtime, slides, guards, head)
+  local first, phase, prefix, version = at + 1 + (guards or 0), 'l', now_prefix, 0
+  local answer = guards and seen(at + 1, events, ARGV[first], count, now)
+  if answer then return answer end
+  local ms, last, rest, state, expires, sliding = match(gates[session] or '', '^(%d+)-(%d+)( (%S*) (%S*) (%S*))$')
+  -- Before all else: what was called behind an append that has to come again must not be judged without it.
+  if sliding == '1' and slides ~= '1' then return {'sliding'} end
+  if not ms then phase = 'a' else
+    version = last + 0
+    if ms ~= now_text and ms + 0 > now then prefix = ms .. '-' end
+    if state == 'expired' or state == 'deleted' then phase = 'e'
+    elseif expires ~= '' and expires + 0 <= now then phase = 'p' end
   end
-  if guards then remember(guards, offset, count) end
-  call('HSET', head, 'offset', offset)
-  feed_n = feed_n + 1
-  call('XADD', KEYS[2], feed_ms .. '-' .. feed_n, 's', ARGV[i], 'o', offset, 'c', count)
-  for n = 1, count do
-    local last = at + ARGV[at]
-    call('XADD', events, prefix .. (version + n), unpack(ARGV, at + 1, last))
-    at = last + 1
-  end
+  if phase ~= phases and not string.find(phases, phase, 1, true) then return {'phase', phase, state or ''} end
+  if state == 'archived' and runtime ~= '0' then return {'archived'} end
+  answer = guards and guarded(at + 1, head, version)
+  if answer then return answer end
+
+  local offset = prefix .. format('%d', version + count)
+  if operate_on then rest = operate_on(head, rest, prefix, version, count, first + 4 * count) end
+  if guards then remember(at + 1, offset, count) end
+  if slides then write(events, prefix, version, count, ARGV[at], first)
+  else call('XADD', events, offset, 'id', ARGV[at], 'type', ARGV[at + 1], 'data', ARGV[at + 2]) end
+  gates[session], told = offset .. rest, told + 1
+  changed[2 * told + 1], changed[2 * told + 2] = session, gates[session]
+  pointers[2 * told - 1], pointers[2 * told] = session, count == 1 and offset or offset .. ' ' .. count
   return offset
 end
-local answers, i, first_n = {now}, 5, feed_n
-for n = 1, ARGV[2] + 0 do
-  local fine, answer = pcall(append_one, i + 1, 1 + 2 * n)
+local answers, i = {now}, 4 + count_all
+for n = 1, count_all do
+  local words, phases, runtime, slides, count, guards, head = 3, 'l'
+  if ARGV[i] ~= '' then
+    words, phases, runtime, slides, count, guards, head = match(ARGV[i], '^(%d+) (%a+) (%d) (%d) (%d+) (%d+) (%d+)$')
+  end
+  local fine, answer = pcall(append_one, ARGV[3 + n], KEYS[2 + n], i + 1, (count or 1) + 0, phases, runtime, slides,
+    guards and guards ~= '0' and guards + 0, head and head ~= '0' and KEYS[head + 0])
   if not fine and type(answer) == 'table' then answer = answer.err end
-  answers[n + 1] = fine and answer or {'failed', tostring(answer)}
-  i = i + 1 + ARGV[i]
+  answers[n + 1], i = fine and answer or {'failed', tostring(answer)}, i + 1 + words
 end
-if feed_n > first_n then call('HSET', KEYS[1], 'feed', feed_ms .. '-' .. feed_n) end
+if told > 0 then
+  local feed_ms, last = match(log[2] or '0-0', '^(%d+)-(%d+)$')
+  changed[2] = (feed_ms + 0 > now and feed_ms or now_text) .. '-' .. format('%d', last + told)
+  call('XADD', KEYS[2], changed[2], unpack(pointers))
+  call('HSET', KEYS[1], unpack(changed))
+end
 return answers

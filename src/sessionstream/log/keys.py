@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.ids import checked_id
+from sessionstream.log.gates import name_in_log
 from sessionstream.projection import Place
+from sessionstream.wire.packing import bulk
 
 __all__ = ["Keys", "Route"]
 
@@ -24,11 +26,15 @@ class Route(NamedTuple):
         partition: its partition.
         head: the key of its head.
         events: the key of its stream.
+        declared: that, as a command carries it.
+        named: the session's name in the log, as a command carries it.
     """
 
     partition: int
     head: str
     events: str
+    declared: bytes
+    named: bytes
 
 
 class Keys:
@@ -42,7 +48,7 @@ class Keys:
         InvalidArgument: the namespace has other characters, or the partitions are not 1 to 4096.
     """
 
-    __slots__ = ("_prefixes", "_routes", "namespace", "partitions")
+    __slots__ = ("_declared", "_prefixes", "_routes", "namespace", "partitions")
 
     def __init__(self, namespace: str, partitions: int) -> None:
         if not isinstance(namespace, str) or not _NAMESPACE.match(namespace):
@@ -53,6 +59,9 @@ class Keys:
         self.partitions = partitions
         self._routes: dict[str, Route] = {}
         self._prefixes = [f"{namespace}:{{{partition}}}:" for partition in range(partitions)]
+        self._declared = [
+            bulk(self.log(partition).encode()) + bulk(self.feed(partition).encode()) for partition in range(partitions)
+        ]
 
     def route(self, session_id: str) -> Route:
         """Return what an append needs to know of a session's keys; the ids that were used last are remembered."""
@@ -64,7 +73,9 @@ class Keys:
             checked_id(session_id, "session_id")
             if len(self._routes) >= _MOST_ROUTES:
                 self._routes.clear()
-            route = Route(self.partition(session_id), self.head(session_id), self.events(session_id))
+            head, events = self.head(session_id), self.events(session_id)
+            declared, named = bulk(events.encode()), bulk(name_in_log(session_id).encode())
+            route = Route(self.partition(session_id), head, events, declared, named)
             self._routes[session_id] = route
         return route
 
@@ -73,19 +84,23 @@ class Keys:
         return binascii.crc_hqx(identifier.encode(), 0) % self.partitions
 
     def log(self, partition: int) -> str:
-        """A hash: the stamp of the namespace, and the feed's last position."""
+        """A hash: what the append must know of the partition (``:stamp``, ``:feed`` …), and of each of its sessions."""
         return self._prefixes[partition] + "log"
 
     def feed(self, partition: int) -> str:
         """A stream: one pointer for each append, in commit order."""
         return self._prefixes[partition] + "feed"
 
+    def declared(self, partition: int) -> bytes:
+        """Return the keys of a partition's log and feed, as a command carries them."""
+        return self._declared[partition]
+
     def registry(self, partition: int) -> str:
         """A sorted set: every kept session by the time of its creation."""
         return self._prefixes[partition] + "registry"
 
     def head(self, session_id: str) -> str:
-        """A hash: what the append must know, and the session's own view."""
+        """A hash: the session's own view, and its lock."""
         return f"{self._prefixes[self.partition(session_id)]}head:{session_id}"
 
     def events(self, session_id: str) -> str:

@@ -2,4 +2,4 @@
 -- KEYS: 1 log. ARGV: 1 milliseconds. It ends by itself, whatever becomes of the caller.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-return redis.call('HSET', KEYS[1], 'paused', string.format('%.0f', now + tonumber(ARGV[1])))
+return redis.call('HSET', KEYS[1], ':paused', string.format('%.0f', now + tonumber(ARGV[1])))

@@ -11,19 +11,23 @@ from typing import NamedTuple
 import msgspec
 
 from sessionstream.errors import EventTypeError, InvalidArgument, InvalidType
-from sessionstream.events.base import Phase
+from sessionstream.events.base import EventType, Phase
 from sessionstream.events.codec import EncodedEvent
 from sessionstream.events.ids import checked_id, event_ids
 from sessionstream.log.encoding import KeyNumbers, Word, encode_operations, encode_put
-from sessionstream.log.keys import Keys
+from sessionstream.log.keys import Keys, Route
 from sessionstream.projection import Projection
+from sessionstream.wire.packing import bulk, bulks
 
 __all__ = ["UNGUARDED", "Append", "Appended", "Guards"]
 
+_USUAL = b"$0\r\n\r\n$22\r\n%b\r\n%b$%d\r\n%b\r\n"
+_EVENT = b"$22\r\n%b\r\n%b$%d\r\n%b\r\n$%d\r\n%b\r\n"
+_name_words: dict[EventType, bytes] = {}
 _AFTER = {"session.created": Phase.LIVE, "session.expired": Phase.ENDED, "session.deleted": Phase.ENDED}
 
 
-class Appended:
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """What an append gave.
 
     Attributes:
@@ -32,22 +36,20 @@ class Appended:
         version: how many events the session has up to it.
         count: how many events it appended.
         duplicate: it had been made before; nothing was appended now.
+        ids: of its events, as they are stored; see ``event_ids``.
     """
 
-    __slots__ = ("_ids", "count", "duplicate", "offset", "session_id", "version")
-
-    def __init__(self, session_id: str, offset: str, count: int, duplicate: bool, ids: Sequence[bytes]) -> None:
-        self.session_id = session_id
-        self.offset = offset
-        self.version = int(offset.partition("-")[2])
-        self.count = count
-        self.duplicate = duplicate
-        self._ids = ids
+    session_id: str
+    offset: str
+    version: int
+    count: int
+    duplicate: bool
+    ids: Sequence[bytes]
 
     @property
     def event_ids(self) -> list[str]:
         """The ids of its events, in their order; of a duplicate, those they would have had."""
-        return [identifier.decode() for identifier in self._ids]
+        return [identifier.decode() for identifier in self.ids]
 
     @property
     def offsets(self) -> list[str]:
@@ -85,56 +87,72 @@ class Append:
 
     Args:
         session_id: the session.
+        route: where it lies.
         events: at least one, of which only the last may end the session.
         meta: the JSON of who and why, or empty.
         guards: what may refuse it.
 
     Attributes:
+        ids: of its events.
+        count: how many events it has.
         future: what it gave, or the error that refused it.
         since: on a repeat, when the first copy can have arrived.
+        size: bytes of its events, and of what it keeps beside them.
         sliding: whether the session's time to live is known to slide.
         until: the loop's time at which it is given up.
+        usual: its words in the usual form of the append script, or nothing where that does not hold all of it.
     """
 
     __slots__ = (
-        "_body",
+        "_meta",
         "_phases",
         "count",
         "events",
         "future",
         "guards",
         "ids",
+        "route",
         "session_id",
         "since",
         "size",
         "sliding",
         "until",
+        "usual",
     )
 
-    def __init__(self, session_id: str, events: Sequence[EncodedEvent], meta: bytes, guards: Guards) -> None:
+    future: asyncio.Future[Appended]
+    until: float
+
+    def __init__(
+        self, session_id: str, route: Route, events: Sequence[EncodedEvent], meta: bytes, guards: Guards
+    ) -> None:
         self.session_id = session_id
+        self.route = route
         self.events = events
-        self.count = len(events)
-        self.ids = event_ids(self.count)
         self.guards = guards
         self.since = ""
-        # A session that is about to be created cannot be asked; any other one says so itself when it is.
-        self.sliding = events[0].kind.name == "session.created" and events[0].value.sliding
-        self.until = 0.0
-        if guards is UNGUARDED and self.count == 1:
-            self._phases = events[0].kind.letters
-        else:
-            _check_expected(guards.expected_version)
-            if guards.idempotency_key is not None:
-                checked_id(guards.idempotency_key, "idempotency_key")
-            self._phases = _phases(events, guards.only)
-        self._body: list[Word] = []
-        self.size = 0
-        for identifier, event in zip(self.ids, events, strict=True):
-            self._body += _fields(identifier, event, meta)
-            self.size += len(event.data)
-        self.size += sum(len(body) for _, body in guards.claims if body)
-        self.future: asyncio.Future[Appended]
+        self.count = count = len(events)
+        self.ids = ids = event_ids(count)
+        self._meta = meta
+        first = events[0]
+        if guards is UNGUARDED and count == 1:
+            data = first.data
+            self._phases = first.kind.letters
+            self.size = len(data)
+            # A session that is about to be created cannot be asked; any other one says so itself when it is.
+            self.sliding = first.kind.name == "session.created" and first.value.sliding
+            if first.kind.usual and not meta:
+                self.usual = _USUAL % (ids[0], _name_word(first.kind), len(data), data)
+            else:
+                self.usual = b""
+            return
+        self.sliding = first.kind.name == "session.created" and first.value.sliding
+        _check_expected(guards.expected_version)
+        if guards.idempotency_key is not None:
+            checked_id(guards.idempotency_key, "idempotency_key")
+        self._phases = _phases(events, guards.only)
+        self.size = sum(len(event.data) for event in events) + sum(len(body) for _, body in guards.claims if body)
+        self.usual = b""
 
     @property
     def claimed(self) -> str:
@@ -146,21 +164,32 @@ class Append:
         """Whether anything may refuse it besides its session's phase."""
         return self.guards is not UNGUARDED or self.since != ""
 
-    def words(self, keys: Keys, numbers: KeyNumbers) -> list[Word]:
-        """Return its words without operations; the keys that its guards need are added to ``numbers``."""
-        guards = self._guard_words(keys, numbers) if self.guarded else ()
-        return [
-            self.session_id,
-            self._phases,
-            1 if any(event.kind.runtime for event in self.events) else 0,
-            1 if self.sliding else 0,
-            self.count,
-            len(guards),
-            *guards,
-            *self._body,
-        ]
+    def words(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection] | None) -> tuple[int, bytes]:
+        """Return how many words it has in a form of its own, and these as they are sent.
 
-    def operation_words(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection]) -> list[Word]:
+        Args:
+            keys: the names of the namespace's keys.
+            numbers: the keys of the call; those that guards and operations need are added.
+            projections: which to run, or None if the call has no operations.
+        """
+        guards = self._guard_words(keys, numbers) if self.guarded else []
+        operations = [] if projections is None else self._operation_words(keys, numbers, projections)
+        words = 1 + len(guards) + 4 * self.count + len(operations)
+        runtime = any(event.kind.runtime for event in self.events)
+        head = 0 if projections is None and self.guards.token is None else numbers[self.route.head]
+        form = f"{words} {self._phases} {runtime:d} {self.sliding:d} {self.count} {len(guards)} {head}"
+        parts = [bulk(form.encode()), bulk(self._meta)]
+        if guards:
+            parts.append(bulks(guards))
+        for identifier, event in zip(self.ids, self.events, strict=True):
+            kind, data = event.kind, event.data
+            version = b"" if kind.version == 1 else b"%d" % kind.version
+            parts.append(_EVENT % (identifier, _name_word(kind), len(version), version, len(data), data))
+        if operations:
+            parts.append(bulks(operations))
+        return 1 + words, b"".join(parts)
+
+    def _operation_words(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection]) -> list[Word]:
         """Return, for each of its events, how many operations it means, and these."""
         words: list[Word] = []
         for position, event in enumerate(self.events):
@@ -207,15 +236,11 @@ def _check_expected(version: object) -> None:
         raise InvalidArgument(f"expected_version is {version}, not 0 or more")
 
 
-def _fields(identifier: bytes, event: EncodedEvent, meta: bytes) -> tuple[Word, ...]:
-    """Return the fields of a stream entry, behind how many words they are."""
-    kind, data = event.kind, event.data
-    if kind.version == 1 and not meta:
-        return (6, "id", identifier, "type", kind.name, "data", data)
-    version = () if kind.version == 1 else ("v", kind.version)
-    context = ("meta", meta) if meta else ()
-    fields = ("id", identifier, "type", kind.name, *version, "data", data, *context)
-    return (len(fields), *fields)
+def _name_word(kind: EventType) -> bytes:
+    word = _name_words.get(kind)
+    if word is None:
+        word = _name_words[kind] = bulk(kind.name.encode())
+    return word
 
 
 def _phases(events: Sequence[EncodedEvent], only: frozenset[Phase] | None) -> str:

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound
-from sessionstream.events import lifecycle
-from sessionstream.events.base import Phase, type_of
+from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound, Unavailable
+from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
 from sessionstream.events.context import current_meta
-from sessionstream.events.ids import checked_id
 from sessionstream.log.appender import Appender
 from sessionstream.log.fencing import carries_any, token_for
+from sessionstream.log.gates import head_of, name_in_log
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards
 from sessionstream.projection import Projection
 from sessionstream.projections import BUILT_IN
-from sessionstream.settings import Settings
+from sessionstream.wire.lane import milliseconds
 from sessionstream.wire.scripts import load_script
 from sessionstream.wire.server import Server
 
+if TYPE_CHECKING:
+    from sessionstream.settings import Settings
+
 __all__ = ["FORMAT", "Store"]
 
-FORMAT = 1
+FORMAT = 2
 """The version of the layout of keys, entries and scripts."""
 
+_MOST_EVENTS = 10_000
+_MOST_LOOKS = 50
 _numbers = itertools.count()
 _PREPARE = load_script("sessionstream.log", "prepare")
 _PAUSE = load_script("sessionstream.log", "pause")
@@ -70,7 +75,7 @@ class Store:
         versions = ",".join(f"{projection.name}:{projection.version}" for projection in self.projections)
         return f"format={FORMAT} partitions={self.keys.partitions} projections={versions}"
 
-    async def append(
+    def append(
         self,
         session_id: str,
         events: Sequence[Any],
@@ -81,8 +86,9 @@ class Store:
         causation_id: str | None = None,
         only: frozenset[Phase] | None = None,
         claims: Sequence[tuple[str, bytes | None]] = (),
-    ) -> Appended:
-        """Append events to one session, all or none of them; everything is encoded before the first ``await``.
+        from_caller: bool = False,
+    ) -> asyncio.Future[Appended]:
+        """Append events to one session, all or none of them; everything is encoded before this returns.
 
         Args:
             session_id: the session.
@@ -93,37 +99,29 @@ class Store:
             causation_id: the id of what led to them.
             only: the phases in which alone they are meant.
             claims: checkpoint bodies to keep, or with None to remove, in the same step.
+            from_caller: whether a user of the library made the events: then none may tell of a session's life.
 
         Raises:
             SessionStreamError: see `sessionstream.errors`; nothing was appended, unless it is `OutcomeUnknown`.
         """
-        self.keys.route(session_id)
-        if not events:
+        route = self.keys.route(session_id)
+        count = len(events)
+        if not count:
             raise InvalidArgument("there is no event to append")
-        if len(events) > 10_000:
-            raise InvalidArgument(f"{len(events):,} events in one append: 10,000 are allowed")
+        if count > _MOST_EVENTS:
+            raise InvalidArgument(f"{count:,} events in one append: {_MOST_EVENTS:,} are allowed")
         token = token_for(self.fence(session_id)) if carries_any() else None
-        guards = Guards(expected_version, idempotency_key, token, claims, only)
-        if guards == UNGUARDED:
-            guards = UNGUARDED
+        guards = UNGUARDED
+        if claims or any(guard is not None for guard in (expected_version, idempotency_key, token, only)):
+            guards = Guards(expected_version, idempotency_key, token, claims, only)
         most = self._most_event_bytes
         encoded = [encode_event(event, most) for event in events]
-        request = Append(session_id, encoded, current_meta(correlation_id, causation_id), guards)
-        return await self._appender.append(request)
-
-    def append_from_caller(
-        self, session_id: str, events: Sequence[Any], **options: Any
-    ) -> Coroutine[Any, Any, Appended]:
-        """Append events that a caller made: of runtime types and of the user's own, never of a session's life.
-
-        Raises:
-            InvalidArgument: an event tells of something that has a method of its own.
-        """
-        for event in events:
-            kind = type_of(event)
-            if kind.cls.__module__ == lifecycle.__name__:
-                raise InvalidArgument(f"{kind.name} is appended by the method that does it, not by append")
-        return self.append(session_id, events, **options)
+        if from_caller:
+            for event in encoded:
+                if event.kind.reserved:
+                    raise InvalidArgument(f"{event.kind.name} is appended by the method that does it, not by append")
+        meta = current_meta(correlation_id, causation_id)
+        return self._appender.append(Append(session_id, route, encoded, meta, guards))
 
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.
@@ -171,7 +169,7 @@ class Store:
             self._written_as_made = self._read_as_made = await self._made_as_we_are(writing=True)
 
     async def _made_as_we_are(self, *, writing: bool) -> bool:
-        found = await self.server.call("HGET", self.keys.log(0), "stamp")
+        found = await self.server.call("HGET", self.keys.log(0), ":stamp")
         if found is not None:
             self._compare(found.decode(), writing=writing)
         return found is not None
@@ -187,20 +185,57 @@ class Store:
                     f"it was made with {name} {theirs.get(name)}, this process has {ours[name]}{advice}",
                 )
 
-    async def head(self, session_id: str) -> tuple[dict[bytes, bytes], int]:
-        """Return the fields of a session's head, none for an unknown session, and the server's milliseconds."""
-        checked_id(session_id, "session_id")
-        await self.check_readable()
-        fields, time = await self.server.calls([("HGETALL", self.keys.head(session_id)), ("TIME",)])
-        return dict(zip(fields[::2], fields[1::2], strict=True)), _milliseconds(time)
+    async def head(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
+        """Return what is known of a session, nothing for an unknown one, and the server's milliseconds.
+
+        That is the fields of its head, of which ``offset`` is the session's last one.
+
+        Args:
+            session_id: the session.
+            exact: whether the milliseconds have to be exact. Otherwise they are where it depends on them whether the
+                session has expired, and else the latest that the server's clock can be, by what it said during the
+                last second.
+
+        Raises:
+            Unavailable: the server is away, or the session was changed at each of many looks.
+        """
+        commands, head = self.head_commands(session_id), self.keys.route(session_id).head
+        if not self._read_as_made:
+            await self.check_readable()
+        for _ in range(_MOST_LOOKS):
+            lane = self.server.open_lane(head)
+            if not exact and lane is not None and lane.latest_ms() is not None:
+                fields = head_of(*await self.server.calls(commands))
+                latest = lane.latest_ms()
+                if fields is not None and latest is not None and _is_before_expiry(fields, latest):
+                    return fields, latest
+            before = asyncio.get_running_loop().time()
+            gate, words, time = await self.server.calls([*commands, ("TIME",)])
+            now = milliseconds(time)
+            # Where a Cluster moves the session meanwhile, it is not known whose clock that was.
+            if (now_open := self.server.open_lane(head)) is not None and lane in (None, now_open):
+                now_open.heard(now, before)
+            fields = head_of(gate, words)
+            if fields is not None:
+                return fields, now
+        raise Unavailable(f"session {session_id!r} was changed each time it was looked at")
 
     async def heads(self, session_ids: Sequence[str]) -> tuple[list[dict[bytes, bytes]], int]:
-        """Return the fields of many sessions' heads in one round trip, and the server's milliseconds."""
+        """Return what is known of many sessions in one round trip, and the server's milliseconds; see `head`."""
         await self.check_readable()
-        replies = await self.server.calls(
-            [*(("HGETALL", self.keys.head(session_id)) for session_id in session_ids), ("TIME",)]
-        )
-        return [dict(zip(one[::2], one[1::2], strict=True)) for one in replies[:-1]], _milliseconds(replies[-1])
+        commands = [command for session_id in session_ids for command in self.head_commands(session_id)]
+        *replies, time = await self.server.calls([*commands, ("TIME",)])
+        heads = [head_of(gate, words) for gate, words in zip(replies[::2], replies[1::2], strict=True)]
+        for place, head in enumerate(heads):
+            if head is None:
+                heads[place], _ = await self.head(session_ids[place])
+        return [head or {} for head in heads], milliseconds(time)
+
+    def head_commands(self, session_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the commands whose replies `head_of` puts together."""
+        route = self.keys.route(session_id)
+        # The gate first: what is appended in between makes the head tell of a later event, never of an earlier one.
+        return ("HGET", self.keys.log(route.partition), name_in_log(session_id)), ("HGETALL", route.head)
 
     async def existing_head(self, session_id: str) -> tuple[dict[bytes, bytes], int]:
         """Return what `head` does; raises `SessionNotFound` for a session of which nothing is kept."""
@@ -211,7 +246,7 @@ class Store:
 
     async def now_ms(self) -> int:
         """Return the server's clock in milliseconds since 1970."""
-        return _milliseconds(await self.server.call("TIME"))
+        return milliseconds(await self.server.call("TIME"))
 
     async def every_partition(self, *words: Any) -> list[Any]:
         """Send one command to the key of every partition and return the replies in the partitions' order.
@@ -232,5 +267,6 @@ class Store:
         await self.server.aclose()
 
 
-def _milliseconds(time: list[bytes]) -> int:
-    return int(time[0]) * 1000 + int(time[1]) // 1000
+def _is_before_expiry(fields: dict[bytes, bytes], ms: int) -> bool:
+    expires = fields.get(b"expires_at")
+    return not expires or int(expires) > ms

@@ -5,7 +5,7 @@ local owner = redis.call('HGET', KEYS[2], '')
 -- The record goes with the exchange: this is a repeat, or another rebuild has exchanged the same.
 if not owner then return 'done' end
 if owner ~= ARGV[2] then return 'superseded' end
-local partition = redis.call('HMGET', KEYS[1], 'stamp', 'feed')
+local partition = redis.call('HMGET', KEYS[1], ':stamp', ':feed')
 if partition[1] ~= ARGV[1] then return 'stamp' end
 if (partition[2] or '') ~= ARGV[3] then return 'behind' end
 for n = 3, #KEYS, 2 do

@@ -11,6 +11,7 @@ from sessionstream.errors import SessionNotFound
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, UnreadableEvent, version_of
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.log.encoding import Word
+from sessionstream.log.gates import name_in_log
 from sessionstream.log.history import Window, read_history
 from sessionstream.log.store import Store
 from sessionstream.projection import HEAD
@@ -105,7 +106,8 @@ class Folding:
             # The creation is lost or does not decode: what the views still tell is more than the stream does.
             return True
         keys, words = self._content()
-        answer = await self._store.server.script(_SWAP, keys, [self._store.stamp, self._known, self._folded, *words])
+        stands = [self._store.stamp, self._known, self._folded, name_in_log(self._session_id)]
+        answer = await self._store.server.script(_SWAP, keys, [*stands, *words])
         if answer == 1:
             return True
         if answer == b"stamp":

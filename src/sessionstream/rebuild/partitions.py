@@ -11,6 +11,7 @@ from sessionstream.directory.listing import session_ids_of
 from sessionstream.errors import SessionNotFound, Unavailable
 from sessionstream.events.recorded import version_of
 from sessionstream.fold import Spot
+from sessionstream.log.feed import pointers_of
 from sessionstream.log.store import Store
 from sessionstream.rebuild.contributions import Contributions, contribution_of
 from sessionstream.rebuild.folding import PATIENCE, Folding, side_by_side
@@ -100,15 +101,17 @@ class SharedViews:
     async def _changed(self) -> list[str]:
         """Return the sessions that the feed tells of since the last time; all, if it was trimmed meanwhile."""
         log, feed = self._store.keys.log(self._partition), self._store.keys.feed(self._partition)
-        last = await self._store.server.call("HGET", log, "feed") or b""
+        last = await self._store.server.call("HGET", log, ":feed") or b""
         before, seen = _number(self._feed), 0
         changed: dict[str, None] = {}
         while True:
             start = b"(" + self._feed if self._feed else b"-"
             page = await self._store.server.call("XRANGE", feed, start, "+", "COUNT", _CHUNK)
-            for self._feed, fields in page:
-                changed[dict(zip(fields[::2], fields[1::2], strict=True))[b"s"].decode()] = None
-            seen += len(page)
+            for entry in page:
+                self._feed = entry[0]
+                pointers = pointers_of(entry)
+                changed |= dict.fromkeys(pointer.session_id for pointer in pointers)
+                seen += len(pointers)
             if len(page) < _CHUNK:
                 break
         self._feed = max(self._feed, last, key=_number)

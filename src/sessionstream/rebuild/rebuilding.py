@@ -69,7 +69,7 @@ async def rebuild_all(
     await store.check_readable()
     if adopt:
         # Every partition at once, also those that nobody has written to: no other writer can mark one any more.
-        await store.every_partition("HSET", store.keys.log, "stamp", store.stamp)
+        await store.every_partition("HSET", store.keys.log, ":stamp", store.stamp)
     await store.prepare(0)
     total = sum(await store.every_partition("ZCOUNT", store.keys.registry, 0, "+inf"))
     rebuilt = Rebuilt()
@@ -84,7 +84,7 @@ def _tell(progress: Callable[[int, int], None] | None, rebuilt: Rebuilt, total: 
 
 
 async def _rebuild_partition(store: Store, partition: int, rebuilt: Rebuilt, tell: Callable[[], None]) -> None:
-    feed = await store.server.call("HGET", store.keys.log(partition), "feed")
+    feed = await store.server.call("HGET", store.keys.log(partition), ":feed")
     if feed is None:
         return
     await store.prepare(partition)

@@ -1,12 +1,13 @@
 -- Makes the views of one session what was folded, if the session is still where the fold ended.
 -- KEYS: 1 head, 2 events, 3 log, then the keys of its other views. ARGV: 1 stamp, 2 the session's offset as it was known,
--- 3 the last entry that was folded, then for each key, the head first: 'hash' or 'set', number of words, fields and
+-- 3 the last entry that was folded, 4 the session's name in the log, then for each key, the head first: 'hash' or 'set', number of words, fields and
 -- values, or scores and members.
 -- Answers 1; or the session's offset and what follows that last entry; or 'stamp' if others may write here now.
-if redis.call('HGET', KEYS[3], 'stamp') ~= ARGV[1] then return 'stamp' end
-local offset = redis.call('HGET', KEYS[1], 'offset')
+local log = redis.call('HMGET', KEYS[3], ':stamp', ARGV[4])
+if log[1] ~= ARGV[1] then return 'stamp' end
+local offset = log[2] and string.match(log[2], '^%S+')
 if not offset then
-  -- Somebody has lost the head: its stream still tells how far the session is.
+  -- Somebody has lost the session's gate: its stream still tells how far it is.
   local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
   if not last then return {'', {}} end
   offset = last[1]
@@ -25,7 +26,9 @@ local function in_pages(command, key, list)
   end
 end
 
-local i = 4
+-- Of a head the offset is that of the last event which changed a view; a lost one is as late as can be.
+local noted = redis.call('HGET', KEYS[1], 'offset') or offset
+local i = 5
 local function make(key, in_head)
   local is_hash, last = ARGV[i] == 'hash', i + 1 + tonumber(ARGV[i + 1])
   local wanted, list, gone = {}, {}, {}
@@ -35,7 +38,7 @@ local function make(key, in_head)
     wanted[ARGV[is_hash and w or w + 1]] = true
   end
   list[#list + 1] = is_hash and (in_head and 'offset' or '') or '-inf'
-  list[#list + 1] = is_hash and in_head and offset or ''
+  list[#list + 1] = is_hash and in_head and noted or ''
   i = last + 1
   for _, member in ipairs(is_hash and redis.call('HKEYS', key) or redis.call('ZRANGE', key, 0, -1)) do
     if not wanted[member] and not is_kept(member, in_head) then gone[#gone + 1] = member end
@@ -47,4 +50,6 @@ end
 
 make(KEYS[1], true)
 for n = 4, #KEYS do make(KEYS[n], false) end
+local h = redis.call('HMGET', KEYS[1], 'state', 'expires_at', 'sliding')
+redis.call('HSET', KEYS[3], ARGV[4], offset .. ' ' .. (h[1] or '') .. ' ' .. (h[2] or '') .. ' ' .. (h[3] or ''))
 return 1

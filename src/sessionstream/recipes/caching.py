@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from sessionstream.errors import InvalidArgument, InvalidType
 from sessionstream.events.ids import checked_id
-from sessionstream.lifecycle.reading import live_session, session_from
+from sessionstream.lifecycle.reading import Head, live_session, session_from
 from sessionstream.manager import SessionManager
-from sessionstream.recipes.invalidation import Tracking
+from sessionstream.recipes.invalidation import TrackedHeads, Tracking
 from sessionstream.session import Session
 
 __all__ = ["CachedSessionManager"]
@@ -113,9 +113,13 @@ class CachedSessionManager(SessionManager):
             if (known := await tracked.find(key)) is not None:
                 return session_from(session_id, known)
             await self.store.check_readable()
-            if (read := await tracked.read(session_id, key)) is not None:
+            if (read := await self._read(tracked, session_id, key)) is not None:
                 return live_session(session_id, *read)
         return await super().get_session(session_id)
+
+    async def _read(self, tracked: TrackedHeads, session_id: str, key: bytes) -> tuple[Head, int] | None:
+        events, commands = self.store.keys.events(session_id), self.store.head_commands(session_id)
+        return await tracked.read(session_id, key, events, commands)
 
     def _forget(self, session_id: str | None) -> None:
         try:

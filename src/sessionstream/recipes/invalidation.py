@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import hiredis
 
 from sessionstream.errors import SessionStreamError
 from sessionstream.lifecycle.reading import Head, ended_or_lapsed, live_session
-from sessionstream.wire.lane import Lane, LaneClosed
+from sessionstream.log.gates import head_of
+from sessionstream.wire.lane import Lane, LaneClosed, milliseconds
 from sessionstream.wire.seats import close_with_loop
 from sessionstream.wire.server import Server
 
@@ -80,7 +81,7 @@ class Tracking:
                 return
             heads = TrackedHeads(lane, self._size, self._silence)
             try:
-                await lane.call(("CLIENT", "TRACKING", "ON"))
+                await lane.call(("CLIENT", "TRACKING", "ON", "OPTIN"))
             except BaseException:
                 lane.close()
                 raise
@@ -90,6 +91,9 @@ class Tracking:
             seat.not_before = loop.time() + _AGAIN
         else:
             await seat.take(lane, heads)
+
+
+_TRACKED = ("CLIENT", "CACHING", "YES")
 
 
 class _Seat:
@@ -166,23 +170,34 @@ class TrackedHeads:
         self._ask_after_silence()
         return entry.head
 
-    async def read(self, session_id: str, key: bytes) -> tuple[Head, int] | None:
+    async def read(
+        self, session_id: str, key: bytes, events: str, commands: Sequence[Sequence[str]]
+    ) -> tuple[Head, int] | None:
         """Read a head and keep it if its session is live.
+
+        Args:
+            session_id: the session.
+            key: of its head.
+            events: the key of its stream.
+            commands: see `Store.head_commands`.
 
         Returns:
             The head and the server's milliseconds; None if the connection failed or refused.
         """
         sent_at = self._loop.time()
         try:
-            reply, time = self._lane.call(("HGETALL", key)), self._lane.call(("TIME",))
+            # First what every event changes: whatever comes in between the looks is told behind that reply.
+            replies = self._lane.calls([_TRACKED, ("EXISTS", events), commands[0], _TRACKED, commands[1], ("TIME",)])
         except LaneClosed:
             return None
-        entry = self._keep(key, reply)
+        entry = self._keep(key, replies[1])
         kept = False
         try:
-            fields, (seconds, micros) = await asyncio.gather(reply, time)
-            now = int(seconds) * 1000 + int(micros) // 1000
+            _, _, gate, _, words, time = await asyncio.gather(*replies)
+            fields, now = head_of(gate, words), milliseconds(time)
             self._clock, self._heard_at = (now, sent_at), self._loop.time()
+            if fields is None:
+                return None
             if live_session(session_id, fields, now) is not None:
                 entry.head, kept = fields, True
             return fields, now
@@ -210,7 +225,8 @@ class TrackedHeads:
         self._heard_at = self._loop.time()
         if push[0] != b"invalidate":
             return
-        for key in list(self._entries) if push[1] is None else push[1]:
+        for changed in list(self._entries) if push[1] is None else push[1]:
+            key = changed.replace(b"}:events:", b"}:head:", 1)
             entry = self._entries.get(key)
             # A read whose reply has yet to come was done after the change, and tracks the key anew.
             if entry is not None and entry.reply.done():

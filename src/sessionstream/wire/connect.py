@@ -19,7 +19,7 @@ from sessionstream.errors import InvalidArgument, InvalidType, Unavailable, Unsa
 from sessionstream.wire.cluster.cluster import Cluster
 from sessionstream.wire.cluster.redirections import Address
 from sessionstream.wire.cluster.topology import Topology
-from sessionstream.wire.lane import Lane
+from sessionstream.wire.lane import Lane, milliseconds
 from sessionstream.wire.refusal import from_driver
 
 __all__ = ["Dialer", "OLDEST_SERVER"]
@@ -180,6 +180,7 @@ class Dialer:
         }
 
     async def _probe(self, lane: Lane) -> None:
+        asked_at = asyncio.get_running_loop().time()
         replies = await asyncio.gather(
             lane.call(("CLIENT", "ID")),
             lane.call(("TIME",)),
@@ -190,7 +191,7 @@ class Dialer:
         if isinstance(number, int):
             lane.client_id = number
         if isinstance(time, list):
-            lane.heard(int(time[0]) * 1000 + int(time[1]) // 1000)
+            lane.heard(milliseconds(time), asked_at)
         for reply in replies:
             # A user whose rules forbid a probe is served all the same; what is not known is not refused.
             if isinstance(reply, BaseException) and not str(reply).startswith("NOPERM"):

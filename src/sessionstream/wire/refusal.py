@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from redis import exceptions as driver
-
 from sessionstream.errors import (
     AuthenticationFailed,
     ServerError,
@@ -71,6 +69,8 @@ def from_reply(error: Exception) -> SessionStreamError:
 
 def from_driver(error: Exception) -> SessionStreamError:
     """Return the library's error for a failure to connect, which redis-py or the system raised."""
+    from redis import exceptions as driver
+
     # redis-py wraps what the server answers while a connection is made.
     if isinstance(error.__cause__, driver.RedisError):
         error = error.__cause__

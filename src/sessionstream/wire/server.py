@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import hiredis
@@ -19,8 +20,9 @@ import hiredis
 from sessionstream.errors import OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.wire.cluster.cluster import Cluster
 from sessionstream.wire.cluster.redirections import Address, Asking, Redirection
-from sessionstream.wire.cluster.slots import key_of, units_of
-from sessionstream.wire.lane import Lane, LaneClosed, Word
+from sessionstream.wire.cluster.slots import Run, key_of, runs_of
+from sessionstream.wire.lane import Lane, LaneClosed
+from sessionstream.wire.packing import Word
 from sessionstream.wire.patience import backoff, waiting_is_vain
 from sessionstream.wire.refusal import PASSING, code_of, from_reply
 from sessionstream.wire.scripts import Script
@@ -89,6 +91,14 @@ class Server:
             owner = self._cluster.owner(key)
             lane = seat.lanes.get(owner) if owner is not None else None
         return lane if lane is not None and not lane.closed else None
+
+    def full_lane(self) -> Lane | None:
+        """Return a lane of the running loop on which so much is in flight that more has to wait, if there is one."""
+        seat = self._seats.get(asyncio.get_running_loop())
+        if seat is None:
+            return None
+        lanes = seat.lanes.values() if seat.lane is None else (seat.lane,)
+        return next((lane for lane in lanes if not lane.has_room and not lane.closed), None)
 
     def flush(self) -> None:
         """Write what is queued on the running loop's lanes."""
@@ -179,55 +189,77 @@ class Server:
             SessionStreamError: what the server's refusal means, or `Unavailable`, or `OutcomeUnknown`.
         """
         key = "" if self._cluster is None else key_of(words) or ""
+        if (lane := self.open_lane(key)) is not None and lane.has_room:
+            try:
+                return await lane.calls((words,), awaited=True)[0]
+            except LaneClosed as lost:
+                if lost.wanted or (lost.sent and not repeatable):
+                    raise after_sending(Unavailable(str(lost)), words[0], lost.sent and not repeatable) from None
+            except hiredis.ReplyError as error:
+                if code_of(error) not in PASSING and self.redirected(error, lane) is None:
+                    raise from_reply(error) from None
         return await self._until_deadline(lambda way: way.call(words), words[0], key, repeatable=repeatable)
 
     async def calls(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Send several reads in one write to each node and return their replies in order; a refused one raises.
 
-        Commands that name no key, such as TIME, are answered by the node that answers the one before them.
+        Commands that follow each other and are of one slot are executed in their order; those that name no key, such as
+        TIME, by the node that executes the one before them.
         """
         if self._cluster is not None:
             return await self._spread(commands)
+        if (lane := self.open_lane()) is not None and lane.has_room:
+            try:
+                return [await future for future in lane.calls(commands, awaited=True)]
+            except LaneClosed as lost:
+                if lost.wanted:
+                    raise Unavailable(str(lost)) from None
+            except hiredis.ReplyError as error:
+                if code_of(error) not in PASSING and self.redirected(error, lane) is None:
+                    raise from_reply(error) from None
 
         async def run(way: Way) -> list[Any]:
             if self._cluster is not None:  # known only since this call has connected
                 return await self._spread(commands)
-            return list(await asyncio.gather(*map(way.call, commands)))
+            return list(await asyncio.gather(*way.calls(commands)))
 
         replies: list[Any] = await self._until_deadline(run, "read", "")
         return replies
 
     async def _spread(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
-        """Send each command to the node that has its key, all at once; what that does not settle is sent by itself."""
+        """Send each command to the node that has its key, all at once; what that does not settle comes one by one."""
         until = _now() + self.deadline
         replies: list[Any] = [None] * len(commands)
-        left: list[tuple[Word, list[int]]] = []
-        sent: list[tuple[Word, list[int], Lane, list[asyncio.Future[Any]]]] = []
-        for key, places in units_of(commands):
-            if (lane := self.open_lane(key)) is None:
-                left.append((key, places))
+        left: list[Run] = []
+        sent: list[tuple[Run, Lane, list[asyncio.Future[Any]]]] = []
+        for run in runs_of(commands):
+            lane = self.open_lane(run[0].key)
+            if lane is None or not lane.has_room:
+                left.append(run)
             else:
-                sent.append((key, places, lane, [lane.call(commands[place]) for place in places]))
+                places = [place for unit in run for place in unit.places]
+                sent.append((run, lane, lane.calls([commands[place] for place in places])))
         if sent:
             await asyncio.wait([future for *_, futures in sent for future in futures], timeout=self.deadline)
-        for key, places, lane, futures in sent:
+        for run, lane, futures in sent:
             errors = [future.exception() if future.done() else LaneClosed("no answer", sent=True) for future in futures]
+            for refused in (error for error in errors if isinstance(error, hiredis.ReplyError)):
+                self.redirected(refused, lane)
             if any(errors):
-                for refused in (error for error in errors if isinstance(error, hiredis.ReplyError)):
-                    self.redirected(refused, lane)
-                left.append((key, places))
+                left.append(run)
             else:
-                for place, future in zip(places, futures, strict=True):
+                for place, future in zip((place for unit in run for place in unit.places), futures, strict=True):
                     replies[place] = future.result()
 
-        async def read(key: Word, places: list[int]) -> None:
-            async def run(way: Way) -> list[Any]:
-                return list(await asyncio.gather(*(way.call(commands[place]) for place in places)))
+        async def read(run: Run) -> None:
+            # Of a slot that is on its way some keys are at one node and some at another.
+            for unit in run:
+                words = [commands[place] for place in unit.places]
+                found = await self._until_deadline(partial(_read, words), "read", unit.key, until=until)
+                for place, reply in zip(unit.places, found, strict=True):
+                    replies[place] = reply
 
-            for place, reply in zip(places, await self._until_deadline(run, "read", key, until=until), strict=True):
-                replies[place] = reply
-
-        await asyncio.gather(*(read(key, places) for key, places in left))
+        await asyncio.gather(*map(read, left))
         return replies
 
     async def script(self, script: Script, keys: Sequence[Word], args: Sequence[Word]) -> Any:
@@ -236,7 +268,7 @@ class Server:
 
         async def run(way: Way) -> Any:
             try:
-                return await way.call(words)
+                return await way.calls((words,), awaited=True)[0]
             except hiredis.ReplyError as error:
                 if code_of(error) != "NOSCRIPT":
                     raise
@@ -265,6 +297,7 @@ class Server:
             try:
                 lane = await self.lane(until, key, asked)
                 async with asyncio.timeout_at(until):
+                    await lane.room()
                     if await self.fence(lane, doubtful):
                         return await send(Asking(lane) if asked is not None and asked.asking else lane)
                 asked = None
@@ -338,6 +371,10 @@ class Server:
         self._forget_closed_loops()
         if self._release is not None and not self._seats:
             self._release()
+
+
+async def _read(commands: Sequence[Sequence[Word]], way: Way) -> list[Any]:
+    return list(await asyncio.gather(*way.calls(commands)))
 
 
 def _now() -> float:

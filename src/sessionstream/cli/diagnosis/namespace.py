@@ -17,7 +17,7 @@ async def check_namespace(store: Store) -> list[Finding]:
     """Return how the namespace was made and what is in it."""
     stamps = [
         stamp.decode(errors="replace") if stamp else ""
-        for stamp in await store.every_partition("HGET", store.keys.log, "stamp")
+        for stamp in await store.every_partition("HGET", store.keys.log, ":stamp")
     ]
     name = Finding("namespace", "name", store.keys.namespace)
     if not stamps[0]:
@@ -79,5 +79,5 @@ async def _feed(store: Store) -> Finding:
 
 
 async def feed_length(store: Store) -> int:
-    """Return how many pointers the feed holds, over all partitions."""
+    """Return how many entries the feed holds, over all partitions; those of one script call share an entry."""
     return sum(await store.every_partition("XLEN", store.keys.feed))

@@ -90,7 +90,7 @@ async def check_clock(store: Store) -> list[Finding]:
 
 
 async def _pinned(store: Store, server: float) -> Finding:
-    feeds = await store.every_partition("HGET", store.keys.log, "feed")
+    feeds = await store.every_partition("HGET", store.keys.log, ":feed")
     latest = max((int(position.partition(b"-")[0]) / 1000 for position in feeds if position), default=0.0)
     if latest - server > _SKEW:
         advice = "the clock has gone back: until it catches up, new offsets carry the time of the last one"

@@ -12,7 +12,8 @@ from sessionstream.errors import Unavailable
 from sessionstream.wire.cluster.redirections import Address, Redirection, redirection_of
 from sessionstream.wire.cluster.slots import slot_of
 from sessionstream.wire.cluster.topology import Topology
-from sessionstream.wire.lane import Lane, LaneClosed, Word
+from sessionstream.wire.lane import Lane, LaneClosed
+from sessionstream.wire.packing import Word
 from sessionstream.wire.patience import backoff, waiting_is_vain
 from sessionstream.wire.refusal import code_of
 from sessionstream.wire.seats import Seat

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sessionstream.wire.lane import Lane, Word
+from sessionstream.wire.lane import Lane
+from sessionstream.wire.packing import Word
 
 __all__ = ["Address", "Asking", "Redirection", "redirection_of"]
 
@@ -52,7 +54,11 @@ class Asking:
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
 
-    def call(self, words: Sequence[Word]) -> Any:
-        """Queue ASKING and the command, which leave one behind the other; the future gives the command's reply."""
-        self._lane.call(("ASKING",))
-        return self._lane.call(words)
+    def call(self, words: Sequence[Word]) -> asyncio.Future[Any]:
+        """Queue ASKING and the command; the future gives the command's reply."""
+        [future] = self.calls((words,))
+        return future
+
+    def calls(self, commands: Sequence[Sequence[Word]], *, awaited: bool = False) -> list[asyncio.Future[Any]]:
+        """Queue several commands, each behind its own ASKING, which leave together; see `Lane.calls`."""
+        return self._lane.calls([one for words in commands for one in (("ASKING",), words)], awaited=awaited)[1::2]

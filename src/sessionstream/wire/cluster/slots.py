@@ -5,10 +5,11 @@ from __future__ import annotations
 import binascii
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from sessionstream.wire.lane import Word
+from sessionstream.wire.packing import Word
 
-__all__ = ["SLOTS", "key_of", "slot_of", "units_of"]
+__all__ = ["SLOTS", "Run", "Unit", "key_of", "runs_of", "slot_of"]
 
 SLOTS = 16384
 
@@ -43,24 +44,35 @@ def key_of(words: Sequence[Word]) -> Word | None:
     return words[place] if 0 < place < len(words) else None
 
 
-def units_of(commands: Sequence[Sequence[Word]]) -> list[tuple[Word, list[int]]]:
-    """Divide commands into what one node must answer together: one with a key, and those without that follow it.
+class Unit(NamedTuple):
+    """What one node must answer together: a command with a key, and those without one that follow it.
 
-    Args:
-        commands: in their order; those without a key in front of the first one with a key belong to it too.
-
-    Returns:
-        The key of each unit, and the places of its commands.
+    Attributes:
+        key: of the command with a key.
+        places: of the commands, in their order.
     """
-    units: list[tuple[Word, list[int]]] = []
+
+    key: Word
+    places: list[int]
+
+
+Run = list[Unit]
+"""Units of one slot that follow each other."""
+
+
+def runs_of(commands: Sequence[Sequence[Word]]) -> list[Run]:
+    """Divide commands into runs; those in front of the first one with a key belong to it too."""
+    runs: list[Run] = []
     leading: list[int] = []
     for place, words in enumerate(commands):
         key = key_of(words)
         if key is not None:
-            units.append((key, [*leading, place]))
+            if not runs or slot_of(runs[-1][0].key) != slot_of(key):
+                runs.append([])
+            runs[-1].append(Unit(key, [*leading, place]))
             leading = []
-        elif units:
-            units[-1][1].append(place)
+        elif runs:
+            runs[-1][-1].places.append(place)
         else:
             leading.append(place)
-    return units or [("", leading)]
+    return runs or [[Unit("", leading)]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import socket
@@ -62,6 +63,8 @@ class ControlSocket:
         self._tell_waiting()
 
     def _heard(self, user: socket.socket) -> None:
+        if user not in self.users:
+            return  # it had hung up, which was found out by answering it, after the selector had reported it
         try:
             if user.recv(4096):
                 return
@@ -107,7 +110,9 @@ class ControlSocket:
     def close(self) -> None:
         """Take the socket away and end all connections: whoever comes from now on finds none, and starts another."""
         for path in (self._file, self._path) if self.is_there() else ():
-            os.unlink(path)
+            # Somebody may be deleting the folder at this moment.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         self._listener.close()
         for user in self.users:
             user.close()

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 
 from sessionstream.wire.embedded.folder import Folder
 from sessionstream.wire.embedded.supervisor import locks
@@ -26,17 +27,18 @@ def main(arguments: list[str]) -> int:
             outlives its last user, and how long to wait for another supervisor that is about to end; in seconds.
 
     Returns:
-        0 where there is a supervisor to dial, this one or another; 1 with a reason on stderr.
+        0 where there is a supervisor to dial, this one or another, or was a moment ago; 1 with a reason on stderr.
     """
     path, runtime, binary, grace, patience = arguments
     folder = Folder(path)
     os.umask(0o077)
     # The starter's thread may have had signals blocked, and that is inherited.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    deadline = time.monotonic() + float(patience)
     try:
         guard = locks.take(folder.guard, patience=float(patience), unless=lambda: _somebody_listens(folder))
         if guard is None:
-            return _left_to_another(folder)
+            return _left_to_another(folder, deadline)
         name = _short_name(guard)
         control = ControlSocket(folder, os.path.join(runtime, f"{name}.ctl"))
         _detach(folder)
@@ -48,8 +50,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _left_to_another(folder: Folder) -> int:
-    if _somebody_listens(folder):
+def _left_to_another(folder: Folder, deadline: float) -> int:
+    # Before the deadline the wait was ended by somebody who listened. Should it have gone since, the starter will see.
+    if time.monotonic() < deadline or _somebody_listens(folder):
         return 0
     print("another process holds the folder, and cannot be reached from here", file=sys.stderr)
     return 1

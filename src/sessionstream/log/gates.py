@@ -1,0 +1,50 @@
+"""Gates: what the log of a partition knows of each of its sessions, so that an append looks all of them up in one read.
+
+A gate is a field of the log, ``<offset> <state> <expires_at> <sliding>``: the session's last offset, and what its head
+says of whether it may be appended to. The head's own ``offset`` is that of the last event which changed a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["head_of", "name_in_log", "session_named"]
+
+
+def name_in_log(session_id: str) -> str:
+    """Return the field under which the log and the feed know a session; a single colon begins what is no session."""
+    return ":" + session_id if session_id.startswith(":") else session_id
+
+
+def session_named(name: str) -> str:
+    """Return the id of the session that has a name in the log and the feed."""
+    return name[1:] if name.startswith("::") else name
+
+
+def head_of(gate: bytes | None, words: Sequence[bytes] | dict[bytes, bytes]) -> dict[bytes, bytes] | None:
+    """Return the fields of a session's head, of which ``offset`` is its last offset.
+
+    Args:
+        gate: what the log says of it, looked up first.
+        words: the fields and values of its head, looked up behind it; RESP3 gives a dict.
+
+    Returns:
+        Nothing for an unknown session; None if the session was changed between the two looks.
+    """
+    if gate is None or not words:
+        return {}
+    if isinstance(words, dict):
+        fields = words
+    else:
+        pairs = iter(words)
+        fields = dict(zip(pairs, pairs, strict=True))
+    offset = gate[: gate.find(b" ")]
+    changed = fields.get(b"offset")
+    if changed is not None and changed != offset and _version(changed) > _version(offset):
+        return None
+    fields[b"offset"] = offset
+    return fields
+
+
+def _version(offset: bytes) -> int:
+    return int(offset[offset.find(b"-") + 1 :])

@@ -1,0 +1,103 @@
+"""One call of the append script for a group of appends, as it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sessionstream.events.lifecycle import SessionCreated
+from sessionstream.log.encoding import KeyNumbers
+from sessionstream.log.keys import Keys
+from sessionstream.log.request import Append
+from sessionstream.projection import Projection
+from sessionstream.projections.directory import directory
+from sessionstream.wire.packing import bulk, bulks
+from sessionstream.wire.scripts import load_script
+
+__all__ = ["APPEND", "ScriptCalls"]
+
+APPEND = load_script("sessionstream.log", "append")
+
+_EVALSHA = bulk(b"EVALSHA") + bulk(APPEND.sha.encode())
+_NO_MODE = bulk(b"")
+_USUAL_WORDS = 4
+
+
+class ScriptCalls:
+    """Packs calls of the append script; see ``append.lua`` for its arguments.
+
+    Args:
+        keys: the names of the namespace's keys.
+        projections: the inline projections.
+        stamp: the mark of the namespace that this process can write to.
+    """
+
+    def __init__(self, keys: Keys, projections: Sequence[Projection], stamp: str) -> None:
+        self._keys = keys
+        self._projections = projections
+        self._quiet = _QuietTypes(projections)
+        self._stamp = bulk(stamp.encode())
+
+    def pack(self, partition: int, appends: Sequence[Append]) -> bytes:
+        """Return the call for some appends of one partition."""
+        quiet, count = self._quiet.as_of_now(), len(appends)
+        blocks = [request.usual for request in appends if request.usual and quiet[request.events[0].kind.cls]]
+        declared = [self._keys.declared(partition), *[request.route.declared for request in appends]]
+        if len(blocks) == count:
+            keys, words, mode = 2 + count, _USUAL_WORDS * count, _NO_MODE
+        else:
+            more, words, mode, blocks = self._forms(partition, appends)
+            declared.append(bulks(more) if more else b"")
+            keys = 2 + count + len(more)
+        head = b"*%d\r\n%b%b" % (6 + keys + count + words, _EVALSHA, bulk(b"%d" % keys))
+        named = [request.route.named for request in appends]
+        return b"".join([head, *declared, self._stamp, bulk(b"%d" % count), mode, *named, *blocks])
+
+    def _forms(self, partition: int, appends: Sequence[Append]) -> tuple[list[str], int, bytes, list[bytes]]:
+        """Return further keys, how many words there are, what they need, and the words of each append."""
+        operating = not all(self._is_silent(request) for request in appends)
+        guarded = any(request.guarded for request in appends)
+        numbers = KeyNumbers([self._keys.log(partition), self._keys.feed(partition)])
+        numbers.keys += [request.route.events for request in appends]
+        known = len(numbers.keys)
+        words, blocks = 0, []
+        for request in appends:
+            if request.usual and not operating:
+                count, block = _USUAL_WORDS, request.usual
+            else:
+                count, block = request.words(self._keys, numbers, self._projections if operating else None)
+            words += count
+            blocks.append(block)
+        mode = "f" + "o" * operating + "g" * guarded
+        return numbers.keys[known:], words, bulk(mode.encode()), blocks
+
+    def _is_silent(self, request: Append) -> bool:
+        """Whether no event of an append changes a view."""
+        if request.sliding or request.guards.claims:
+            return False
+        quiet = self._quiet.as_of_now()
+        return all(quiet[event.kind.cls] for event in request.events)
+
+
+class _QuietTypes(dict[type, bool]):
+    """Whether no projection makes anything of an event type, but the one by which sessions slide that do so."""
+
+    def __init__(self, projections: Sequence[Projection]) -> None:
+        super().__init__()
+        self._projections = projections
+        self._revision = -1
+
+    def as_of_now(self) -> _QuietTypes:
+        """Return this, with nothing in it that a function which was registered since may have changed."""
+        revision = sum([projection.revision for projection in self._projections])
+        if revision != self._revision:
+            self.clear()
+            self._revision = revision
+        return self
+
+    def __missing__(self, cls: type) -> bool:
+        self[cls] = quiet = cls is not SessionCreated and not any(
+            (handler := projection.handlers.get(cls, projection.fallback)) is not None
+            and not (projection is directory and handler is directory.fallback)
+            for projection in self._projections
+        )
+        return quiet
