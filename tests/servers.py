@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Server", "ServerFailed", "program"]
+__all__ = ["Server", "ServerFailed", "free_port", "program"]
 
 Setting = str | int | bool | tuple[str | int, ...]
 
@@ -112,7 +112,7 @@ class Server:
             return self
         attempts = 1 if self.port else 5  # a port that was free may be taken before the server has it
         for attempt in range(1, attempts + 1):
-            self.port = self.port or _free_port()
+            self.port = self.port or free_port()
             self._launch()
             try:
                 self._until_ready(loaded=wait)
@@ -222,7 +222,8 @@ def _words(value: Setting) -> list[str]:
     return [str(word) for word in value] if isinstance(value, tuple) else [str(value)]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody has at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

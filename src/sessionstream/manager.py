@@ -36,9 +36,10 @@ class SessionManager:
     or when the manager is dropped.
 
     Args:
-        conn: a ``redis.asyncio.Redis`` made any way, whose connection settings are used; None for ``url``.
+        conn: a ``redis.asyncio.Redis`` or ``RedisCluster`` made any way, whose connection settings are used; None for
+            ``url``.
         ttl: seconds until a session expires; None does not expire.
-        url: the server's, if there is no ``conn``; without either it is the embedded server.
+        url: the server's, or a Cluster node's, if there is no ``conn``; without either it is the embedded server.
         projections: the user's own inline projections.
         settings: the other fields of `Settings`, such as ``namespace``; environment variables give what is not given.
 

@@ -209,12 +209,11 @@ async def test_each_script_does_no_harm_when_executed_twice(
     store: Store, session_id: str, head: Head, name: str
 ) -> None:
     """A call whose answer was lost is sent again: it gives the same answer, and changes nothing but the lease's end."""
-    keys = [store.keys.head(session_id), store.keys.unlocked(session_id)]
+    keys = [store.keys.head(session_id)]
 
     async def run(script: str) -> object:
-        words: list[str | int] = ["me", 10_000] if script != "release" else ["me"]
-        loaded = load_script("sessionstream.locks", script)
-        return await store.server.script(loaded, keys if script == "release" else keys[:1], words)
+        words: list[str | int] = ["me", store.keys.unlocked(session_id) if script == "release" else 10_000]
+        return await store.server.script(load_script("sessionstream.locks", script), keys, words)
 
     for script in ["acquire", "renew", "release"][: ["acquire", "renew", "release"].index(name)]:
         await run(script)

@@ -214,8 +214,9 @@ class Locks:
             raise LockLost(session_id, f"the lock of session {session_id!r} had gone to somebody else")
 
     async def _release(self, session_id: str, holder: str) -> bool:
-        keys = [self._store.keys.head(session_id), self._store.keys.unlocked(session_id)]
-        return bool(await self._store.server.script(_RELEASE, keys, [holder]))
+        keys = self._store.keys
+        words = [holder, keys.unlocked(session_id)]
+        return bool(await self._store.server.script(_RELEASE, [keys.head(session_id)], words))
 
     async def _give_back(self, session_id: str, holder: str) -> None:
         """Free what a holder that nobody knows of may have; a server that does not answer holds nobody up for it."""

@@ -20,7 +20,9 @@ from sessionstream.log.positions import Positions
 from sessionstream.log.request import Append, Appended
 from sessionstream.log.script_call import APPEND, ScriptCalls
 from sessionstream.projection import Projection
+from sessionstream.wire.cluster.redirections import Redirection
 from sessionstream.wire.lane import Lane, LaneClosed
+from sessionstream.wire.packing import pack
 from sessionstream.wire.refusal import PASSING, code_of, from_reply
 from sessionstream.wire.server import Server, after_sending, backoff
 
@@ -30,6 +32,9 @@ __all__ = ["Appender"]
 _MOST_APPENDS = 64
 _MOST_EVENTS = 256
 _MOST_BYTES = 256 * 1024
+# So many redirections are followed without waiting; nodes that send a call to and fro are about to agree.
+_AT_ONCE = 2
+_ASKING = pack(("ASKING",))
 
 
 class Appender:
@@ -92,9 +97,11 @@ class _Group:
         self.in_doubt = False
 
     def sent(self, lane: Lane, now: float) -> None:
-        """Note when the first copy left: it cannot have arrived before."""
+        """Note when the first copy left: it cannot have arrived before, by the clock of any node that it went to."""
         if self.heard_ms is None:
             self.heard_ms, self.sent_at = lane.heard_ms, now
+        elif lane.heard_ms < self.heard_ms:
+            self.heard_ms = lane.heard_ms
 
     def repeated(self, now: float) -> None:
         """Tell the script to look for the first copy."""
@@ -127,7 +134,7 @@ class _Queue:
             return
         partition = request.route.partition
         if not self._fresh:
-            lane = self._appender.server.open_lane()
+            lane = self._appender.server.open_lane(self._appender.keys.log(partition))
             if lane is not None and lane.alone:
                 self._send(_Group(partition, [request]))
                 lane.flush_alone()
@@ -146,8 +153,8 @@ class _Queue:
 
     def _flush(self) -> None:
         self._flushing = False
-        lane = self._appender.server.open_lane()
-        if lane is not None and not lane.has_room:
+        lane = self._appender.server.full_lane()
+        if lane is not None:
             self._flushing = True
             self._start(self._flush_with_room(lane))
             return
@@ -178,14 +185,12 @@ class _Queue:
         self._flush()
 
     def _write(self) -> None:
-        lane = self._appender.server.open_lane()
-        if lane is not None:
-            lane.flush()
+        self._appender.server.flush()
 
     def _send(self, group: _Group) -> None:
         for request in group.appends:
             self._busy.setdefault(request.session_id, None)
-        lane = self._appender.server.open_lane()
+        lane = self._appender.server.open_lane(self._appender.keys.log(group.partition))
         try:
             packed = self._appender.calls.pack(group.partition, group.appends)
         except Exception:  # a user's projection may give anything at all
@@ -284,9 +289,10 @@ class _Queue:
 
     async def _until_deadline(self, group: _Group, lane: Lane | None, error: BaseException | None) -> None:
         """Send the group, again and again, until it is answered or the deadline has passed."""
-        server = self._appender.server
+        server, key = self._appender.server, self._appender.keys.log(group.partition)
         doubtful: list[Lane] = []
         for attempt in range(1_000_000):
+            asked: Redirection | None = None
             if isinstance(error, LaneClosed):
                 if error.sent and lane is not None:
                     doubtful.append(lane)
@@ -295,38 +301,51 @@ class _Queue:
                     raise Unavailable(str(error))
                 await asyncio.sleep(backoff(attempt) if attempt else 0)
             elif isinstance(error, hiredis.ReplyError):
-                await self._overcome(error, lane, group.until, attempt)
+                asked = server.redirected(error, lane) if lane is not None else None
+                await self._overcome(error, lane, group.until, attempt, redirected=asked is not None)
+            elif error is not None:
+                await asyncio.sleep(backoff(attempt))
             elif lane is not None:
                 await self._appender.prepare(group.partition)
-            lane = await server.lane(group.until)
-            error, answers = await self._try(group, lane, doubtful)
+            lane = await server.lane(group.until, key, asked)
+            error, answers = await self._try(group, lane, doubtful, asking=asked is not None and asked.asking)
             if answers is not None and answers[0] != b"stamp":
                 self._resolve(group, lane, answers)
                 return
 
     async def _try(
-        self, group: _Group, lane: Lane, doubtful: list[Lane]
+        self, group: _Group, lane: Lane, doubtful: list[Lane], *, asking: bool
     ) -> tuple[BaseException | None, list[Any] | None]:
         try:
             async with asyncio.timeout_at(group.until):
-                await self._appender.server.fence(lane, doubtful)
+                try:
+                    if not await self._appender.server.fence(lane, doubtful):
+                        return Unavailable("a node that may still execute it does not answer"), None
+                except hiredis.ReplyError as error:
+                    raise OutcomeUnknown(f"sent, and not repeated, since that would not be safe: {error}") from None
                 if group.in_doubt:
                     group.repeated(self._loop.time())
                 group.sent(lane, self._loop.time())
                 answer: asyncio.Future[list[Any]] = self._loop.create_future()
-                lane.send(self._appender.calls.pack(group.partition, group.appends), answer)
+                packed = self._appender.calls.pack(group.partition, group.appends)
+                if asking:
+                    lane.send(_ASKING, _ignore)
+                lane.send(packed, answer)
                 lane.flush()
                 return None, await answer
         except (LaneClosed, hiredis.ReplyError) as error:
-            if doubtful and isinstance(error, hiredis.ReplyError):
-                raise OutcomeUnknown(f"sent, and not repeated, since that would not be safe: {error}") from None
             return error, None
         except TimeoutError:
             raise OutcomeUnknown(f"sent, and no answer within {self._appender.server.deadline:g} s") from None
 
-    async def _overcome(self, error: hiredis.ReplyError, lane: Lane | None, until: float, attempt: int) -> None:
+    async def _overcome(
+        self, error: hiredis.ReplyError, lane: Lane | None, until: float, attempt: int, *, redirected: bool
+    ) -> None:
         """Do what lets a refused call succeed, or raise what the refusal means."""
         code = code_of(error)
+        if redirected and self._loop.time() + backoff(attempt) < until:
+            await asyncio.sleep(backoff(attempt) if attempt > _AT_ONCE else 0)
+            return
         if (code != "NOSCRIPT" and code not in PASSING) or self._loop.time() + backoff(attempt) >= until:
             raise from_reply(error) from None
         if code in PASSING:
@@ -338,6 +357,10 @@ class _Queue:
                 raise from_reply(refused) from None
             except LaneClosed:
                 pass
+
+
+def _ignore(reply: Any) -> None:
+    """Take what ASKING is answered by: the call behind it says all that matters."""
 
 
 def _settle(request: Append, outcome: Appended | SessionStreamError) -> None:

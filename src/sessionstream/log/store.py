@@ -199,11 +199,11 @@ class Store:
         Raises:
             Unavailable: the server is away, or the session was changed at each of many looks.
         """
-        commands = self.head_commands(session_id)
+        commands, head = self.head_commands(session_id), self.keys.route(session_id).head
         if not self._read_as_made:
             await self.check_readable()
         for _ in range(_MOST_LOOKS):
-            lane = self.server.open_lane()
+            lane = self.server.open_lane(head)
             if not exact and lane is not None and lane.latest_ms() is not None:
                 fields = head_of(*await self.server.calls(commands))
                 latest = lane.latest_ms()
@@ -212,8 +212,9 @@ class Store:
             before = asyncio.get_running_loop().time()
             gate, words, time = await self.server.calls([*commands, ("TIME",)])
             now = milliseconds(time)
-            if (lane := self.server.open_lane()) is not None:
-                lane.heard(now, before)
+            # Where a Cluster moves the session meanwhile, it is not known whose clock that was.
+            if (now_open := self.server.open_lane(head)) is not None and lane in (None, now_open):
+                now_open.heard(now, before)
             fields = head_of(gate, words)
             if fields is not None:
                 return fields, now

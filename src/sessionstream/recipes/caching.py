@@ -85,7 +85,8 @@ class CachedSessionManager(SessionManager):
     A hit waits for nobody and sends nothing, but that after ``reply_timeout`` seconds without a word from the server it
     asks whether the connection still stands. Every call returns a copy of its own. Own changes are seen at once, those
     of others when the server's message about them has come, which takes about as long as a reply; nothing is kept while
-    the connection for those messages is down, or where the server's rules for this user forbid ``CLIENT TRACKING``.
+    the connection for those messages is down, on a Redis Cluster, or where the server's rules for this user forbid
+    ``CLIENT TRACKING``.
 
     Args:
         args: those of `SessionManager`.

@@ -19,7 +19,8 @@ from sessionstream.errors import SessionStreamError
 from sessionstream.lifecycle.reading import Head, ended_or_lapsed, live_session
 from sessionstream.log.gates import head_of
 from sessionstream.wire.lane import Lane, LaneClosed, milliseconds
-from sessionstream.wire.server import Server, close_with_loop
+from sessionstream.wire.seats import close_with_loop
+from sessionstream.wire.server import Server
 
 __all__ = ["Tracking"]
 
@@ -73,6 +74,11 @@ class Tracking:
             return
         try:
             lane = await self._server.push_lane()
+            if self._server.clustered:
+                # One connection hears of one node's keys, and a node that lost its role may not hear of changes.
+                lane.close()
+                seat.not_before = float("inf")
+                return
             heads = TrackedHeads(lane, self._size, self._silence)
             try:
                 await lane.call(("CLIENT", "TRACKING", "ON", "OPTIN"))

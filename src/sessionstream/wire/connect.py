@@ -16,6 +16,9 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from sessionstream.errors import InvalidArgument, InvalidType, Unavailable, UnsafeEviction
+from sessionstream.wire.cluster.cluster import Cluster
+from sessionstream.wire.cluster.redirections import Address
+from sessionstream.wire.cluster.topology import Topology
 from sessionstream.wire.lane import Lane, milliseconds
 from sessionstream.wire.refusal import from_driver
 
@@ -23,6 +26,8 @@ __all__ = ["Dialer", "OLDEST_SERVER"]
 
 OLDEST_SERVER = (7, 0)
 _CONNECT_TIMEOUT = 5.0
+# Shorter, since another node may have taken over from the one that does not answer.
+_NODE_TIMEOUT = 3.0
 _SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
 
 
@@ -30,7 +35,8 @@ class Dialer:
     """Makes lanes with the connection settings of one client or URL.
 
     Args:
-        client: a ``redis.asyncio.Redis`` made any way; only its settings are read, never its connections or retries.
+        client: a ``redis.asyncio.Redis`` or ``redis.asyncio.RedisCluster`` made any way; only its settings are read,
+            never its connections or retries.
         reply_timeout: see `Lane`.
         allow_eviction: accept a server whose eviction policy could drop keys.
 
@@ -39,9 +45,19 @@ class Dialer:
     """
 
     def __init__(self, client: object, *, reply_timeout: float = 5.0, allow_eviction: bool = False) -> None:
-        pool = _pool_of(client)
-        self._connection_class: type[AbstractConnection] = pool.connection_class
-        self._settings: dict[str, Any] = dict(pool.connection_kwargs)
+        # A Sentinel's pool must live as long as connections are made with its settings.
+        self._client = client
+        source = _source_of(client)
+        self._connection_class: type[AbstractConnection] = source.connection_class
+        self._settings: dict[str, Any] = dict(source.connection_kwargs)
+        self._starts: list[Address] = []
+        self._clustered = isinstance(client, redis.asyncio.RedisCluster)
+        if isinstance(client, redis.asyncio.RedisCluster):
+            self._starts = [(node.host, int(node.port)) for node in client.startup_nodes]
+            # It lets a client read from replicas, which a store never does.
+            self._settings.pop("redis_connect_func", None)
+        elif "path" not in self._settings and "connection_pool" not in self._settings:
+            self._starts = [(self._settings.get("host", "localhost"), int(self._settings.get("port", 6379)))]
         self._reply_timeout = reply_timeout
         self._allow_eviction = allow_eviction
 
@@ -78,9 +94,55 @@ class Dialer:
             Unavailable: and its subclasses: the server is away, refuses the password, is still loading, too old,
                 or could evict keys.
         """
-        connection = self._connection_class(**(self._settings | self._ours(protocol)))
+        if len(self._starts) < 2:
+            return await self._dial({}, protocol, _CONNECT_TIMEOUT)
+        failure: Unavailable | None = None
+        for address in self._starts:
+            try:
+                return await self.dial_node(address, protocol=protocol)
+            except Unavailable as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
+    async def dial_node(self, address: Address, *, protocol: int = 2) -> Lane:
+        """Open a connection to a node of a Cluster.
+
+        Args:
+            address: its host and port.
+            protocol: see `dial`.
+
+        Raises:
+            Unavailable: as `dial`.
+        """
+        lane = await self._dial({"host": address[0], "port": address[1]}, protocol, _NODE_TIMEOUT)
+        lane.node = address
+        return lane
+
+    def cluster(self, sure: bool = False) -> Cluster | None:
+        """Return the Cluster that the last connection led to, None if it led to a server of its own.
+
+        Args:
+            sure: whether the server has said so, which tells more than what its user's rules let it tell.
+
+        Raises:
+            InvalidArgument: a node of a Cluster was reached in a way that the others cannot be reached in.
+        """
+        if not sure and not self._clustered:
+            return None
+        if not self._starts:
+            raise InvalidArgument("a Cluster is reached over TCP: give the host and port of one of its nodes")
+        settings = self._settings | self._ours(2) | {"socket_timeout": _NODE_TIMEOUT}
+        for name in ("host", "port", "max_connections"):
+            settings.pop(name, None)
+        remap = getattr(getattr(self._client, "nodes_manager", None), "address_remap", None)
+        topology = Topology(self._starts, self._connection_class, settings, remap)
+        return Cluster(topology, self.dial_node)
+
+    async def _dial(self, place: dict[str, Any], protocol: int, seconds: float) -> Lane:
+        connection = self._connection_class(**(self._settings | place | self._ours(protocol)))
         try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT):
+            async with asyncio.timeout(seconds):
                 await connection.connect()  # type: ignore[no-untyped-call]
         except BaseException as error:
             # redis-py leaves the socket of a cancelled attempt open.
@@ -88,7 +150,7 @@ class Dialer:
                 connection._writer.close()
                 connection._writer = connection._reader = None
             if isinstance(error, TimeoutError):
-                raise Unavailable(f"the server did not answer within {_CONNECT_TIMEOUT:g} s") from None
+                raise Unavailable(f"the server did not answer within {seconds:g} s") from None
             if isinstance(error, Exception):
                 raise from_driver(error) from None
             raise
@@ -140,6 +202,7 @@ class Dialer:
             text = info.decode() if isinstance(info, bytes) else info
             facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
             lane.server_run = facts.get("run_id", "")
+            self._clustered = "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) or self._clustered
             self._refuse_unfit(facts)
 
     def _refuse_unfit(self, facts: dict[str, str]) -> None:
@@ -152,9 +215,13 @@ class Dialer:
             raise UnsafeEviction(policy)
 
 
-def _pool_of(client: object) -> Any:
+def _source_of(client: object) -> Any:
+    """Return what holds the class and the settings of a client's connections."""
     if isinstance(client, redis.asyncio.Redis):
         return client.connection_pool
-    if isinstance(client, redis.Redis):
-        raise InvalidType("conn is a synchronous client: give a redis.asyncio.Redis")
-    raise InvalidType(f"conn is a {type(client).__module__}.{type(client).__qualname__}: give a redis.asyncio.Redis")
+    if isinstance(client, redis.asyncio.RedisCluster):
+        return client.startup_nodes[0]
+    give = "give a redis.asyncio.Redis or RedisCluster"
+    if isinstance(client, (redis.Redis, redis.RedisCluster)):
+        raise InvalidType(f"conn is a synchronous client: {give}")
+    raise InvalidType(f"conn is a {type(client).__module__}.{type(client).__qualname__}: {give}")

@@ -78,6 +78,7 @@ class Lane(asyncio.Protocol):
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self.client_id = 0
         self.server_run = ""
+        self.node: tuple[str, int] | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
         self._clock = (0, 0.0, 0.0)

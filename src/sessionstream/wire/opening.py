@@ -49,7 +49,7 @@ def server_for(
     """Return the server that a client or a URL leads to, or the embedded one; nothing is sent yet.
 
     Args:
-        client: a ``redis.asyncio.Redis``, or None.
+        client: a ``redis.asyncio.Redis`` or ``RedisCluster``, or None.
         url: where the server is, if there is no client.
         folder: the embedded server's data, if there is no URL either.
         reply_timeout: seconds without a reply after which a connection counts as broken.
@@ -62,9 +62,9 @@ def server_for(
     reply_timeout = min(reply_timeout, deadline)
     if client is not None:
         own = Dialer(client, reply_timeout=reply_timeout, allow_eviction=allow_eviction)
-        return Server(own.dial, deadline=deadline)
+        return Server(own.dial, deadline=deadline, find_cluster=own.cluster)
     if url is not None:
         dialer = Dialer.from_url(url, reply_timeout=reply_timeout, allow_eviction=allow_eviction)
-        return Server(dialer.dial, deadline=deadline)
+        return Server(dialer.dial, deadline=deadline, find_cluster=dialer.cluster)
     embedded = _EmbeddedDialer(folder, reply_timeout, deadline)
     return Server(embedded.dial, deadline=deadline, release=embedded.release)
