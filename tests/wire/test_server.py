@@ -151,7 +151,7 @@ async def test_many_callers_wait_one_deadline_together(proxy: Proxy) -> None:
 async def test_a_paused_server_is_waited_for_until_the_deadline(make_server: Callable[..., servers.Server]) -> None:
     """A read is then unavailable, a script that was sent is unknown; both go through when the server goes on."""
     real = make_server()
-    server = server_at(real.unix_url, deadline=0.4, reply_timeout=0.1)
+    server = server_at(real.unix_url, deadline=1.0, reply_timeout=0.1)
     assert await server.script(COUNT, ["n"], []) == 1
     real.pause()
     began = time.monotonic()
