@@ -16,17 +16,20 @@ local log = call('HMGET', KEYS[1], ':stamp', ':feed', ':paused', unpack(ARGV, 4,
 if log[1] ~= ARGV[1] then return {'stamp', log[1] or ''} end
 if log[3] and log[3] + 0 > now then return redis.error_reply('TRYAGAIN views are being rebuilt') end
 
+local feed_ms, feed_n = match(log[2] or '0-0', '^(%d+)-(%d+)$')
+if feed_ms + 0 <= now then feed_ms = now_text end
 local newer, changed, pointers, told = {}, {':feed', ''}, {}, 0
 local answers, i, append_one = {now}, 4 + appends
 for n = 1, appends do
-  local session, answer, words, count = ARGV[3 + n], nil, 3, 1
+  local session, answer, pointer, words, count = ARGV[3 + n], nil, nil, 3, 1
   local gate, ms, last, rest, state, expires = newer[session] or log[3 + n]
   if gate and ARGV[i] == '' then
     ms, last, rest, state, expires = match(gate, '^(%d+)-(%d+)( (%l+) (%d*) )$')
   end
   if (state == 'active' or state == 'idle') and (expires == '' or expires + 0 > now) then
-    local offset = ((ms == now_text or ms + 0 <= now) and now_prefix or ms .. '-') .. format('%d', last + 1)
-    answer = redis.pcall('XADD', KEYS[2 + n], offset, 'id', ARGV[i + 1], 'type', ARGV[i + 2], 'data', ARGV[i + 3])
+    local prefix, version = (ms == now_text or ms + 0 <= now) and now_prefix or ms .. '-', format('%d', last + 1)
+    if feed_ms == now_text and prefix == now_prefix then pointer = version end
+    answer = redis.pcall('XADD', KEYS[2 + n], prefix .. version, 'id', ARGV[i + 1], 'type', ARGV[i + 2], 'data', ARGV[i + 3])
   else
     if not append_one then
 -- include general
@@ -36,15 +39,14 @@ for n = 1, appends do
   if type(answer) == 'string' then
     told, newer[session] = told + 1, answer .. rest
     changed[2 * told + 1], changed[2 * told + 2] = session, newer[session]
-    pointers[2 * told - 1], pointers[2 * told] = session, count == 1 and answer or answer .. ' ' .. count
+    pointers[2 * told - 1], pointers[2 * told] = session, pointer or count == 1 and answer or answer .. ' ' .. count
   elseif answer.err then
     answer = {'failed', answer.err}
   end
   answers[n + 1], i = answer, i + 1 + words
 end
 if told > 0 then
-  local feed_ms, last = match(log[2] or '0-0', '^(%d+)-(%d+)$')
-  changed[2] = (feed_ms + 0 > now and feed_ms or now_text) .. '-' .. format('%d', last + told)
+  changed[2] = feed_ms .. '-' .. format('%d', feed_n + told)
   call('XADD', KEYS[2], changed[2], unpack(pointers))
   call('HSET', KEYS[1], unpack(changed))
 end

@@ -1,7 +1,8 @@
 """The feed of a partition: one pointer for each append, in commit order; those of one script call share an entry.
 
 An entry ``<ms>-<n>`` holds one or more pointers, the last of which has position n: under the session's name the offset
-of the append's last event and, if it is not 1, how many events it appended. A retirement has 0.
+of the append's last event, without its milliseconds where they are the entry's, and, if it is not 1, how many events it
+appended. A retirement has 0.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sessionstream.events.recorded import version_of
 from sessionstream.log.gates import session_named
 
 __all__ = ["Pointer", "pointers_of"]
@@ -38,9 +38,12 @@ def pointers_of(entry: Sequence[Any]) -> list[Pointer]:
         entry: its id and its fields, as XRANGE gives them.
     """
     identifier, fields = entry
-    first = version_of(identifier.decode()) - len(fields) // 2 + 1
+    ms, _, last = identifier.decode().partition("-")
+    first = int(last) - len(fields) // 2 + 1
     found = []
     for place, (name, told) in enumerate(zip(fields[::2], fields[1::2], strict=True)):
         offset, _, count = told.decode().partition(" ")
+        if "-" not in offset:
+            offset = f"{ms}-{offset}"
         found.append(Pointer(first + place, session_named(name.decode()), offset, int(count or 1)))
     return found
