@@ -10,7 +10,7 @@ from sessionstream.errors import InvalidArgument
 from sessionstream.events.ids import checked_id
 from sessionstream.log.gates import name_in_log
 from sessionstream.projection import Place
-from sessionstream.wire.packing import bulk
+from sessionstream.wire.packing import bulk, pack
 
 __all__ = ["Keys", "Route"]
 
@@ -28,6 +28,8 @@ class Route(NamedTuple):
         events: the key of its stream.
         declared: that, as a command carries it.
         named: the session's name in the log, as a command carries it.
+        looked_at: the two commands, packed, that look the session up in the log and read its head, in this order: what
+            is appended in between makes the head tell of a later event, never of an earlier one.
     """
 
     partition: int
@@ -35,6 +37,7 @@ class Route(NamedTuple):
     events: str
     declared: bytes
     named: bytes
+    looked_at: bytes
 
 
 class Keys:
@@ -75,7 +78,9 @@ class Keys:
                 self._routes.clear()
             head, events = self.head(session_id), self.events(session_id)
             declared, named = bulk(events.encode()), bulk(name_in_log(session_id).encode())
-            route = Route(self.partition(session_id), head, events, declared, named)
+            partition = self.partition(session_id)
+            looked_at = pack(("HGET", self.log(partition), name_in_log(session_id))) + pack(("HGETALL", head))
+            route = Route(partition, head, events, declared, named, looked_at)
             self._routes[session_id] = route
         return route
 

@@ -199,21 +199,22 @@ class Store:
         Raises:
             Unavailable: the server is away, or the session was changed at each of many looks.
         """
-        commands, head = self.head_commands(session_id), self.keys.route(session_id).head
+        route = self.keys.route(session_id)
         if not self._read_as_made:
             await self.check_readable()
         for _ in range(_MOST_LOOKS):
-            lane = self.server.open_lane(head)
-            if not exact and lane is not None and lane.latest_ms() is not None:
-                fields = head_of(*await self.server.calls(commands))
+            lane = self.server.open_lane(route.head)
+            if not exact and lane is not None and lane.has_room and lane.latest_ms() is not None:
+                replies = await self.server.reads(lane, route.looked_at, 2)
+                fields = None if replies is None else head_of(*replies)
                 latest = lane.latest_ms()
                 if fields is not None and latest is not None and _is_before_expiry(fields, latest):
                     return fields, latest
             before = asyncio.get_running_loop().time()
-            gate, words, time = await self.server.calls([*commands, ("TIME",)])
+            gate, words, time = await self.server.calls([*self.head_commands(session_id), ("TIME",)])
             now = milliseconds(time)
             # Where a Cluster moves the session meanwhile, it is not known whose clock that was.
-            if (now_open := self.server.open_lane(head)) is not None and lane in (None, now_open):
+            if (now_open := self.server.open_lane(route.head)) is not None and lane in (None, now_open):
                 now_open.heard(now, before)
             fields = head_of(gate, words)
             if fields is not None:

@@ -159,6 +159,28 @@ class Lane(asyncio.Protocol):
             self._loop.call_soon(self.flush)
         return futures
 
+    def together(self, packed: bytes, replies: int) -> asyncio.Future[list[Any]]:
+        """Queue packed commands that the caller awaits at once; the future gives their replies, or the first error.
+
+        Args:
+            packed: several times what `pack` gives.
+            replies: how many commands that is.
+        """
+        alone = self.alone
+        future: asyncio.Future[list[Any]] = self._loop.create_future()
+        first = not self._unsent
+        collected = _Collected(future, replies)
+        self.send(packed, collected)
+        for _ in range(replies - 1):
+            self._pending.append(collected)
+            self._sizes.append(0)
+        self._unsent_calls += replies - 1
+        if alone:
+            self.flush_alone()
+        elif first and not self._blocked:
+            self._loop.call_soon(self.flush)
+        return future
+
     def send(self, packed: bytes, taker: Taker) -> None:
         """Queue one packed command, which leaves with the next `flush`.
 
@@ -309,6 +331,23 @@ class Lane(asyncio.Protocol):
             _give(taker, LaneClosed(message, sent=number < sent, wanted=wanted))
         if self.on_close is not None:
             self.on_close()
+
+
+class _Collected:
+    """Takes the replies to several commands, and gives them to a future all at once."""
+
+    __slots__ = ("_future", "_number", "_replies")
+
+    def __init__(self, future: asyncio.Future[list[Any]], number: int) -> None:
+        self._future = future
+        self._number = number
+        self._replies: list[Any] = []
+
+    def __call__(self, reply: Any) -> None:
+        self._replies.append(reply)
+        if len(self._replies) == self._number:
+            errors = [one for one in self._replies if isinstance(one, Exception)]
+            _give(self._future, errors[0] if errors else self._replies)
 
 
 def milliseconds(time: Sequence[bytes]) -> int:

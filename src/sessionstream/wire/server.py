@@ -226,6 +226,24 @@ class Server:
         replies: list[Any] = await self._until_deadline(run, "read", "")
         return replies
 
+    async def reads(self, lane: Lane, packed: bytes, replies: int) -> list[Any] | None:
+        """Send packed reads on an open lane and return their replies; None where `calls` has to send them again.
+
+        Args:
+            lane: what `open_lane` gave for their key.
+            packed: several times what `pack` gives.
+            replies: how many commands that is.
+        """
+        try:
+            return await lane.together(packed, replies)
+        except LaneClosed as lost:
+            if lost.wanted:
+                raise Unavailable(str(lost)) from None
+        except hiredis.ReplyError:
+            # What it means, and whether it passes, is for the way that repeats.
+            pass
+        return None
+
     async def _spread(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Send each command to the node that has its key, all at once; what that does not settle comes one by one."""
         until = _now() + self.deadline
