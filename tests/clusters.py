@@ -99,8 +99,8 @@ class TestCluster:
 
     @property
     def url(self) -> str:
-        """The address of its first node."""
-        return self.nodes[0].server.url
+        """The address of the first node that runs."""
+        return next(node.server.url for node in self.nodes if node.server.running)
 
     def _start(self) -> None:
         with ThreadPoolExecutor(len(self.nodes)) as pool:
@@ -137,7 +137,7 @@ class TestCluster:
                 return False
             replication = node.section("replication")
             healthy = (
-                int(replication["connected_slaves"]) == 1
+                "state=online" in replication.get("slave0", "")
                 if replication["role"] == "master"
                 else replication["master_link_status"] == "up"
             )
@@ -206,9 +206,12 @@ class TestCluster:
             node.call("CLUSTER", "SETSLOT", slot, "NODE", target.id)
 
     def empty(self) -> None:
-        """Remove all keys."""
+        """Remove all keys, from the replicas too."""
         for node in self.primaries():
             node.call("FLUSHALL")
+        until(lambda: all(node.call("DBSIZE") == 0 for node in self.nodes), "all nodes to be empty")
+        # A replica that has just been given everything anew is fed from its first acknowledgement on.
+        until(lambda: all(node.call("WAIT", 1, 1000) == 1 for node in self.primaries()), "all replicas to follow")
 
 
 def _two_free_ports() -> int:
