@@ -23,10 +23,8 @@ async def measure(options: Options) -> Measured:
     async with staged(options) as stage:
         manager, client = stage.manager, stage.client
         [session_id] = await make_sessions(manager, 1)
-        lane = manager.store.server.open_lane()
-        assert lane is not None
         calls = {
-            "PING": lambda number: lane.call(("PING",)),
+            "PING": lambda number: manager.store.server.call("PING"),
             "append": lambda number: manager.append(session_id, given[number].event),
             "redis-py xadd": lambda number: client.xadd("bare", given[number].fields),
         }

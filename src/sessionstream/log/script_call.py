@@ -20,6 +20,8 @@ APPEND = load_script("sessionstream.log", "append")
 _EVALSHA = bulk(b"EVALSHA") + bulk(APPEND.sha.encode())
 _NO_MODE = bulk(b"")
 _USUAL_WORDS = 4
+# How a call begins that holds one append of the usual form: three keys, and three arguments and a session before it.
+_ALONE = b"*%d\r\n%b%b" % (6 + 3 + 1 + _USUAL_WORDS, _EVALSHA, bulk(b"3"))
 
 
 class ScriptCalls:
@@ -36,10 +38,14 @@ class ScriptCalls:
         self._projections = projections
         self._quiet = _QuietTypes(projections)
         self._stamp = bulk(stamp.encode())
+        self._alone = self._stamp + bulk(b"1") + _NO_MODE
 
     def pack(self, partition: int, appends: Sequence[Append]) -> bytes:
         """Return the call for some appends of one partition."""
         quiet, count = self._quiet.as_of_now(), len(appends)
+        if count == 1 and appends[0].usual and quiet[appends[0].events[0].kind.cls]:
+            route, log_and_feed = appends[0].route, self._keys.declared(partition)
+            return b"".join([_ALONE, log_and_feed, route.declared, self._alone, route.named, appends[0].usual])
         blocks = [request.usual for request in appends if request.usual and quiet[request.events[0].kind.cls]]
         declared = [self._keys.declared(partition), *[request.route.declared for request in appends]]
         if len(blocks) == count:

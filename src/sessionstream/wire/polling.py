@@ -5,10 +5,10 @@ machine, where a server on the same host has answered after 30. So where a singl
 nothing else to do, the socket is polled first. What keeps that harmless:
 
 * it happens only where nothing else is ready to run in the loop, and ends after a quarter of a millisecond;
-* a task whose calls are answered so again and again never gives way by itself: after a millisecond of that the loop
+* a task whose calls are answered so again and again never gives way by itself: after five milliseconds of that the loop
   goes through a turn before it polls, so timers, other connections and other tasks have theirs;
 * where most replies take longer (another host, a disk that is waited for), polling ceases, and is tried again with one
-  call of 32; on a single processor, where it would keep the server from running, it never happens;
+  call of 16; on a single processor, where it would keep the server from running, it never happens;
 * a TLS connection is never polled: its bytes are the transport's to decrypt.
 """
 
@@ -22,11 +22,14 @@ from time import perf_counter
 __all__ = ["Polling"]
 
 _LONGEST = 250e-6
-_TURN_AFTER = 1e-3
-_FULL_CREDIT = 8
+_TURN_AFTER = 5e-3
+_FULL_CREDIT = 16
 _VAIN = 1
-_TRIED_AGAIN = 32
+_TRIED_AGAIN = 16
 _CHUNK = 65_536
+
+
+_give_way = getattr(os, "sched_yield", lambda: None)
 
 
 class Polling:
@@ -98,6 +101,8 @@ class Polling:
                 if perf_counter() > until:
                     self._credit = max(0, self._credit - _VAIN)
                     return
+                # The system may have put the server to run on this very processor, as soon as it is free.
+                _give_way()
                 continue
             except OSError:
                 # The transport will meet the same, and tell.
