@@ -243,6 +243,9 @@ class SessionManager:
             InvalidData: or `TooLarge`: an event would not be read back as it is.
             OutcomeUnknown: no answer came: try again with the same ``idempotency_key``.
         """
+        unconditional = expected_version is None and idempotency_key is None
+        if unconditional and correlation_id is None and causation_id is None and not isinstance(events, list | tuple):
+            return await self.store.append_one(session_id, events)
         return await self.store.append(
             session_id,
             list(events) if isinstance(events, list | tuple) else [events],

@@ -14,18 +14,23 @@ from sessionstream.events.strict_json import encode_json, refuse_unportable
 __all__ = ["EncodedEvent", "encode_event"]
 
 
-class EncodedEvent(msgspec.Struct, frozen=True):
+class EncodedEvent(msgspec.Struct, frozen=True, gc=False):
     """An event, its type, and the JSON of its fields.
 
     Attributes:
         kind: its registered type.
-        value: the event, as it will be read back.
         data: the JSON of its fields.
+        decoded: the event as it was read back, or None where there was no need to.
     """
 
     kind: EventType
-    value: Any
     data: bytes
+    decoded: Any = None
+
+    @property
+    def value(self) -> Any:
+        """The event, as it will be read back: the caller may change the one it gave while this one travels."""
+        return self.kind.read(self.data) if self.decoded is None else self.decoded
 
 
 def encode_event(value: Any, max_bytes: int) -> EncodedEvent:
@@ -43,18 +48,17 @@ def encode_event(value: Any, max_bytes: int) -> EncodedEvent:
     kind = type_of(value)
     try:
         data = kind.encode(value)
-        decoded = kind.read(data)
-        same = decoded == value
+        decoded = None if kind.is_plain(value) else kind.read(data)
+        same = decoded is None or decoded == value
     except _UNENCODABLE as error:
         raise _unencodable(kind, value, error) from None
     if not same:
         raise _changed(kind, value, data)
-    if not kind.is_plain(decoded):
+    if decoded is not None:
         refuse_unportable(data, kind.name, depth=-1)
     if len(data) > max_bytes:
         raise TooLarge(f"the {kind.name} event", len(data), max_bytes, "max_event_bytes")
-    # Views are made of what a replay will read: the caller may change the event it gave while this one travels.
-    return EncodedEvent(kind, decoded, data)
+    return EncodedEvent(kind, data, decoded)
 
 
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)

@@ -78,7 +78,6 @@ class Appender:
                 self._queues.pop(closed, None)
             queue = self._queues[loop] = _Queue(self)
         request.future = future = loop.create_future()
-        request.until = loop.time() + self.server.deadline
         queue.add(request)
         return future
 
@@ -107,7 +106,7 @@ class _Group:
         """Tell the script to look for the first copy."""
         for request in self.appends:
             request.since = f"{self.heard_ms or 0} {int((now - self.sent_at) * 1000)}"
-            request.usual = b""
+            request.usual = False
 
 
 class _Queue:
@@ -119,12 +118,17 @@ class _Queue:
         self._fresh: dict[int, list[Append]] = {}
         # The sessions that have a call under way, each with what waits for its end.
         self._busy: dict[str, list[Append] | None] = {}
-        self._flushing = False
+        self._flushing = self._held = False
+        self._until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, request: Append) -> None:
         """Send the request at the end of this turn, or when its session is no longer busy."""
         session_id = request.session_id
+        if not self._flushing:
+            # What is called in one turn of the loop has one deadline.
+            self._until = self._loop.time() + self._appender.server.deadline
+        request.until = request.until or self._until
         if session_id in self._busy:
             waiting = self._busy[session_id]
             if waiting is None:
@@ -153,9 +157,11 @@ class _Queue:
 
     def _flush(self) -> None:
         self._flushing = False
+        if self._held:
+            return
         lane = self._appender.server.full_lane()
         if lane is not None:
-            self._flushing = True
+            self._held = True
             self._start(self._flush_with_room(lane))
             return
         fresh, self._fresh = self._fresh, {}
@@ -182,6 +188,7 @@ class _Queue:
 
     async def _flush_with_room(self, lane: Lane) -> None:
         await lane.room()
+        self._held = False
         self._flush()
 
     def _write(self) -> None:
@@ -225,7 +232,7 @@ class _Queue:
                 if not request.future.done():
                     request.future.set_result(appended)
             elif needs_sliding(answer) and not request.sliding:
-                request.sliding, request.usual = True, b""
+                request.sliding, request.usual = True, False
                 again.append(request)
             else:
                 outcome = refusal_or_repeat(request, answer)

@@ -3,7 +3,7 @@
 -- none), the guards, for each event id, type, version ('' is 1) and data, and if any append of the call has operations,
 -- for each event their number, and they.
 local write, operate_on, seen, guarded, remember
-if ARGV[3] ~= '' then
+if match(ARGV[3], 'f') then
 -- include entries
 write = write_entries
 end

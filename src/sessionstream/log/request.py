@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,7 +18,7 @@ from sessionstream.log.keys import Keys, Route
 from sessionstream.projection import Projection
 from sessionstream.wire.packing import bulk, bulks
 
-__all__ = ["UNGUARDED", "Append", "Appended", "Guards"]
+__all__ = ["UNGUARDED", "Append", "Appended", "Guards", "append_of"]
 
 _USUAL = b"$0\r\n\r\n$22\r\n%b\r\n%b$%d\r\n%b\r\n"
 _EVENT = b"$22\r\n%b\r\n%b$%d\r\n%b\r\n$%d\r\n%b\r\n"
@@ -82,77 +81,40 @@ class Guards(NamedTuple):
 UNGUARDED = Guards()
 
 
-class Append:
-    """Events for one session, encoded.
+class Append(msgspec.Struct, gc=False):
+    """Events for one session, encoded; made by `append_of`.
 
-    Args:
+    Attributes:
         session_id: the session.
         route: where it lies.
         events: at least one, of which only the last may end the session.
         meta: the JSON of who and why, or empty.
         guards: what may refuse it.
-
-    Attributes:
-        ids: of its events.
+        phases: the letters of those in which it is allowed.
         count: how many events it has.
-        future: what it gave, or the error that refused it.
-        since: on a repeat, when the first copy can have arrived.
         size: bytes of its events, and of what it keeps beside them.
         sliding: whether the session's time to live is known to slide.
+        usual: whether the usual form of the append script holds all of it.
+        ids: of its events, made when it is packed first; none before.
+        since: on a repeat, when the first copy can have arrived.
         until: the loop's time at which it is given up.
-        usual: its words in the usual form of the append script, or nothing where that does not hold all of it.
+        future: what it gave, or the error that refused it.
     """
 
-    __slots__ = (
-        "_meta",
-        "_phases",
-        "count",
-        "events",
-        "future",
-        "guards",
-        "ids",
-        "route",
-        "session_id",
-        "since",
-        "size",
-        "sliding",
-        "until",
-        "usual",
-    )
-
-    future: asyncio.Future[Appended]
-    until: float
-
-    def __init__(
-        self, session_id: str, route: Route, events: Sequence[EncodedEvent], meta: bytes, guards: Guards
-    ) -> None:
-        self.session_id = session_id
-        self.route = route
-        self.events = events
-        self.guards = guards
-        self.since = ""
-        self.count = count = len(events)
-        self.ids = ids = event_ids(count)
-        self._meta = meta
-        first = events[0]
-        if guards is UNGUARDED and count == 1:
-            data = first.data
-            self._phases = first.kind.letters
-            self.size = len(data)
-            # A session that is about to be created cannot be asked; any other one says so itself when it is.
-            self.sliding = first.kind.name == "session.created" and first.value.sliding
-            if first.kind.usual and not meta:
-                self.usual = _USUAL % (ids[0], _name_word(first.kind), len(data), data)
-            else:
-                self.usual = b""
-            return
-        self.sliding = first.kind.name == "session.created" and first.value.sliding
-        _check_expected(guards.expected_version)
-        if guards.idempotency_key is not None:
-            checked_id(guards.idempotency_key, "idempotency_key")
-        self._phases = _phases(events, guards.only)
-        self.size = sum(len(event.data) for event in events) + sum(len(body) for _, body in guards.claims if body)
-        self.usual = b""
+    session_id: str
+    route: Route
+    events: Sequence[EncodedEvent]
+    meta: bytes
+    guards: Guards
+    phases: str
+    count: int
+    size: int
+    sliding: bool
+    usual: bool
+    ids: Sequence[bytes] = ()
+    since: str = ""
+    until: float = 0.0
+    future: Any = None
 
     @property
     def claimed(self) -> str:
@@ -164,6 +126,17 @@ class Append:
         """Whether anything may refuse it besides its session's phase."""
         return self.guards is not UNGUARDED or self.since != ""
 
+    def usual_words(self, identifier: bytes) -> bytes:
+        """Return its words in the usual form, as they are sent.
+
+        Args:
+            identifier: the id of its event; one that it has already is kept.
+        """
+        if not self.ids:
+            self.ids = (identifier,)
+        [event] = self.events
+        return _USUAL % (self.ids[0], _name_word(event.kind), len(event.data), event.data)
+
     def words(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection] | None) -> tuple[int, bytes]:
         """Return how many words it has in a form of its own, and these as they are sent.
 
@@ -172,13 +145,15 @@ class Append:
             numbers: the keys of the call; those that guards and operations need are added.
             projections: which to run, or None if the call has no operations.
         """
+        if not self.ids:
+            self.ids = event_ids(self.count)
         guards = self._guard_words(keys, numbers) if self.guarded else []
         operations = [] if projections is None else self._operation_words(keys, numbers, projections)
         words = 1 + len(guards) + 4 * self.count + len(operations)
         runtime = any(event.kind.runtime for event in self.events)
         head = 0 if projections is None and self.guards.token is None else numbers[self.route.head]
-        form = f"{words} {self._phases} {runtime:d} {self.sliding:d} {self.count} {len(guards)} {head}"
-        parts = [bulk(form.encode()), bulk(self._meta)]
+        form = f"{words} {self.phases} {runtime:d} {self.sliding:d} {self.count} {len(guards)} {head}"
+        parts = [bulk(form.encode()), bulk(self.meta)]
         if guards:
             parts.append(bulks(guards))
         for identifier, event in zip(self.ids, self.events, strict=True):
@@ -227,6 +202,39 @@ class Append:
         if gone:
             extra.append(["unset", 1 + len(gone), numbers[bodies], *gone])
         return extra
+
+
+def append_of(session_id: str, route: Route, events: Sequence[EncodedEvent], meta: bytes, guards: Guards) -> Append:
+    """Return the append of some events.
+
+    Args:
+        session_id: the session.
+        route: where it lies.
+        events: at least one, of which only the last may end the session.
+        meta: the JSON of who and why, or empty.
+        guards: what may refuse it.
+
+    Raises:
+        InvalidArgument: a guard is malformed.
+        EventTypeError: one of the events cannot follow the one before it.
+    """
+    first, count = events[0], len(events)
+    if guards is UNGUARDED and count == 1:
+        kind, size = first.kind, len(first.data)
+        if kind.usual and not meta:
+            return Append(session_id, route, events, meta, guards, kind.letters, 1, size, False, True)
+        return Append(session_id, route, events, meta, guards, kind.letters, 1, size, _begins_sliding(first), False)
+    _check_expected(guards.expected_version)
+    if guards.idempotency_key is not None:
+        checked_id(guards.idempotency_key, "idempotency_key")
+    phases = _phases(events, guards.only)
+    size = sum(len(event.data) for event in events) + sum(len(body) for _, body in guards.claims if body)
+    return Append(session_id, route, events, meta, guards, phases, count, size, _begins_sliding(first), False)
+
+
+def _begins_sliding(event: EncodedEvent) -> bool:
+    # A session that is about to be created cannot be asked; any other one says so itself when it is.
+    return event.kind.name == "session.created" and event.value.sliding
 
 
 def _check_expected(version: object) -> None:

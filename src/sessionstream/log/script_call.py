@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sessionstream.events.ids import event_ids
 from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.log.encoding import KeyNumbers
 from sessionstream.log.keys import Keys
@@ -18,7 +19,7 @@ __all__ = ["APPEND", "ScriptCalls"]
 APPEND = load_script("sessionstream.log", "append")
 
 _EVALSHA = bulk(b"EVALSHA") + bulk(APPEND.sha.encode())
-_NO_MODE = bulk(b"")
+_NO_MODE, _TWICE = bulk(b""), bulk(b"s")
 _USUAL_WORDS = 4
 # How a call begins that holds one append of the usual form: three keys, and three arguments and a session before it.
 _ALONE = b"*%d\r\n%b%b" % (6 + 3 + 1 + _USUAL_WORDS, _EVALSHA, bulk(b"3"))
@@ -43,20 +44,22 @@ class ScriptCalls:
     def pack(self, partition: int, appends: Sequence[Append]) -> bytes:
         """Return the call for some appends of one partition."""
         quiet, count = self._quiet.as_of_now(), len(appends)
-        if count == 1 and appends[0].usual and quiet[appends[0].events[0].kind.cls]:
-            route, log_and_feed = appends[0].route, self._keys.declared(partition)
-            return b"".join([_ALONE, log_and_feed, route.declared, self._alone, route.named, appends[0].usual])
-        blocks = [request.usual for request in appends if request.usual and quiet[request.events[0].kind.cls]]
-        declared = [self._keys.declared(partition), *[request.route.declared for request in appends]]
-        if len(blocks) == count:
-            keys, words, mode = 2 + count, _USUAL_WORDS * count, _NO_MODE
+        if all([one.usual and quiet[one.events[0].kind.cls] for one in appends]):  # noqa: C419 - a generator is slower
+            blocks = [one.usual_words(fresh) for one, fresh in zip(appends, event_ids(count), strict=True)]
+            if count == 1:
+                route, log_and_feed = appends[0].route, self._keys.declared(partition)
+                return b"".join([_ALONE, log_and_feed, route.declared, self._alone, route.named, *blocks])
+            again = len({one.session_id for one in appends}) < count
+            words, mode, more = _USUAL_WORDS * count, _TWICE if again else _NO_MODE, list[str]()
         else:
             more, words, mode, blocks = self._forms(partition, appends)
-            declared.append(bulks(more) if more else b"")
-            keys = 2 + count + len(more)
-        head = b"*%d\r\n%b%b" % (6 + keys + count + words, _EVALSHA, bulk(b"%d" % keys))
-        named = [request.route.named for request in appends]
-        return b"".join([head, *declared, self._stamp, bulk(b"%d" % count), mode, *named, *blocks])
+        keys = 2 + count + len(more)
+        parts = [b"*%d\r\n%b%b" % (6 + keys + count + words, _EVALSHA, bulk(b"%d" % keys))]
+        parts.append(self._keys.declared(partition))
+        parts += [request.route.declared for request in appends]
+        parts += (bulks(more) if more else b"", self._stamp, bulk(b"%d" % count), mode)
+        parts += [request.route.named for request in appends]
+        return b"".join(parts + blocks)
 
     def _forms(self, partition: int, appends: Sequence[Append]) -> tuple[list[str], int, bytes, list[bytes]]:
         """Return further keys, how many words there are, what they need, and the words of each append."""
@@ -68,12 +71,12 @@ class ScriptCalls:
         words, blocks = 0, []
         for request in appends:
             if request.usual and not operating:
-                count, block = _USUAL_WORDS, request.usual
+                count, block = _USUAL_WORDS, request.usual_words(event_ids(1)[0])
             else:
                 count, block = request.words(self._keys, numbers, self._projections if operating else None)
             words += count
             blocks.append(block)
-        mode = "f" + "o" * operating + "g" * guarded
+        mode = "fs" + "o" * operating + "g" * guarded
         return numbers.keys[known:], words, bulk(mode.encode()), blocks
 
     def _is_silent(self, request: Append) -> bool:

@@ -17,7 +17,7 @@ from sessionstream.log.fencing import carries_any, token_for
 from sessionstream.log.gates import head_of, name_in_log
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
-from sessionstream.log.request import UNGUARDED, Append, Appended, Guards
+from sessionstream.log.request import UNGUARDED, Appended, Guards, append_of
 from sessionstream.projection import Projection
 from sessionstream.projections import BUILT_IN
 from sessionstream.wire.lane import milliseconds
@@ -121,7 +121,20 @@ class Store:
             if event.kind.reserved and from_caller:
                 raise InvalidArgument(f"{event.kind.name} is appended by the method that does it, not by append")
         meta = current_meta(correlation_id, causation_id)
-        return self._appender.append(Append(session_id, route, encoded, meta, guards))
+        return self._appender.append(append_of(session_id, route, encoded, meta, guards))
+
+    def append_one(self, session_id: str, value: Any) -> asyncio.Future[Appended]:
+        """Append one event that a user of the library made, on no condition: the short way to `append`.
+
+        Args:
+            session_id: the session.
+            value: the event.
+        """
+        event = encode_event(value, self._most_event_bytes)
+        if event.kind.reserved or carries_any():
+            return self.append(session_id, [value], from_caller=True)
+        route = self.keys.route(session_id)
+        return self._appender.append(append_of(session_id, route, (event,), current_meta(), UNGUARDED))
 
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.
