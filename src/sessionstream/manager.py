@@ -277,7 +277,7 @@ class SessionManager:
         """Retract the newest messages and return them, oldest first."""
         return await conversation.pop(self.store, session_id, count)
 
-    async def history(
+    def history(
         self,
         session_id: str,
         *,
@@ -293,12 +293,9 @@ class SessionManager:
     ) -> AsyncIterator[RecordedEvent]:
         """Yield a session's events; see `sessionstream.log.history.read_history` for the arguments."""
         window = Window(after, before, from_version, to_version, since, until)
-        events = read_history(self.store, session_id, window, types=types, limit=limit, backward=backward)
-        plain = not backward and types is None and window._replace(after=None) == Window()
-        async for event in events:
-            if plain:
-                self.store.positions.read(session_id, event.offset)
-            yield event
+        whole = not backward and types is None and window._replace(after=None) == Window()
+        note = self.store.positions.read if whole else None
+        return read_history(self.store, session_id, window, types=types, limit=limit, backward=backward, note=note)
 
     # Checkpoints
 

@@ -13,7 +13,18 @@ import msgspec
 
 from sessionstream.errors import EventTypeError
 
-__all__ = ["LIVE", "Event", "EventType", "Phase", "Upcaster", "event", "name_of", "registered", "type_of"]
+__all__ = [
+    "LIVE",
+    "Event",
+    "EventType",
+    "Phase",
+    "Upcaster",
+    "event",
+    "name_of",
+    "registered",
+    "registered_as",
+    "type_of",
+]
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 Declared = TypeVar("Declared", bound=type)
@@ -149,6 +160,7 @@ def _plain_classes(annotation: Any) -> frozenset[Any]:
 
 
 _by_name: dict[str, EventType] = {}
+_by_word: dict[bytes, EventType] = {}
 _by_class: dict[type, EventType] = {}
 
 
@@ -192,6 +204,7 @@ def event(
             raise EventTypeError(f"{name} has version {version} and {problem}")
         kind = EventType(cls, name, version, phases, runtime, steps)
         _by_name[name] = kind
+        _by_word[name.encode()] = kind
         _by_class[cls] = kind
         return cls
 
@@ -207,6 +220,11 @@ def _same_declaration(one: type, other: type) -> bool:
 def registered(name: str) -> EventType | None:
     """Return the event type of a name, or None."""
     return _by_name.get(name)
+
+
+def registered_as(word: bytes) -> EventType | None:
+    """Return the event type of a name as entries hold it, or None."""
+    return _by_word.get(word)
 
 
 def name_of(cls: type) -> bytes:

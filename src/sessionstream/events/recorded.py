@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from sessionstream.errors import CorruptEvent
-from sessionstream.events.base import registered
+from sessionstream.events.base import registered, registered_as
 from sessionstream.events.context import Meta
 
 __all__ = ["NOWHERE", "RecordedEvent", "UnknownEvent", "UnreadableEvent", "at_ms", "moment", "version_of"]
@@ -60,23 +60,22 @@ def moment(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
-class RecordedEvent:
+class RecordedEvent(msgspec.Struct, eq=False, gc=False):
     """One event of a session's history; what is asked of it is decoded when it is first asked for.
 
     Attributes:
         session_id: the session's id.
         offset: its place in the stream, ``<milliseconds>-<version>``.
+        words: the stream entry's fields and values, as stored.
     """
 
-    __slots__ = ("_data", "_fields", "_meta", "_problem", "offset", "session_id")
-
-    def __init__(self, session_id: str, offset: str, fields: Sequence[bytes]) -> None:
-        self.session_id = session_id
-        self.offset = offset
-        self._fields: dict[bytes, bytes] = dict(zip(fields[::2], fields[1::2], strict=False))
-        self._data: Any = None
-        self._meta: Meta | None = None
-        self._problem = ""
+    session_id: str
+    offset: str
+    words: Sequence[bytes]
+    _known_fields: dict[bytes, bytes] | None = None
+    _known_data: Any = None
+    _known_meta: Meta | None = None
+    _problem: str = ""
 
     @property
     def version(self) -> int:
@@ -115,11 +114,17 @@ class RecordedEvent:
         return self._fields
 
     @property
+    def _fields(self) -> dict[bytes, bytes]:
+        if self._known_fields is None:
+            self._known_fields = dict(zip(self.words[::2], self.words[1::2], strict=False))
+        return self._known_fields
+
+    @property
     def data(self) -> Any:
         """The typed event, or an `UnknownEvent`, or an `UnreadableEvent`; never raises."""
-        if self._data is None:
-            self._data = self._decode()
-        return self._data
+        if self._known_data is None:
+            self._known_data = self._decode()
+        return self._known_data
 
     @property
     def error(self) -> CorruptEvent | None:
@@ -144,15 +149,26 @@ class RecordedEvent:
         return self._context().causation_id
 
     def _context(self) -> Meta:
-        if self._meta is None:
+        if self._known_meta is None:
             try:
                 raw = self._fields.get(b"meta")
-                self._meta = _decode_meta(raw) if raw else _NO_META
+                self._known_meta = _decode_meta(raw) if raw else _NO_META
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                self._meta, self._problem = _NO_META, f"who did it and why cannot be read: {error}"
-        return self._meta
+                self._known_meta, self._problem = _NO_META, f"who did it and why cannot be read: {error}"
+        return self._known_meta
 
     def _decode(self) -> Any:
+        # Most entries are whole, and of the first version of a type that is known.
+        fields = self._fields
+        data, kind = fields.get(b"data"), registered_as(fields.get(b"type", b""))
+        if data is not None and kind is not None and kind.version == 1 and b"v" not in fields and b"id" in fields:
+            try:
+                return kind.read(data)
+            except Exception as error:  # a user's model may raise anything at all
+                return UnreadableEvent(f"{type(error).__name__}: {error}", fields)
+        return self._decode_rare()
+
+    def _decode_rare(self) -> Any:
         missing = [name for name in ("type", "data", "id") if name.encode() not in self._fields]
         if missing:
             return UnreadableEvent(f"it has no field {missing[0]!r}", self._fields)

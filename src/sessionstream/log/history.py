@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -61,6 +61,7 @@ async def read_history(
     types: Iterable[str | type] | None = None,
     limit: int | None = None,
     backward: bool = False,
+    note: Callable[[str, str], None] | None = None,
 ) -> AsyncIterator[RecordedEvent]:
     """Yield a session's events, read in pages of 500.
 
@@ -72,6 +73,7 @@ async def read_history(
         types: only events of these types, by name or by class.
         limit: at most so many.
         backward: newest first.
+        note: told the session and the offset of each event before it is given.
 
     Raises:
         SessionNotFound: nothing is kept of such a session.
@@ -90,6 +92,8 @@ async def read_history(
             for identifier, fields in page:
                 event = RecordedEvent(session_id, identifier.decode(), fields or ())
                 if wanted is None or event.fields.get(b"type", b"") in wanted:
+                    if note is not None:
+                        note(session_id, event.offset)
                     yield event
                     left -= 1
                     if not left:

@@ -24,6 +24,7 @@ from sessionstream.lifecycle.reading import live_session
 from sessionstream.log.store import Store
 from sessionstream.manager import SessionManager
 from sessionstream.session import Session, SessionState
+from sessionstream.wire.packing import Word
 from sessionstream.wire.scripts import load_script
 
 __all__ = ["restore_or_create_session"]
@@ -69,7 +70,8 @@ async def restore_or_create_session(
         if found.session is not None:
             return found.session
         session_id = found.claimed or _mark(user_id, agent_id) + os.urandom(6).hex()
-        if not await manager.store.server.script(_CLAIM, [manager.store.keys.user(user_id)], [found.last, session_id]):
+        listed: list[Word] = [found.last, session_id, found.score]
+        if not await manager.store.server.script(_CLAIM, [manager.store.keys.user(user_id)], listed):
             continue
         try:
             return await manager.create_session(user_id, agent_id, event.metadata, session_id=session_id, ttl=ttl)
@@ -84,12 +86,14 @@ class _Found(NamedTuple):
     session: Session | None
     claimed: str | None
     last: str
+    score: bytes
 
 
 async def _look(store: Store, user_id: str, agent_id: str) -> _Found:
     # In one piece: pages could miss what moves between them, and what is missed here is created twice.
-    members = await store.server.call("ZREVRANGE", store.keys.user(user_id), 0, -1)
-    ids = [member.decode() for member in members]
+    listed = await store.server.call("ZREVRANGE", store.keys.user(user_id), 0, -1, "WITHSCORES")
+    ids = [member.decode() for member in listed[::2]]
+    last, score = (ids[0], listed[1]) if ids else ("", b"")
     claimed = None
     for start in range(0, len(ids), _PAGE):
         page = ids[start : start + _PAGE]
@@ -98,10 +102,10 @@ async def _look(store: Store, user_id: str, agent_id: str) -> _Found:
             session = live_session(session_id, head, now)
             if session is not None and session.user_id == user_id and session.agent_id == agent_id:
                 if session.state is not SessionState.ARCHIVED:
-                    return _Found(session, None, ids[0])
+                    return _Found(session, None, last, score)
             elif not head and claimed is None and session_id.startswith(_mark(user_id, agent_id)):
                 claimed = session_id
-    return _Found(None, claimed, ids[0] if ids else "")
+    return _Found(None, claimed, last, score)
 
 
 def _mark(user_id: str, agent_id: str) -> str:

@@ -13,12 +13,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hiredis
 
 from sessionstream.errors import OutcomeUnknown, SessionStreamError, Unavailable
-from sessionstream.wire.cluster.cluster import Cluster
 from sessionstream.wire.cluster.redirections import Address, Asking, Redirection
 from sessionstream.wire.cluster.slots import Run, key_of, runs_of
 from sessionstream.wire.lane import Lane, LaneClosed
@@ -28,10 +27,14 @@ from sessionstream.wire.refusal import PASSING, code_of, from_reply
 from sessionstream.wire.scripts import Script
 from sessionstream.wire.seats import Seat
 
+if TYPE_CHECKING:
+    # It loads redis-py, which whoever only imports the library does not pay for.
+    from sessionstream.wire.cluster.cluster import Cluster
+
 __all__ = ["Server", "after_sending", "backoff"]
 
 Dial = Callable[..., Awaitable[Lane]]
-FindCluster = Callable[[bool], Cluster | None]
+FindCluster = Callable[[bool], "Cluster | None"]
 Way = Lane | Asking
 
 # So many redirections are followed without waiting; nodes that send a call to and fro are about to agree.
@@ -239,9 +242,9 @@ class Server:
         except LaneClosed as lost:
             if lost.wanted:
                 raise Unavailable(str(lost)) from None
-        except hiredis.ReplyError:
-            # What it means, and whether it passes, is for the way that repeats.
-            pass
+        except hiredis.ReplyError as error:
+            # Whether it passes is for the way that repeats; where to send it next is learnt here.
+            self.redirected(error, lane)
         return None
 
     async def _spread(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
