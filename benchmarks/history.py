@@ -1,6 +1,6 @@
 """The history of a session of 10,000 events, against redis-py's XRANGE of the same entries, undecoded.
 
-redis-py reads the stream in one call, and in pages of 500 as the store does; the store is compared with whichever is
+redis-py reads the stream in one call, and in pages of 1,000 as the store does; the store is compared with whichever is
 faster. Once every event of the history is typed, once only offset and version are asked for.
 """
 
@@ -19,7 +19,7 @@ from benchmarks.stage import Options, Stage, make_sessions, options_of, place_of
 __all__ = ["fill", "main", "measure"]
 
 NAME = "history"
-PAGE = 500
+PAGE = 1_000
 BATCH = 1_000
 
 
@@ -69,7 +69,7 @@ def contestants(stage: Stage, session_id: str, events: int) -> list[Contestant]:
         "history, every event typed": typed,
         "history, offset and version": looked_at,
         "redis-py xrange, whole": whole,
-        "redis-py xrange, pages of 500": paged,
+        "redis-py xrange, pages of 1,000": paged,
     }
     return [Contestant(name, partial(read, reader), events) for name, reader in readers.items()]
 

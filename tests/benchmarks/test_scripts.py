@@ -30,7 +30,7 @@ SCRIPTS = {
             "history, every event typed",
             "history, offset and version",
             "redis-py xrange, whole",
-            "redis-py xrange, pages of 500",
+            "redis-py xrange, pages of 1,000",
         },
     ),
     "resume": (1, {"resume", "fold from the beginning"}),

@@ -131,11 +131,11 @@ async def test_all_bounds_have_to_be_met(manager: SessionManager, session_id: st
 
 
 async def test_a_long_history_is_read_in_pages(manager: SessionManager, session_id: str) -> None:
-    """Exactly at the seams of pages of 500 nothing is lost and nothing comes twice, in both directions."""
-    await manager.append(session_id, [NoteAdded(text="x")] * 1_500)
-    assert await _versions(manager, session_id) == list(range(1, 1_502))
-    assert await _versions(manager, session_id, backward=True) == list(range(1_501, 0, -1))
-    assert await _versions(manager, session_id, from_version=2) == list(range(2, 1_502))
+    """Exactly at the seams of pages of 1,000 nothing is lost and nothing comes twice, in both directions."""
+    await manager.append(session_id, [NoteAdded(text="x")] * 3_000)
+    assert await _versions(manager, session_id) == list(range(1, 3_002))
+    assert await _versions(manager, session_id, backward=True) == list(range(3_001, 0, -1))
+    assert await _versions(manager, session_id, from_version=2) == list(range(2, 3_002))
     assert await _versions(manager, session_id, types=["session.created"], backward=True) == [1]
 
 
@@ -152,13 +152,13 @@ async def test_a_reader_may_stop_at_any_time(manager: SessionManager, session_id
 
 async def test_events_that_come_while_one_reads_are_read_too(manager: SessionManager, session_id: str) -> None:
     """A page shows what is there when it is read; there is no gap before it."""
-    await manager.append(session_id, [NoteAdded(text="x")] * 600)
+    await manager.append(session_id, [NoteAdded(text="x")] * 1_100)
     versions = []
     async for event in manager.history(session_id):
         versions.append(event.version)
         if event.version == 1:
             await manager.append(session_id, NoteAdded(text="late"))
-    assert versions == list(range(1, 603))
+    assert versions == list(range(1, 1_103))
 
 
 async def test_the_history_of_an_ended_session_is_kept(manager: SessionManager, session_id: str) -> None:

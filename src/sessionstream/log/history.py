@@ -18,7 +18,7 @@ from sessionstream.wire.scripts import load_script
 __all__ = ["Window", "checked_count", "checked_time", "offset_at_version", "parse_offset", "read_history"]
 
 _LOCATE = load_script("sessionstream.log", "locate")
-_PAGE = 500
+_PAGE = 1000
 _LAST = 2**64 - 1
 _LARGEST_COUNT = 2**53 - 1
 
@@ -63,7 +63,7 @@ async def read_history(
     backward: bool = False,
     note: Callable[[str, str], None] | None = None,
 ) -> AsyncIterator[RecordedEvent]:
-    """Yield a session's events, read in pages of 500.
+    """Yield a session's events, read in pages of 1,000.
 
     Args:
         store: where the session is kept.

@@ -35,7 +35,10 @@ class Positions:
         """Note that the events up to an offset were given to the caller."""
         known = self._known.get(session_id)
         version = version_of(offset)
-        if known is None or known[0] < version:
+        if known is not None and known[0] == version - 1:
+            # The next one of a session that is being read: it is among those used last already.
+            self._known[session_id] = (version, offset)
+        elif known is None or known[0] < version:
             self._note(session_id, version, offset)
 
     def _note(self, session_id: str, version: int, offset: str) -> None:
