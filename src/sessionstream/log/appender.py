@@ -166,25 +166,25 @@ class _Queue:
             return
         fresh, self._fresh = self._fresh, {}
         for partition, requests in fresh.items():
-            group: list[Append] = []
-            size = events = 0
-            for request in requests:
-                if group and (
-                    len(group) == _MOST_APPENDS
-                    or size + request.size > _MOST_BYTES
-                    or events + request.count > _MOST_EVENTS
-                ):
-                    self._send(_Group(partition, group))
-                    group, size, events = [], 0, 0
-                if request.session_id in self._busy:
-                    self.add(request)
-                else:
-                    group.append(request)
-                    size += request.size
-                    events += request.count
-            if group:
-                self._send(_Group(partition, group))
+            if _fits_one_call(requests):
+                self._send(_Group(partition, requests))
+            else:
+                self._send_divided(partition, requests)
         self._write()
+
+    def _send_divided(self, partition: int, requests: list[Append]) -> None:
+        """Send what is too much for one call; a session that comes again behind a border waits for its first call."""
+        group: list[Append] = []
+        for request in requests:
+            if group and not _fits_one_call([*group, request]):
+                self._send(_Group(partition, group))
+                group = []
+            if request.session_id in self._busy:
+                self.add(request)
+            else:
+                group.append(request)
+        if group:
+            self._send(_Group(partition, group))
 
     async def _flush_with_room(self, lane: Lane) -> None:
         await lane.room()
@@ -368,6 +368,14 @@ class _Queue:
 
 def _ignore(reply: Any) -> None:
     """Take what ASKING is answered by: the call behind it says all that matters."""
+
+
+def _fits_one_call(requests: Sequence[Append]) -> bool:
+    return len(requests) == 1 or (
+        len(requests) <= _MOST_APPENDS
+        and sum([request.size for request in requests]) <= _MOST_BYTES
+        and sum([request.count for request in requests]) <= _MOST_EVENTS
+    )
 
 
 def _settle(request: Append, outcome: Appended | SessionStreamError) -> None:

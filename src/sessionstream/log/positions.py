@@ -27,8 +27,12 @@ class Positions:
         """Note an append; one that follows events unknown here leaves the position before them."""
         known = self._known.get(appended.session_id)
         before = appended.version - appended.count
+        if known is not None and known[0] == before:
+            self._known[appended.session_id] = (appended.version, appended.offset)
+            # Another thread's loop may just have dropped it; then this has put it to the end.
+            self._known.move_to_end(appended.session_id)
         # Before the first event there is nothing, whatever was known of a removed session that had this id.
-        if known is None or known[0] == before or before == 0:
+        elif known is None or before == 0:
             self._note(appended.session_id, appended.version, appended.offset)
 
     def read(self, session_id: str, offset: str) -> None:
