@@ -23,8 +23,8 @@ from sessionstream.projection import Projection
 from sessionstream.wire.cluster.redirections import Redirection
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.packing import pack
-from sessionstream.wire.refusal import PASSING, code_of, from_reply
-from sessionstream.wire.server import Server, after_sending, backoff
+from sessionstream.wire.refusal import PASSING, after_sending, code_of, from_reply
+from sessionstream.wire.server import Server, backoff
 
 __all__ = ["Appender"]
 

@@ -124,6 +124,11 @@ class Lane(asyncio.Protocol):
         return not self._pending and self._ready is not None and len(self._ready) == self._polling.marks
 
     @property
+    def in_flight(self) -> int:
+        """How many bytes of calls wait for a reply, sent or not."""
+        return self._in_flight
+
+    @property
     def has_room(self) -> bool:
         """Whether so few bytes are in flight that more may be sent."""
         return self._in_flight < MOST_IN_FLIGHT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sessionstream.errors import (
     AuthenticationFailed,
+    OutcomeUnknown,
     ServerError,
     ServerLoading,
     ServerOutOfMemory,
@@ -12,7 +13,7 @@ from sessionstream.errors import (
     Unavailable,
 )
 
-__all__ = ["PASSING", "code_of", "from_driver", "from_reply"]
+__all__ = ["PASSING", "after_sending", "code_of", "from_driver", "from_reply"]
 
 # Refusals that come before a command runs and go away by themselves: the call may be sent again.
 PASSING = frozenset({"LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "BUSY", "UNKILLABLE", "NOREPLICAS"})
@@ -82,3 +83,10 @@ def from_driver(error: Exception) -> SessionStreamError:
     if isinstance(error, driver.ResponseError):
         return from_reply(error)
     return Unavailable(f"the server cannot be reached: {text}")
+
+
+def after_sending(failure: SessionStreamError, what: object, unknown: bool) -> SessionStreamError:
+    """Return the error for a call that failed at last: `OutcomeUnknown`, if a copy of it may have been executed."""
+    if not unknown or isinstance(failure, OutcomeUnknown):
+        return failure
+    return OutcomeUnknown(f"{what!s}: sent, and then: {failure}")

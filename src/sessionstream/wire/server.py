@@ -23,7 +23,7 @@ from sessionstream.wire.cluster.slots import Run, key_of, runs_of
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.packing import Word
 from sessionstream.wire.patience import backoff, waiting_is_vain
-from sessionstream.wire.refusal import PASSING, code_of, from_reply
+from sessionstream.wire.refusal import PASSING, after_sending, code_of, from_reply
 from sessionstream.wire.scripts import Script
 from sessionstream.wire.seats import Seat
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     # It loads redis-py, which whoever only imports the library does not pay for.
     from sessionstream.wire.cluster.cluster import Cluster
 
-__all__ = ["Server", "after_sending", "backoff"]
+__all__ = ["Server", "backoff"]
 
 Dial = Callable[..., Awaitable[Lane]]
 FindCluster = Callable[[bool], "Cluster | None"]
@@ -39,13 +39,6 @@ Way = Lane | Asking
 
 # So many redirections are followed without waiting; nodes that send a call to and fro are about to agree.
 _AT_ONCE = 2
-
-
-def after_sending(failure: SessionStreamError, what: Word, unknown: bool) -> SessionStreamError:
-    """Return the error for a call that failed at last: `OutcomeUnknown`, if a copy of it may have been executed."""
-    if not unknown or isinstance(failure, OutcomeUnknown):
-        return failure
-    return OutcomeUnknown(f"{what!s}: sent, and then: {failure}")
 
 
 class Server:
