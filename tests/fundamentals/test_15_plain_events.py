@@ -1,0 +1,81 @@
+"""Events of plain values only: they are not read back before they are appended, so they have to be what they seem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sessionstream import MessageAdded, NoteAdded, ToolCalled, event
+from sessionstream.errors import InvalidArgument
+from sessionstream.events.base import type_of
+from sessionstream.events.codec import encode_event
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
+PLAIN = st.one_of(TEXT, st.none(), st.booleans())
+ANY = st.recursive(
+    PLAIN | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300)
+@given(
+    TEXT,
+    st.fixed_dictionaries(
+        {}, optional={"content": ANY, "name": ANY, "tool_calls": ANY, "extra": st.dictionaries(TEXT, ANY)}
+    ),
+)
+def test_what_is_encoded_reads_back_equal(role: str, fields: dict[str, Any]) -> None:
+    """Plain or not."""
+    message = MessageAdded(role=role, **fields)
+    encoded = encode_event(message, 1 << 20)
+    assert encoded.kind.read(encoded.data) == message
+    assert encoded.value == message
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (MessageAdded(role="user", content="Hi"), True),
+        (MessageAdded(role="user", content=None, name=""), True),
+        (MessageAdded(role="user", content=1), False),
+        (MessageAdded(role="user", content=["Hi"]), False),
+        (MessageAdded(role="user", extra={"a": "b"}), False),
+        (MessageAdded(role=None, content="Hi"), False),  # type: ignore[arg-type]
+        (NoteAdded(text="x"), True),
+        (NoteAdded(text="x", detail={}), False),
+        (ToolCalled(name="x", call_id=None), True),
+        (ToolCalled(name="x", call_id=True), False),  # type: ignore[arg-type]
+    ],
+)
+def test_only_values_that_their_types_allow_are_plain(value: Any, plain: bool) -> None:
+    """Texts, booleans, nulls and absent ones; of dicts the empty one, where the type is a dict."""
+    assert type_of(value).is_plain(value) is plain
+
+
+@pytest.mark.parametrize("value", [MessageAdded(role=None), NoteAdded(text=5), ToolCalled(name="x", call_id=1)])  # type: ignore[arg-type]
+def test_a_value_of_another_type_than_declared_is_refused(value: Any) -> None:
+    """A class of msgspec does not look at what it is made of."""
+    with pytest.raises(InvalidArgument):
+        encode_event(value, 1 << 20)
+
+
+def test_a_class_that_changes_its_values_when_it_is_made_is_read_back() -> None:
+    """What it would change on the way back has to be seen."""
+
+    @event("plain.changed_when_made")
+    class Loud(msgspec.Struct, frozen=True):
+        text: str
+
+        def __post_init__(self) -> None:
+            if not self.text.endswith("!"):
+                msgspec.structs.force_setattr(self, "text", self.text + "!")
+
+    value = Loud(text="x")
+    assert not type_of(value).is_plain(value)
+    assert encode_event(value, 100).value == value
