@@ -161,6 +161,17 @@ async def test_events_that_come_while_one_reads_are_read_too(manager: SessionMan
     assert versions == list(range(1, 1_103))
 
 
+async def test_events_that_come_behind_a_full_page_are_read_too(manager: SessionManager, session_id: str) -> None:
+    """Also where the page behind it was empty when it was asked for."""
+    await manager.append(session_id, [NoteAdded(text="x")] * 999)
+    versions = []
+    async for event in manager.history(session_id):
+        versions.append(event.version)
+        if event.version == 500:
+            await manager.append(session_id, NoteAdded(text="late"))
+    assert versions == list(range(1, 1_002))
+
+
 async def test_the_history_of_an_ended_session_is_kept(manager: SessionManager, session_id: str) -> None:
     """Its end is the last event."""
     await manager.append(session_id, NoteAdded(text="x"))

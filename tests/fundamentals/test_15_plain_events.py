@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from typing import Any
 
 import msgspec
@@ -79,3 +80,13 @@ def test_a_class_that_changes_its_values_when_it_is_made_is_read_back() -> None:
     value = Loud(text="x")
     assert not type_of(value).is_plain(value)
     assert encode_event(value, 100).value == value
+
+
+def test_a_class_with_annotations_of_its_own_is_declared() -> None:
+    """What is annotated may be anything."""
+
+    @event("plain.annotated")
+    class Annotated(msgspec.Struct, frozen=True):
+        text: typing.Annotated[str, {"not": "hashable"}]
+
+    assert encode_event(Annotated(text="x"), 100).value == Annotated(text="x")

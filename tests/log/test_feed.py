@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
-from sessionstream import NoteAdded, SessionManager
+from sessionstream import NoteAdded, SessionManager, event
+from sessionstream.events.base import Phase
 from sessionstream.log.feed import Pointer, pointers_of
+from sessionstream.log.gates import head_of
 
 # As the log calls its own fields, and what is made of such a name where it is a session's.
 STRANGE = [":stamp", ":feed", ":paused", "::stamp", ":", "a b", "é\n{}", "stamp"]
@@ -99,3 +102,30 @@ async def test_a_gate_says_what_the_head_says(open_manager: Callable[..., Sessio
     await agree()
     await manager.delete_session("s")
     await agree()
+
+
+@event("feed.begun_early", phases=frozenset({Phase.ABSENT, Phase.LIVE}))
+class _Early(msgspec.Struct, frozen=True):
+    text: str
+
+
+async def test_a_session_may_begin_without_a_view(open_manager: Callable[..., SessionManager]) -> None:
+    """An event that is allowed before the creation and changes nothing leaves its neighbours and itself in order."""
+    manager = open_manager(partitions=1)
+    await manager.create_session("user_1", "assistant", session_id="live")
+    appended = await asyncio.gather(
+        manager.append("live", NoteAdded(text="2")),
+        manager.append("early", _Early(text="1")),
+        manager.append("live", NoteAdded(text="3")),
+    )
+    appended.append(await manager.append("early", _Early(text="2")))
+    assert [one.version for one in appended] == [2, 1, 3, 2]
+    assert [pointer.offset for pointer in (await _pointers(manager, 0))[1:]] == [one.offset for one in appended]
+    # Nothing knows of a session that was never created, so nothing removes it.
+    await manager.store.server.call("UNLINK", manager.store.keys.events("early"))
+
+
+def test_a_session_that_began_anew_between_two_looks_is_looked_at_again() -> None:
+    """Its versions begin with 1 again, but later."""
+    assert head_of(b"1000-50 active  ", [b"offset", b"2000-1", b"state", b"active"]) is None
+    assert head_of(b"1000-50 active  ", [b"offset", b"1000-7", b"state", b"active"]) is not None

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sessionstream import Appended, NoteAdded, Session, SessionManager
+from sessionstream import Appended, NoteAdded, OutcomeUnknown, Session, SessionManager
+from sessionstream.errors import Unavailable
 from tests.servers import Server
 
 
@@ -113,3 +114,43 @@ async def test_who_is_cancelled_while_it_waits_for_room_leaves_the_room_to_other
         real.resume()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(outcome, Appended) for outcome in outcomes[1::2])
+
+
+async def test_appends_go_on_where_everybody_was_cancelled_while_waiting_for_room(
+    make_server: Callable[..., Server],
+) -> None:
+    """A shutdown cancels all tasks of the loop, those too in which the store itself waits."""
+    real = make_server()
+    async with SessionManager(url=real.unix_url) as manager:
+        await asyncio.gather(*(manager.create_session("user_1", "assistant", session_id=f"s{n}") for n in range(20)))
+        real.pause()
+        for n in range(120):
+            asyncio.create_task(manager.append(f"s{n % 20}", NoteAdded(text=f"{n} " + "x" * 100_000)))  # noqa: RUF006
+        await asyncio.sleep(0.05)
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        real.resume()
+        async with asyncio.timeout(10):
+            appended = await manager.append("s0", NoteAdded(text="after"))
+        assert (await _texts(manager, "s0"))[appended.offset] == "after"
+
+
+async def test_what_finds_no_room_within_its_deadline_was_not_sent(make_server: Callable[..., Server]) -> None:
+    """It is unavailable, and not unknown."""
+    real = make_server()
+    async with SessionManager(url=real.unix_url, deadline=0.5, reply_timeout=0.5) as manager:
+        await asyncio.gather(*(manager.create_session("user_1", "assistant", session_id=f"s{n}") for n in range(20)))
+        real.pause()
+        tasks = [
+            asyncio.create_task(manager.append(f"s{n % 20}", NoteAdded(text=f"{n} " + "x" * 100_000)))
+            for n in range(120)
+        ]
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        real.resume()
+        assert {type(outcome) for outcome in outcomes} <= {OutcomeUnknown, Unavailable}
+        assert any(type(outcome) is Unavailable for outcome in outcomes)
+        stored = [text for n in range(20) for text in (await _texts(manager, f"s{n}")).values()]
+        definite = [f"{n} " for n, outcome in enumerate(outcomes) if type(outcome) is Unavailable]
+        assert not any(text.startswith(tuple(definite)) for text in stored)

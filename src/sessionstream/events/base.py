@@ -151,7 +151,7 @@ def _plain_classes(annotation: Any) -> frozenset[Any]:
     """Return the classes of plain values that a field of this type may hold; a dict stands for an empty one."""
     if annotation is Any:
         return _ANY
-    if annotation in _PLAIN:
+    if isinstance(annotation, type) and annotation in _PLAIN:
         return frozenset({annotation})
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):

@@ -43,8 +43,11 @@ class _Series:
             return found
         first = _random_bits()
         if count <= len(_TAILS):
-            self._rests = map(_rest_text(first)[:11].__add__, _TAILS)
-            return [time_text + rest for rest in itertools.islice(self._rests, count)]
+            rests = map(_rest_text(first)[:11].__add__, _TAILS)
+            found = [time_text + rest for rest in itertools.islice(rests, count)]
+            # Not before this call has its own: other threads take from what stands there.
+            self._rests = rests
+            return found
         return [time_text + _rest_text(number) for number in range(first, first + count)]
 
     def _forget(self) -> None:

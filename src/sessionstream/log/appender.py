@@ -15,6 +15,7 @@ import hiredis
 
 from sessionstream.errors import EventTypeError, OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.log.answers import appended_at, needs_sliding, refusal_or_repeat
+from sessionstream.log.group import Group
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
 from sessionstream.log.request import Append, Appended
@@ -82,33 +83,6 @@ class Appender:
         return future
 
 
-class _Group:
-    """Appends of one partition that travel in one call."""
-
-    __slots__ = ("appends", "heard_ms", "in_doubt", "partition", "sent_at", "until")
-
-    def __init__(self, partition: int, appends: list[Append]) -> None:
-        self.partition = partition
-        self.appends = appends
-        self.until = max([request.until for request in appends])
-        self.heard_ms: int | None = None
-        self.sent_at = 0.0
-        self.in_doubt = False
-
-    def sent(self, lane: Lane, now: float) -> None:
-        """Note when the first copy left: it cannot have arrived before, by the clock of any node that it went to."""
-        if self.heard_ms is None:
-            self.heard_ms, self.sent_at = lane.heard_ms, now
-        elif lane.heard_ms < self.heard_ms:
-            self.heard_ms = lane.heard_ms
-
-    def repeated(self, now: float) -> None:
-        """Tell the script to look for the first copy."""
-        for request in self.appends:
-            request.since = f"{self.heard_ms or 0} {int((now - self.sent_at) * 1000)}"
-            request.usual = False
-
-
 class _Queue:
     """What one event loop has yet to send, and what it waits for."""
 
@@ -118,7 +92,9 @@ class _Queue:
         self._fresh: dict[int, list[Append]] = {}
         # The sessions that have a call under way, each with what waits for its end.
         self._busy: dict[str, list[Append] | None] = {}
-        self._flushing = self._held = False
+        self._flushing = False
+        # The partitions that wait for room.
+        self._held: set[int] = set()
         self._until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -140,12 +116,12 @@ class _Queue:
         if not self._fresh:
             lane = self._appender.server.open_lane(self._appender.keys.log(partition))
             if lane is not None and lane.alone:
-                self._send(_Group(partition, [request]))
+                self._send(Group(partition, [request]))
                 lane.flush_alone()
                 return
-            self._flush_soon()
-            self._fresh[partition] = [request]
-        elif partition in self._fresh:
+        # Also where some wait already: they may be of partitions that have no room.
+        self._flush_soon()
+        if partition in self._fresh:
             self._fresh[partition].append(request)
         else:
             self._fresh[partition] = [request]
@@ -157,17 +133,13 @@ class _Queue:
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._held:
-            return
-        lane = self._appender.server.full_lane()
-        if lane is not None:
-            self._held = True
-            self._start(self._flush_with_room(lane))
-            return
         fresh, self._fresh = self._fresh, {}
         for partition, requests in fresh.items():
-            if _fits_one_call(requests):
-                self._send(_Group(partition, requests))
+            lane = self._appender.server.open_lane(self._appender.keys.log(partition))
+            if partition in self._held or (lane is not None and not lane.has_room):
+                self._hold(partition, requests, lane)
+            elif _fits_one_call(requests):
+                self._send(Group(partition, requests))
             else:
                 self._send_divided(partition, requests)
         self._write()
@@ -175,26 +147,51 @@ class _Queue:
     def _send_divided(self, partition: int, requests: list[Append]) -> None:
         """Send what is too much for one call; a session that comes again behind a border waits for its first call."""
         group: list[Append] = []
-        for request in requests:
+        for place, request in enumerate(requests):
             if group and not _fits_one_call([*group, request]):
-                self._send(_Group(partition, group))
+                self._send(Group(partition, group))
                 group = []
+                lane = self._appender.server.open_lane(self._appender.keys.log(partition))
+                if lane is not None and not lane.has_room:
+                    self._hold(partition, requests[place:], lane)
+                    return
             if request.session_id in self._busy:
                 self.add(request)
             else:
                 group.append(request)
         if group:
-            self._send(_Group(partition, group))
+            self._send(Group(partition, group))
 
-    async def _flush_with_room(self, lane: Lane) -> None:
-        await lane.room()
-        self._held = False
-        self._flush()
+    def _hold(self, partition: int, requests: list[Append], lane: Lane | None) -> None:
+        """Keep requests until their lane has room; those of a busy session wait for its call as ever."""
+        for request in requests:
+            if request.session_id in self._busy:
+                self.add(request)
+            else:
+                self._fresh.setdefault(partition, []).append(request)
+        if partition in self._fresh and partition not in self._held and lane is not None:
+            self._held.add(partition)
+            self._start(self._flush_with_room(partition, lane))
+
+    async def _flush_with_room(self, partition: int, lane: Lane) -> None:
+        try:
+            async with asyncio.timeout_at(min([one.until for one in self._fresh.get(partition, ())], default=None)):
+                await lane.room()
+        except TimeoutError:
+            requests, now = self._fresh.pop(partition, []), self._loop.time()
+            for request in requests:
+                if request.until <= now:
+                    _settle(request, Unavailable("not sent: what was sent before it is not answered"))
+            if left := [request for request in requests if request.until > now]:
+                self._fresh[partition] = left
+        finally:
+            self._held.discard(partition)
+            self._flush_soon()
 
     def _write(self) -> None:
         self._appender.server.flush()
 
-    def _send(self, group: _Group) -> None:
+    def _send(self, group: Group) -> None:
         for request in group.appends:
             self._busy.setdefault(request.session_id, None)
         lane = self._appender.server.open_lane(self._appender.keys.log(group.partition))
@@ -212,7 +209,7 @@ class _Queue:
         except LaneClosed as error:
             self._start(self._recover(group, lane, error))
 
-    def _answered(self, group: _Group, lane: Lane, answers: Any) -> None:
+    def _answered(self, group: Group, lane: Lane, answers: Any) -> None:
         if isinstance(answers, Exception):
             self._start(self._recover(group, lane, answers))
         elif answers[0] == b"stamp":
@@ -220,7 +217,7 @@ class _Queue:
         else:
             self._resolve(group, lane, answers)
 
-    def _resolve(self, group: _Group, lane: Lane, answers: list[Any]) -> None:
+    def _resolve(self, group: Group, lane: Lane, answers: list[Any]) -> None:
         lane.heard(answers[0], group.sent_at)
         again: list[Append] = []
         note = self._appender.positions.appended
@@ -240,16 +237,16 @@ class _Queue:
                     note(outcome)
                 _settle(request, outcome)
         if again:
-            self._send(_Group(group.partition, again))
+            self._send(Group(group.partition, again))
             self._write()
         self._release(group, again)
 
-    def _fail(self, group: _Group, error: SessionStreamError) -> None:
+    def _fail(self, group: Group, error: SessionStreamError) -> None:
         for request in group.appends:
             _settle(request, error)
         self._release(group)
 
-    def _fail_alone(self, group: _Group) -> None:
+    def _fail_alone(self, group: Group) -> None:
         """Some appends of the group cannot be encoded: they alone fail, the others are sent together."""
         fine: list[Append] = []
         for request in group.appends:
@@ -261,11 +258,11 @@ class _Queue:
             except Exception as error:
                 _settle(request, EventTypeError(f"a projection gave what cannot be sent: {error!r}"))
         if fine:
-            self._send(_Group(group.partition, fine))
+            self._send(Group(group.partition, fine))
             self._write()
         self._release(group, fine)
 
-    def _release(self, group: _Group, kept: Sequence[Append] = ()) -> None:
+    def _release(self, group: Group, kept: Sequence[Append] = ()) -> None:
         """Send what waits for the end of a group's call, but for the sessions of those that are sent again."""
         busy = self._busy
         stay = {request.session_id for request in kept} if kept else ()
@@ -282,7 +279,7 @@ class _Queue:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _recover(self, group: _Group, lane: Lane | None, error: BaseException | None = None) -> None:
+    async def _recover(self, group: Group, lane: Lane | None, error: BaseException | None = None) -> None:
         try:
             await self._until_deadline(group, lane, error)
         except SessionStreamError as failure:
@@ -294,7 +291,7 @@ class _Queue:
             self._fail(group, OutcomeUnknown(f"an unexpected failure: {failure!r}"))
             raise
 
-    async def _until_deadline(self, group: _Group, lane: Lane | None, error: BaseException | None) -> None:
+    async def _until_deadline(self, group: Group, lane: Lane | None, error: BaseException | None) -> None:
         """Send the group, again and again, until it is answered or the deadline has passed."""
         server, key = self._appender.server, self._appender.keys.log(group.partition)
         doubtful: list[Lane] = []
@@ -321,7 +318,7 @@ class _Queue:
                 return
 
     async def _try(
-        self, group: _Group, lane: Lane, doubtful: list[Lane], *, asking: bool
+        self, group: Group, lane: Lane, doubtful: list[Lane], *, asking: bool
     ) -> tuple[BaseException | None, list[Any] | None]:
         try:
             async with asyncio.timeout_at(group.until):

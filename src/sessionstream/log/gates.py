@@ -40,11 +40,12 @@ def head_of(gate: bytes | None, words: Sequence[bytes] | dict[bytes, bytes]) -> 
         fields = dict(zip(pairs, pairs, strict=True))
     offset = gate[: gate.find(b" ")]
     changed = fields.get(b"offset")
-    if changed is not None and changed != offset and _version(changed) > _version(offset):
+    if changed is not None and changed != offset and _numbers(changed) > _numbers(offset):
         return None
     fields[b"offset"] = offset
     return fields
 
 
-def _version(offset: bytes) -> int:
-    return int(offset[offset.find(b"-") + 1 :])
+def _numbers(offset: bytes) -> tuple[int, int]:
+    ms, _, version = offset.partition(b"-")
+    return int(ms), int(version)

@@ -40,7 +40,8 @@ local function decide(gate, events, at, count, phases, runtime, slides, guards, 
   if guards then remember(at + 1, offset, count) end
   if slides then write(events, prefix, version, count, ARGV[at], first)
   else call('XADD', events, offset, 'id', ARGV[at], 'type', ARGV[at + 1], 'data', ARGV[at + 2]) end
-  return offset, rest
+  -- A session that began without a view has no state, no expiry, and does not slide.
+  return offset, rest or '   '
 end
 
 append_one = function(session, gate, events, i)

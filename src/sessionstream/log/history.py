@@ -127,6 +127,8 @@ async def _pages(
             if not more:
                 return
             page = await (asked or _page(store, session_id, low, high, backward))
+            if not page and asked is not None:
+                page = await _page(store, session_id, low, high, backward)
     finally:
         if asked is not None:
             asked.cancel()

@@ -215,6 +215,7 @@ class Store:
         route = self.keys.route(session_id)
         if not self._read_as_made:
             await self.check_readable()
+        until = asyncio.get_running_loop().time() + self.server.deadline
         for _ in range(_MOST_LOOKS):
             lane = self.server.open_lane(route.head)
             if not exact and lane is not None and lane.has_room and lane.latest_ms() is not None:
@@ -224,7 +225,7 @@ class Store:
                 if fields is not None and latest is not None and _is_before_expiry(fields, latest):
                     return fields, latest
             before = asyncio.get_running_loop().time()
-            gate, words, time = await self.server.calls([*self.head_commands(session_id), ("TIME",)])
+            gate, words, time = await self.server.calls([*self.head_commands(session_id), ("TIME",)], until=until)
             now = milliseconds(time)
             # Where a Cluster moves the session meanwhile, it is not known whose clock that was.
             if (now_open := self.server.open_lane(route.head)) is not None and lane in (None, now_open):

@@ -226,7 +226,9 @@ class TrackedHeads:
         if push[0] != b"invalidate":
             return
         for changed in list(self._entries) if push[1] is None else push[1]:
-            key = changed.replace(b"}:events:", b"}:head:", 1)
+            # A namespace has no braces, so the first one is the hash tag's.
+            place, _, rest = changed.partition(b"}:")
+            key = place + b"}:head:" + rest.removeprefix(b"events:") if rest.startswith(b"events:") else changed
             entry = self._entries.get(key)
             # A read whose reply has yet to come was done after the change, and tracks the key anew.
             if entry is not None and entry.reply.done():

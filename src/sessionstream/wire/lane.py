@@ -154,9 +154,10 @@ class Lane(asyncio.Protocol):
         """
         alone = awaited and self.alone
         futures = []
-        for words in commands:
+        # All of them before the first is queued: what cannot be packed raises here.
+        for packed in [pack(words) for words in commands]:
             future: asyncio.Future[Any] = self._loop.create_future()
-            self.send(pack(words), future)
+            self.send(packed, future)
             futures.append(future)
         if alone:
             self.flush_alone()

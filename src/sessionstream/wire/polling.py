@@ -53,7 +53,9 @@ class Polling:
     def of(cls, transport: asyncio.BaseTransport) -> Polling:
         """Return what polls for a transport: nothing, where polling would be wrong or of no use."""
         connection = transport.get_extra_info("socket")
-        if connection is None or transport.get_extra_info("ssl_object") is not None or _processors() < 2:
+        encrypted = transport.get_extra_info("ssl_object") is not None
+        # On Windows a socket is no descriptor that could be read.
+        if connection is None or encrypted or _processors() < 2 or os.name == "nt":
             return cls(None)
         return cls(connection.fileno())
 

@@ -88,14 +88,6 @@ class Server:
             lane = seat.lanes.get(owner) if owner is not None else None
         return lane if lane is not None and not lane.closed else None
 
-    def full_lane(self) -> Lane | None:
-        """Return a lane of the running loop on which so much is in flight that more has to wait, if there is one."""
-        seat = self._seats.get(asyncio.get_running_loop())
-        if seat is None:
-            return None
-        lanes = seat.lanes.values() if seat.lane is None else (seat.lane,)
-        return next((lane for lane in lanes if not lane.has_room and not lane.closed), None)
-
     def flush(self) -> None:
         """Write what is queued on the running loop's lanes."""
         seat = self._seats.get(asyncio.get_running_loop())
@@ -184,7 +176,7 @@ class Server:
         Raises:
             SessionStreamError: what the server's refusal means, or `Unavailable`, or `OutcomeUnknown`.
         """
-        key = "" if self._cluster is None else key_of(words) or ""
+        until, key = _now() + self.deadline, "" if self._cluster is None else key_of(words) or ""
         if (lane := self.open_lane(key)) is not None and lane.has_room:
             try:
                 return await lane.calls((words,), awaited=True)[0]
@@ -194,16 +186,23 @@ class Server:
             except hiredis.ReplyError as error:
                 if code_of(error) not in PASSING and self.redirected(error, lane) is None:
                     raise from_reply(error) from None
-        return await self._until_deadline(lambda way: way.call(words), words[0], key, repeatable=repeatable)
+        return await self._until_deadline(
+            lambda way: way.call(words), words[0], key, repeatable=repeatable, until=until
+        )
 
-    async def calls(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+    async def calls(self, commands: Sequence[Sequence[Word]], *, until: float | None = None) -> list[Any]:
         """Send several reads in one write to each node and return their replies in order; a refused one raises.
 
         Commands that follow each other and are of one slot are executed in their order; those that name no key, such as
         TIME, by the node that executes the one before them.
+
+        Args:
+            commands: the words of each.
+            until: the loop's time at which to give up; by default the deadline, counted from now.
         """
+        until = _now() + self.deadline if until is None else until
         if self._cluster is not None:
-            return await self._spread(commands)
+            return await self._spread(commands, until)
         if (lane := self.open_lane()) is not None and lane.has_room:
             try:
                 return [await future for future in lane.calls(commands, awaited=True)]
@@ -216,10 +215,10 @@ class Server:
 
         async def run(way: Way) -> list[Any]:
             if self._cluster is not None:  # known only since this call has connected
-                return await self._spread(commands)
+                return await self._spread(commands, until)
             return list(await asyncio.gather(*way.calls(commands)))
 
-        replies: list[Any] = await self._until_deadline(run, "read", "")
+        replies: list[Any] = await self._until_deadline(run, "read", "", until=until)
         return replies
 
     async def reads(self, lane: Lane, packed: bytes, replies: int) -> list[Any] | None:
@@ -240,9 +239,8 @@ class Server:
             self.redirected(error, lane)
         return None
 
-    async def _spread(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+    async def _spread(self, commands: Sequence[Sequence[Word]], until: float) -> list[Any]:
         """Send each command to the node that has its key, all at once; what that does not settle comes one by one."""
-        until = _now() + self.deadline
         replies: list[Any] = [None] * len(commands)
         left: list[Run] = []
         sent: list[tuple[Run, Lane, list[asyncio.Future[Any]]]] = []
