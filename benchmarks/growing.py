@@ -143,6 +143,7 @@ async def _on_one_session(stage: Stage, session_id: str, events: int) -> dict[st
         "PING": Operation(lambda number: manager.store.server.call("PING")),
         "append": Operation(lambda number: manager.append(grown[0], given[number].event), before=grow),
         "get_session": Operation(lambda number: manager.get_session(session_id)),
+        "get_latest_checkpoint": Operation(lambda number: manager.get_latest_checkpoint(session_id)),
         "resume": Operation(lambda number: manager.resume(session_id), 10),
     }
 

@@ -35,7 +35,7 @@ QUICK: dict[str, tuple[int, ...]] = {"events": (10, 50), "sessions": (200, 400),
 
 # What should take as long at the largest size as at the smallest.
 CLAIMED = {
-    "events": ("append", "get_session", "resume"),
+    "events": ("append", "get_session", "get_latest_checkpoint", "resume"),
     "sessions": (
         "append",
         "get_session",

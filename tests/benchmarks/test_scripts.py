@@ -110,11 +110,11 @@ def test_starts_are_measured() -> None:
 def test_growth_is_measured_at_every_size_of_everything_that_grows() -> None:
     """Events, sessions, partitions; and the memory of sessions that do nothing, and of listing them."""
     shown, found = run("growth")
-    check_claims(shown, found, 14)
+    check_claims(shown, found, 15)
     for axis, sizes in (("events", 2), ("sessions", 2), ("partitions", 2)):
         rows = found["axes"][axis]
         operations = {row["operation"] for row in rows}
-        assert {"PING", "append", "get_session", "resume"} <= operations
+        assert {"PING", "append", "get_session", "get_latest_checkpoint", "resume"} <= operations
         assert len(rows) == sizes * len(operations)
     assert {"list a user's 10 sessions", "list 200 of an agent's sessions"} <= operations
     assert [row["sessions"] for row in found["memory"]] == [200, 400]

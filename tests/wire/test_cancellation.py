@@ -26,6 +26,14 @@ async def _texts(manager: SessionManager, session_id: str) -> dict[str, str]:
     return {event.offset: event.data.text for event in events}
 
 
+async def _flood(real: Server, manager: SessionManager) -> list[asyncio.Task[Appended]]:
+    """Append more to 20 sessions than may be in flight, while the server stands still."""
+    await asyncio.gather(*(manager.create_session("user_1", "assistant", session_id=f"s{n}") for n in range(20)))
+    real.pause()
+    texts = [f"{n} " + "x" * 100_000 for n in range(120)]
+    return [asyncio.create_task(manager.append(f"s{n % 20}", NoteAdded(text=text))) for n, text in enumerate(texts)]
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_cancelled_append_shifts_nobodys_offset(manager: SessionManager, seed: int) -> None:
     """A third of all appends are cancelled, at any moment; the others are told where their own event is."""
@@ -102,12 +110,7 @@ async def test_who_is_cancelled_while_it_waits_for_room_leaves_the_room_to_other
     """More bytes wait than may be in flight; half of the callers go, and all others are served."""
     real = make_server()
     async with SessionManager(url=real.unix_url) as manager:
-        await asyncio.gather(*(manager.create_session("user_1", "assistant", session_id=f"s{n}") for n in range(20)))
-        real.pause()
-        tasks = [
-            asyncio.create_task(manager.append(f"s{n % 20}", NoteAdded(text=f"{n} " + "x" * 100_000)))
-            for n in range(120)
-        ]
+        tasks = await _flood(real, manager)
         await asyncio.sleep(0.05)
         for task in tasks[::2]:
             task.cancel()
@@ -122,10 +125,7 @@ async def test_appends_go_on_where_everybody_was_cancelled_while_waiting_for_roo
     """A shutdown cancels all tasks of the loop, those too in which the store itself waits."""
     real = make_server()
     async with SessionManager(url=real.unix_url) as manager:
-        await asyncio.gather(*(manager.create_session("user_1", "assistant", session_id=f"s{n}") for n in range(20)))
-        real.pause()
-        for n in range(120):
-            asyncio.create_task(manager.append(f"s{n % 20}", NoteAdded(text=f"{n} " + "x" * 100_000)))  # noqa: RUF006
+        await _flood(real, manager)
         await asyncio.sleep(0.05)
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
@@ -141,12 +141,7 @@ async def test_what_finds_no_room_within_its_deadline_was_not_sent(make_server: 
     """It is unavailable, and not unknown."""
     real = make_server()
     async with SessionManager(url=real.unix_url, deadline=0.5, reply_timeout=0.5) as manager:
-        await asyncio.gather(*(manager.create_session("user_1", "assistant", session_id=f"s{n}") for n in range(20)))
-        real.pause()
-        tasks = [
-            asyncio.create_task(manager.append(f"s{n % 20}", NoteAdded(text=f"{n} " + "x" * 100_000)))
-            for n in range(120)
-        ]
+        tasks = await _flood(real, manager)
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         real.resume()
         assert {type(outcome) for outcome in outcomes} <= {OutcomeUnknown, Unavailable}
