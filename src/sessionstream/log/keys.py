@@ -28,8 +28,7 @@ class Route(NamedTuple):
         events: the key of its stream.
         declared: that, as a command carries it.
         named: the session's name in the log, as a command carries it.
-        looked_at: the two commands, packed, that look the session up in the log and read its head, in this order: what
-            is appended in between makes the head tell of a later event, never of an earlier one.
+        looked_at: what `Keys.head_commands` gives, packed.
     """
 
     partition: int
@@ -79,10 +78,21 @@ class Keys:
             head, events = self.head(session_id), self.events(session_id)
             declared, named = bulk(events.encode()), bulk(name_in_log(session_id).encode())
             partition = self.partition(session_id)
-            looked_at = pack(("HGET", self.log(partition), name_in_log(session_id))) + pack(("HGETALL", head))
+            looked_at = b"".join(map(pack, self.head_commands(session_id)))
             route = Route(partition, head, events, declared, named, looked_at)
             self._routes[session_id] = route
         return route
+
+    def head_commands(self, session_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the commands that look a session up in the log and read its head; see `gates.head_of`.
+
+        The gate comes first: what is appended in between makes the head tell of a later event, never of an earlier one.
+        """
+        checked_id(session_id, "session_id")
+        return (
+            ("HGET", self.log(self.partition(session_id)), name_in_log(session_id)),
+            ("HGETALL", self.head(session_id)),
+        )
 
     def partition(self, identifier: str) -> int:
         """Return the partition of a session's or a user's id: CRC16 (XMODEM), as Redis Cluster uses it."""

@@ -14,7 +14,7 @@ from sessionstream.events.codec import encode_event
 from sessionstream.events.context import current_meta
 from sessionstream.log.appender import Appender
 from sessionstream.log.fencing import carries_any, token_for
-from sessionstream.log.gates import head_of, name_in_log
+from sessionstream.log.gates import head_of
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
 from sessionstream.log.request import UNGUARDED, Appended, Guards, append_of
@@ -225,7 +225,7 @@ class Store:
                 if fields is not None and latest is not None and _is_before_expiry(fields, latest):
                     return fields, latest
             before = asyncio.get_running_loop().time()
-            gate, words, time = await self.server.calls([*self.head_commands(session_id), ("TIME",)], until=until)
+            gate, words, time = await self.server.calls([*self.keys.head_commands(session_id), ("TIME",)], until=until)
             now = milliseconds(time)
             # Where a Cluster moves the session meanwhile, it is not known whose clock that was.
             if (now_open := self.server.open_lane(route.head)) is not None and lane in (None, now_open):
@@ -238,19 +238,13 @@ class Store:
     async def heads(self, session_ids: Sequence[str]) -> tuple[list[dict[bytes, bytes]], int]:
         """Return what is known of many sessions in one round trip, and the server's milliseconds; see `head`."""
         await self.check_readable()
-        commands = [command for session_id in session_ids for command in self.head_commands(session_id)]
+        commands = [command for session_id in session_ids for command in self.keys.head_commands(session_id)]
         *replies, time = await self.server.calls([*commands, ("TIME",)])
         heads = [head_of(gate, words) for gate, words in zip(replies[::2], replies[1::2], strict=True)]
         for place, head in enumerate(heads):
             if head is None:
                 heads[place], _ = await self.head(session_ids[place])
         return [head or {} for head in heads], milliseconds(time)
-
-    def head_commands(self, session_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the commands whose replies `head_of` puts together."""
-        route = self.keys.route(session_id)
-        # The gate first: what is appended in between makes the head tell of a later event, never of an earlier one.
-        return ("HGET", self.keys.log(route.partition), name_in_log(session_id)), ("HGETALL", route.head)
 
     async def existing_head(self, session_id: str) -> tuple[dict[bytes, bytes], int]:
         """Return what `head` does; raises `SessionNotFound` for a session of which nothing is kept."""

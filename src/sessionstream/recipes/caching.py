@@ -118,7 +118,7 @@ class CachedSessionManager(SessionManager):
         return await super().get_session(session_id)
 
     async def _read(self, tracked: TrackedHeads, session_id: str, key: bytes) -> tuple[Head, int] | None:
-        events, commands = self.store.keys.events(session_id), self.store.head_commands(session_id)
+        events, commands = self.store.keys.events(session_id), self.store.keys.head_commands(session_id)
         return await tracked.read(session_id, key, events, commands)
 
     def _forget(self, session_id: str | None) -> None:

@@ -179,7 +179,7 @@ class TrackedHeads:
             session_id: the session.
             key: of its head.
             events: the key of its stream.
-            commands: see `Store.head_commands`.
+            commands: see `Keys.head_commands`.
 
         Returns:
             The head and the server's milliseconds; None if the connection failed or refused.
