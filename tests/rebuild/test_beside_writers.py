@@ -120,22 +120,17 @@ async def test_one_session_is_rebuilt_beside_its_writers(filled: SessionManager,
     await assert_folded(filled)
 
 
-async def _cancelled(manager: SessionManager, reached: Callable[[], Awaitable[bool]]) -> None:
-    """Begin a rebuild and cancel it as soon as it has come so far."""
-    rebuilding = asyncio.create_task(manager.rebuild())
-    await until(reached)
-    rebuilding.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await rebuilding
-
-
 async def _with_leftovers(manager: SessionManager, other: SessionManager) -> list[str]:
     """Cancel a rebuild in the middle of its work, and return what it has left."""
 
     async def is_building() -> bool:
         return any("agent of" in key for key in await beside(other.store))
 
-    await _cancelled(manager, is_building)
+    rebuilding = asyncio.create_task(manager.rebuild())
+    await until(is_building)
+    rebuilding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await rebuilding
     return await beside(other.store)
 
 
@@ -172,12 +167,18 @@ async def test_a_cancelled_rebuild_has_made_some_sessions_and_left_the_others(
     other = make_manager(noting(), partitions=1)
     before = await assert_folded(slow)
     await erase(slow.store)
+    rebuilding: asyncio.Task[Rebuilt]
 
-    async def has_begun() -> bool:
-        return bool(await stored(other.store))
+    def cancel_after_a_hundred(done: int, _total: int) -> None:
+        if done == 100:
+            rebuilding.cancel()
 
-    await _cancelled(slow, has_begun)
-    for key, content in (await stored(other.store)).items():
+    rebuilding = asyncio.create_task(slow.rebuild(progress=cancel_after_a_hundred))
+    with pytest.raises(asyncio.CancelledError):
+        await rebuilding
+    there = await stored(other.store)
+    assert 0 < len(there) < len(before)
+    for key, content in there.items():
         assert content == before[key]
     await other.rebuild()
     assert await stored(other.store) == before
