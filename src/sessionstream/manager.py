@@ -28,6 +28,8 @@ from sessionstream.session import Checkpoint, Session, SessionState
 
 __all__ = ["SessionManager"]
 
+_LISTS = (list, tuple)
+
 
 class SessionManager:
     """Sessions as streams of events, and what is read of them.
@@ -243,12 +245,13 @@ class SessionManager:
             InvalidData: or `TooLarge`: an event would not be read back as it is.
             OutcomeUnknown: no answer came: try again with the same ``idempotency_key``.
         """
+        is_list = isinstance(events, _LISTS)
         unconditional = expected_version is None and idempotency_key is None
-        if unconditional and correlation_id is None and causation_id is None and not isinstance(events, list | tuple):
+        if unconditional and not is_list and correlation_id is None and causation_id is None:
             return await self.store.append_one(session_id, events)
         return await self.store.append(
             session_id,
-            list(events) if isinstance(events, list | tuple) else [events],
+            list(events) if is_list else [events],
             expected_version=expected_version,
             idempotency_key=idempotency_key,
             correlation_id=correlation_id,

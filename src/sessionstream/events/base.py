@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import enum
 import re
-import types
-import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
 from sessionstream.errors import EventTypeError
+from sessionstream.events.plainness import Plainness
 
 __all__ = [
     "LIVE",
@@ -29,8 +28,6 @@ __all__ = [
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 Declared = TypeVar("Declared", bound=type)
 
-_ANY = frozenset({str, bool, type(None)})
-_PLAIN = _ANY | {msgspec.UnsetType}
 _RESERVED = "sessionstream.events.lifecycle"
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z")
 
@@ -62,17 +59,17 @@ class EventType:
         runtime: an archived session refuses it.
         upcasters: for each older version, what makes the next version's fields of it.
         letters: the phases, as the append script knows them.
-        usual: whether it happens in a live session, and is written in its first version.
+        usual: whether anybody may append it to a live session, in its first version.
         reserved: whether it tells of something that a method of its own does, and nobody else may.
         encode: gives the JSON of an event's fields, unchecked.
         read: gives the event of the JSON of its fields, at the present version.
+        is_plain: whether an event is known to be read back as it is; see `Plainness`.
     """
 
     __slots__ = (
-        "_plain",
-        "_shapes",
         "cls",
         "encode",
+        "is_plain",
         "letters",
         "name",
         "phases",
@@ -100,42 +97,17 @@ class EventType:
         self.letters = "".join(sorted(phase.value for phase in phases))
         self.runtime = runtime
         self.upcasters = upcasters
-        self.usual = phases == LIVE and runtime and version == 1
         self.reserved = cls.__module__ == _RESERVED
-        self._plain: list[frozenset[Any]] | None = None
-        self._shapes: dict[tuple[type, ...], tuple[int | None, ...]] = {}
+        self.usual = phases == LIVE and runtime and version == 1 and not self.reserved
+        self.is_plain: Callable[[Any], bool] = lambda value: False
         if issubclass(cls, msgspec.Struct):
             self.read: Callable[[bytes], Any] = msgspec.json.Decoder(cls).decode
             self.encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
             if not hasattr(cls, "__post_init__"):
-                self._plain = [_plain_classes(field.type) for field in msgspec.structs.fields(cls)]
+                self.is_plain = Plainness(cls).holds
         else:
             self.read = cls.model_validate_json  # type: ignore[attr-defined]
             self.encode = lambda value: value.model_dump_json().encode()
-
-    def is_plain(self, value: Any) -> bool:
-        """Whether an event holds only texts, booleans, nulls and empty dicts where its type has them.
-
-        JSON gives such an event back as it is, to every reader, so nothing further has to be asked of it.
-        """
-        if self._plain is None:
-            return False
-        held = msgspec.structs.astuple(value)
-        shape = tuple(map(type, held))
-        dicts = self._shapes.get(shape)
-        if dicts is None:
-            dicts = self._shapes[shape] = self._dicts_of(shape)
-        for place in dicts:  # noqa: SIM110 - a generator would double what this takes
-            if place is None or held[place]:
-                return False
-        return True
-
-    def _dicts_of(self, shape: tuple[type, ...]) -> tuple[int | None, ...]:
-        """Return where dicts are that have to be empty; None says that values of these types are not plain."""
-        assert self._plain is not None
-        if all(one in fitting for one, fitting in zip(shape, self._plain, strict=True)):
-            return tuple(place for place, one in enumerate(shape) if one is dict)
-        return (None,)
 
     def decode(self, data: bytes, version: int) -> Any:
         """Return the event that the JSON of its fields holds, brought up to the present version."""
@@ -145,18 +117,6 @@ class EventType:
                 fields = self.upcasters[step](fields)
             data = msgspec.json.encode(fields)
         return self.read(data)
-
-
-def _plain_classes(annotation: Any) -> frozenset[Any]:
-    """Return the classes of plain values that a field of this type may hold; a dict stands for an empty one."""
-    if annotation is Any:
-        return _ANY
-    if isinstance(annotation, type) and annotation in _PLAIN:
-        return frozenset({annotation})
-    origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType):
-        return frozenset(one for member in typing.get_args(annotation) for one in _plain_classes(member))
-    return frozenset({dict}) if dict in (annotation, origin) else frozenset()
 
 
 _by_name: dict[str, EventType] = {}

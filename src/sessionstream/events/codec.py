@@ -48,13 +48,14 @@ def encode_event(value: Any, max_bytes: int) -> EncodedEvent:
     kind = type_of(value)
     try:
         data = kind.encode(value)
-        decoded = None if kind.is_plain(value) else kind.read(data)
-        same = decoded is None or decoded == value
+        plain = kind.is_plain(value)
+        decoded = None if plain else kind.read(data)
+        same = plain or decoded == value
     except _UNENCODABLE as error:
         raise _unencodable(kind, value, error) from None
     if not same:
         raise _changed(kind, value, data)
-    if decoded is not None:
+    if not plain:
         refuse_unportable(data, kind.name, depth=-1)
     if len(data) > max_bytes:
         raise TooLarge(f"the {kind.name} event", len(data), max_bytes, "max_event_bytes")

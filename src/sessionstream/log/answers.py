@@ -34,8 +34,8 @@ def needs_sliding(answer: Any) -> bool:
 
 def appended_at(request: Append, offset: bytes) -> Appended:
     """Return what an append gave whose last event has this offset."""
-    version = int(offset[offset.find(b"-") + 1 :])
-    return Appended(request.session_id, offset.decode(), version, request.count, False, request.ids)
+    text = offset.decode()
+    return Appended(request.session_id, text, int(text[text.find("-") + 1 :]), request.count, False, request.ids)
 
 
 def refusal_or_repeat(request: Append, answer: list[Any]) -> Appended | SessionStreamError:

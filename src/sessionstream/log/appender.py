@@ -78,9 +78,7 @@ class Appender:
             for closed in [known for known in self._queues if known.is_closed()]:
                 self._queues.pop(closed, None)
             queue = self._queues[loop] = _Queue(self)
-        request.future = future = loop.create_future()
-        queue.add(request)
-        return future
+        return queue.add(request)
 
 
 class _Queue:
@@ -98,33 +96,41 @@ class _Queue:
         self._until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, request: Append) -> None:
-        """Send the request at the end of this turn, or when its session is no longer busy."""
-        session_id = request.session_id
+    def add(self, request: Append) -> asyncio.Future[Appended]:
+        """Send the request at the end of this turn, or when its session is no longer busy; return its future."""
+        future: asyncio.Future[Appended] = asyncio.Future(loop=self._loop)
+        request.future = future
         if not self._flushing:
             # What is called in one turn of the loop has one deadline.
             self._until = self._loop.time() + self._appender.server.deadline
-        request.until = request.until or self._until
-        if session_id in self._busy:
-            waiting = self._busy[session_id]
-            if waiting is None:
-                self._busy[session_id] = [request]
-            else:
-                waiting.append(request)
-            return
-        partition = request.route.partition
-        if not self._fresh:
+        request.until = self._until
+        partition, fresh = request.route.partition, self._fresh
+        if request.session_id in self._busy:
+            self._wait(request)
+            return future
+        if not fresh:
             lane = self._appender.server.open_lane(self._appender.keys.log(partition))
             if lane is not None and lane.alone:
                 self._send(Group(partition, [request]))
                 lane.flush_alone()
-                return
+                return future
         # Also where some wait already: they may be of partitions that have no room.
-        self._flush_soon()
-        if partition in self._fresh:
-            self._fresh[partition].append(request)
+        if not self._flushing:
+            self._flush_soon()
+        together = fresh.get(partition)
+        if together is None:
+            fresh[partition] = [request]
         else:
-            self._fresh[partition] = [request]
+            together.append(request)
+        return future
+
+    def _wait(self, request: Append) -> None:
+        """Keep a request until its session's call has ended."""
+        waiting = self._busy[request.session_id]
+        if waiting is None:
+            self._busy[request.session_id] = [request]
+        else:
+            waiting.append(request)
 
     def _flush_soon(self) -> None:
         if not self._flushing:
@@ -147,16 +153,18 @@ class _Queue:
     def _send_divided(self, partition: int, requests: list[Append]) -> None:
         """Send what is too much for one call; a session that comes again behind a border waits for its first call."""
         group: list[Append] = []
+        events = size = 0
         for place, request in enumerate(requests):
-            if group and not _fits_one_call([*group, request]):
+            events, size = events + request.count, size + request.size
+            if group and (len(group) == _MOST_APPENDS or events > _MOST_EVENTS or size > _MOST_BYTES):
                 self._send(Group(partition, group))
-                group = []
+                group, events, size = [], request.count, request.size
                 lane = self._appender.server.open_lane(self._appender.keys.log(partition))
                 if lane is not None and not lane.has_room:
                     self._hold(partition, requests[place:], lane)
                     return
             if request.session_id in self._busy:
-                self.add(request)
+                self._wait(request)
             else:
                 group.append(request)
         if group:
@@ -166,7 +174,7 @@ class _Queue:
         """Keep requests until their lane has room; those of a busy session wait for its call as ever."""
         for request in requests:
             if request.session_id in self._busy:
-                self.add(request)
+                self._wait(request)
             else:
                 self._fresh.setdefault(partition, []).append(request)
         if partition in self._fresh and partition not in self._held and lane is not None:
@@ -224,10 +232,10 @@ class _Queue:
         for request, answer in zip(group.appends, answers[1:], strict=True):
             # Most answers are an offset, so that is asked first, and here.
             if type(answer) is bytes:
-                appended = appended_at(request, answer)
+                appended, future = appended_at(request, answer), request.future
                 note(appended)
-                if not request.future.done():
-                    request.future.set_result(appended)
+                if not future.done():
+                    future.set_result(appended)
             elif needs_sliding(answer) and not request.sliding:
                 request.sliding, request.usual = True, False
                 again.append(request)

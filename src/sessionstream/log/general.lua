@@ -1,7 +1,8 @@
 -- What append.lua does with an append that is not the usual one, or is refused. Its form is '', or
 -- 'words phases runtime slides events guards head', the last a key's number or 0, and so many words: the context ('' is
--- none), the guards, for each event id, type, version ('' is 1) and data, and if any append of the call has operations,
--- for each event their number, and they.
+-- none), the guards, for each event id, type, its version ('' is 1) if the call has any, and data, and if any append of
+-- the call has operations, for each event their number, and they.
+local versioned = match(ARGV[3], 'v')
 local write, operate_on, seen, guarded, remember
 if match(ARGV[3], 'f') then
 -- include entries
@@ -36,7 +37,7 @@ local function decide(gate, events, at, count, phases, runtime, slides, guards, 
   if answer then return answer end
 
   local offset = prefix .. format('%d', version + count)
-  if operate_on then rest = operate_on(head, rest, prefix, version, count, first + 4 * count) end
+  if operate_on then rest = operate_on(head, rest, prefix, version, count, first + (versioned and 4 or 3) * count) end
   if guards then remember(at + 1, offset, count) end
   if slides then write(events, prefix, version, count, ARGV[at], first)
   else call('XADD', events, offset, 'id', ARGV[at], 'type', ARGV[at + 1], 'data', ARGV[at + 2]) end
@@ -44,9 +45,9 @@ local function decide(gate, events, at, count, phases, runtime, slides, guards, 
   return offset, rest or '   '
 end
 
-append_one = function(session, gate, events, i)
+append_one = function(gate, events, i, usual)
   local words, phases, runtime, slides, count, guards, head = 3, 'l'
-  if ARGV[i] ~= '' then
+  if not usual and ARGV[i] ~= '' then
     words, phases, runtime, slides, count, guards, head = match(ARGV[i], '^(%d+) (%a+) (%d) (%d) (%d+) (%d+) (%d+)$')
   end
   count = (count or 1) + 0

@@ -10,19 +10,17 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sessionstream.errors import EventTypeError, InvalidArgument, InvalidType
-from sessionstream.events.base import EventType, Phase
+from sessionstream.events.base import Phase
 from sessionstream.events.codec import EncodedEvent
 from sessionstream.events.ids import checked_id, event_ids
 from sessionstream.log.encoding import KeyNumbers, Word, encode_operations, encode_put
 from sessionstream.log.keys import Keys, Route
+from sessionstream.log.packed_events import pieces_of
 from sessionstream.projection import Projection
 from sessionstream.wire.packing import bulk, bulks
 
 __all__ = ["UNGUARDED", "Append", "Appended", "Guards", "append_of"]
 
-_USUAL = b"$0\r\n\r\n$22\r\n%b\r\n%b$%d\r\n%b\r\n"
-_EVENT = b"$22\r\n%b\r\n%b$%d\r\n%b\r\n$%d\r\n%b\r\n"
-_name_words: dict[EventType, bytes] = {}
 _AFTER = {"session.created": Phase.LIVE, "session.expired": Phase.ENDED, "session.deleted": Phase.ENDED}
 
 
@@ -82,17 +80,17 @@ UNGUARDED = Guards()
 
 
 class Append(msgspec.Struct, gc=False):
-    """Events for one session, encoded; made by `append_of`.
+    """Events for one session, encoded: as it stands, one of a usual type on no condition; any others by `append_of`.
 
     Attributes:
         session_id: the session.
         route: where it lies.
         events: at least one, of which only the last may end the session.
+        size: bytes of its events, and of what it keeps beside them.
         meta: the JSON of who and why, or empty.
         guards: what may refuse it.
         phases: the letters of those in which it is allowed.
         count: how many events it has.
-        size: bytes of its events, and of what it keeps beside them.
         sliding: whether the session's time to live is known to slide.
         usual: whether the usual form of the append script holds all of it.
         ids: of its events, made when it is packed first; none before.
@@ -104,13 +102,13 @@ class Append(msgspec.Struct, gc=False):
     session_id: str
     route: Route
     events: Sequence[EncodedEvent]
-    meta: bytes
-    guards: Guards
-    phases: str
-    count: int
     size: int
-    sliding: bool
-    usual: bool
+    meta: bytes = b""
+    guards: Guards = UNGUARDED
+    phases: str = Phase.LIVE.value
+    count: int = 1
+    sliding: bool = False
+    usual: bool = True
     ids: Sequence[bytes] = ()
     since: str = ""
     until: float = 0.0
@@ -126,43 +124,30 @@ class Append(msgspec.Struct, gc=False):
         """Whether anything may refuse it besides its session's phase."""
         return self.guards is not UNGUARDED or self.since != ""
 
-    def usual_words(self, identifier: bytes) -> bytes:
-        """Return its words in the usual form, as they are sent.
-
-        Args:
-            identifier: the id of its event; one that it has already is kept.
-        """
-        if not self.ids:
-            self.ids = (identifier,)
-        [event] = self.events
-        return _USUAL % (self.ids[0], _name_word(event.kind), len(event.data), event.data)
-
-    def words(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection] | None) -> tuple[int, bytes]:
-        """Return how many words it has in a form of its own, and these as they are sent.
+    def words(
+        self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection] | None, *, versioned: bool
+    ) -> tuple[int, list[bytes]]:
+        """Return how many words it has in a call whose appends each say their form, and these in pieces.
 
         Args:
             keys: the names of the namespace's keys.
             numbers: the keys of the call; those that guards and operations need are added.
             projections: which to run, or None if the call has no operations.
+            versioned: whether each event says its version, but for those in the usual form.
         """
         if not self.ids:
             self.ids = event_ids(self.count)
+        events = zip(self.ids, self.events, strict=True)
+        if self.usual and projections is None:
+            return 4, [bulk(b""), *pieces_of(events)]
         guards = self._guard_words(keys, numbers) if self.guarded else []
         operations = [] if projections is None else self._operation_words(keys, numbers, projections)
-        words = 1 + len(guards) + 4 * self.count + len(operations)
-        runtime = any(event.kind.runtime for event in self.events)
+        words = 1 + len(guards) + (3 + versioned) * self.count + len(operations)
+        runtime = any([event.kind.runtime for event in self.events])  # noqa: C419 - a generator is slower
         head = 0 if projections is None and self.guards.token is None else numbers[self.route.head]
         form = f"{words} {self.phases} {runtime:d} {self.sliding:d} {self.count} {len(guards)} {head}"
-        parts = [bulk(form.encode()), bulk(self.meta)]
-        if guards:
-            parts.append(bulks(guards))
-        for identifier, event in zip(self.ids, self.events, strict=True):
-            kind, data = event.kind, event.data
-            version = b"" if kind.version == 1 else b"%d" % kind.version
-            parts.append(_EVENT % (identifier, _name_word(kind), len(version), version, len(data), data))
-        if operations:
-            parts.append(bulks(operations))
-        return 1 + words, b"".join(parts)
+        pieces = [bulk(form.encode()), bulk(self.meta), bulks(guards), *pieces_of(events, versioned=versioned)]
+        return 1 + words, [*pieces, bulks(operations)]
 
     def _operation_words(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection]) -> list[Word]:
         """Return, for each of its events, how many operations it means, and these."""
@@ -218,18 +203,14 @@ def append_of(session_id: str, route: Route, events: Sequence[EncodedEvent], met
         InvalidArgument: a guard is malformed.
         EventTypeError: one of the events cannot follow the one before it.
     """
-    first, count = events[0], len(events)
-    if guards is UNGUARDED and count == 1:
-        kind, size = first.kind, len(first.data)
-        if kind.usual and not meta:
-            return Append(session_id, route, events, meta, guards, kind.letters, 1, size, False, True)
-        return Append(session_id, route, events, meta, guards, kind.letters, 1, size, _begins_sliding(first), False)
     _check_expected(guards.expected_version)
     if guards.idempotency_key is not None:
         checked_id(guards.idempotency_key, "idempotency_key")
     phases = _phases(events, guards.only)
-    size = sum(len(event.data) for event in events) + sum(len(body) for _, body in guards.claims if body)
-    return Append(session_id, route, events, meta, guards, phases, count, size, _begins_sliding(first), False)
+    size = sum([len(event.data) for event in events]) + sum(len(body) for _, body in guards.claims if body)
+    usual = guards is UNGUARDED and len(events) == 1 and events[0].kind.usual and not meta
+    sliding = _begins_sliding(events[0])
+    return Append(session_id, route, events, size, meta, guards, phases, len(events), sliding, usual)
 
 
 def _begins_sliding(event: EncodedEvent) -> bool:
@@ -244,15 +225,10 @@ def _check_expected(version: object) -> None:
         raise InvalidArgument(f"expected_version is {version}, not 0 or more")
 
 
-def _name_word(kind: EventType) -> bytes:
-    word = _name_words.get(kind)
-    if word is None:
-        word = _name_words[kind] = bulk(kind.name.encode())
-    return word
-
-
 def _phases(events: Sequence[EncodedEvent], only: frozenset[Phase] | None) -> str:
     """Return the letters of the phases in which the first event may be appended, if the others may follow it."""
+    if only is None and all(kind.usual for kind in {event.kind for event in events}):
+        return events[0].kind.letters
     allowed = events[0].kind.phases if only is None else events[0].kind.phases & only
     if not allowed:
         raise EventTypeError(f"{events[0].kind.name} is never appended by itself")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sessionstream.events.codec import EncodedEvent
 from sessionstream.events.ids import event_ids
 from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.log.encoding import KeyNumbers
 from sessionstream.log.keys import Keys
+from sessionstream.log.packed_events import pieces_of
 from sessionstream.log.request import Append
 from sessionstream.projection import Projection
 from sessionstream.projections.directory import directory
@@ -19,10 +21,9 @@ __all__ = ["APPEND", "ScriptCalls"]
 APPEND = load_script("sessionstream.log", "append")
 
 _EVALSHA = bulk(b"EVALSHA") + bulk(APPEND.sha.encode())
-_NO_MODE, _TWICE = bulk(b""), bulk(b"s")
-_USUAL_WORDS = 4
-# How a call begins that holds one append of the usual form: three keys, and three arguments and a session before it.
-_ALONE = b"*%d\r\n%b%b" % (6 + 3 + 1 + _USUAL_WORDS, _EVALSHA, bulk(b"3"))
+_ALL_USUAL = {False: bulk(b"u"), True: bulk(b"us")}
+# How a call begins that holds one append of the usual form: three keys; three arguments, a session, and three words.
+_ALONE = b"*13\r\n%b%b" % (_EVALSHA, bulk(b"3"))
 
 
 class ScriptCalls:
@@ -39,45 +40,43 @@ class ScriptCalls:
         self._projections = projections
         self._quiet = _QuietTypes(projections)
         self._stamp = bulk(stamp.encode())
-        self._alone = self._stamp + bulk(b"1") + _NO_MODE
+        self._alone = self._stamp + bulk(b"1") + _ALL_USUAL[False]
 
     def pack(self, partition: int, appends: Sequence[Append]) -> bytes:
         """Return the call for some appends of one partition."""
         quiet, count = self._quiet.as_of_now(), len(appends)
         if all([one.usual and quiet[one.events[0].kind.cls] for one in appends]):  # noqa: C419 - a generator is slower
-            blocks = [one.usual_words(fresh) for one, fresh in zip(appends, event_ids(count), strict=True)]
+            again = count > 1 and len({one.session_id for one in appends}) < count
+            more, number, mode, words = list[str](), 3 * count, _ALL_USUAL[again], _usual_words(appends)
             if count == 1:
                 route, log_and_feed = appends[0].route, self._keys.declared(partition)
-                return b"".join([_ALONE, log_and_feed, route.declared, self._alone, route.named, *blocks])
-            again = len({one.session_id for one in appends}) < count
-            words, mode, more = _USUAL_WORDS * count, _TWICE if again else _NO_MODE, list[str]()
+                return b"".join((_ALONE, log_and_feed, route.declared, self._alone, route.named, *words))
         else:
-            more, words, mode, blocks = self._forms(partition, appends)
+            more, number, mode, words = self._forms(partition, appends)
         keys = 2 + count + len(more)
-        parts = [b"*%d\r\n%b%b" % (6 + keys + count + words, _EVALSHA, bulk(b"%d" % keys))]
+        parts = [b"*%d\r\n%b%b" % (6 + keys + count + number, _EVALSHA, bulk(b"%d" % keys))]
         parts.append(self._keys.declared(partition))
         parts += [request.route.declared for request in appends]
         parts += (bulks(more) if more else b"", self._stamp, bulk(b"%d" % count), mode)
         parts += [request.route.named for request in appends]
-        return b"".join(parts + blocks)
+        return b"".join(parts + words)
 
     def _forms(self, partition: int, appends: Sequence[Append]) -> tuple[list[str], int, bytes, list[bytes]]:
-        """Return further keys, how many words there are, what they need, and the words of each append."""
+        """Return further keys, how many words there are, what they need, and the words; each append says its form."""
         operating = not all(self._is_silent(request) for request in appends)
         guarded = any(request.guarded for request in appends)
+        versioned = any(event.kind.version != 1 for request in appends for event in request.events)
+        projections = self._projections if operating else None
         numbers = KeyNumbers([self._keys.log(partition), self._keys.feed(partition)])
         numbers.keys += [request.route.events for request in appends]
         known = len(numbers.keys)
-        words, blocks = 0, []
+        words, pieces = 0, list[bytes]()
         for request in appends:
-            if request.usual and not operating:
-                count, block = _USUAL_WORDS, request.usual_words(event_ids(1)[0])
-            else:
-                count, block = request.words(self._keys, numbers, self._projections if operating else None)
+            count, its_pieces = request.words(self._keys, numbers, projections, versioned=versioned)
             words += count
-            blocks.append(block)
-        mode = "fs" + "o" * operating + "g" * guarded
-        return numbers.keys[known:], words, bulk(mode.encode()), blocks
+            pieces += its_pieces
+        mode = "fs" + "o" * operating + "g" * guarded + "v" * versioned
+        return numbers.keys[known:], words, bulk(mode.encode()), pieces
 
     def _is_silent(self, request: Append) -> bool:
         """Whether no event of an append changes a view."""
@@ -85,6 +84,16 @@ class ScriptCalls:
             return False
         quiet = self._quiet.as_of_now()
         return all(quiet[event.kind.cls] for event in request.events)
+
+
+def _usual_words(appends: Sequence[Append]) -> list[bytes]:
+    """Return the words of appends in the usual form, in pieces; ids that they have already are kept."""
+    events: list[tuple[bytes, EncodedEvent]] = []
+    for one, identifier in zip(appends, event_ids(len(appends)), strict=True):
+        if not one.ids:
+            one.ids = (identifier,)
+        events.append((one.ids[0], one.events[0]))
+    return pieces_of(events)
 
 
 class _QuietTypes(dict[type, bool]):

@@ -17,7 +17,7 @@ from sessionstream.log.fencing import carries_any, token_for
 from sessionstream.log.gates import head_of
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
-from sessionstream.log.request import UNGUARDED, Appended, Guards, append_of
+from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, append_of
 from sessionstream.projection import Projection
 from sessionstream.projections import BUILT_IN
 from sessionstream.wire.lane import milliseconds
@@ -131,10 +131,9 @@ class Store:
             value: the event.
         """
         event = encode_event(value, self._most_event_bytes)
-        if event.kind.reserved or carries_any():
+        if not event.kind.usual or carries_any() or current_meta():
             return self.append(session_id, [value], from_caller=True)
-        route = self.keys.route(session_id)
-        return self._appender.append(append_of(session_id, route, (event,), current_meta(), UNGUARDED))
+        return self._appender.append(Append(session_id, self.keys.route(session_id), (event,), len(event.data)))
 
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.

@@ -25,5 +25,7 @@ def bulk(word: bytes) -> bytes:
 
 def bulks(words: Sequence[Word]) -> bytes:
     """Return some words of a command as they are sent, without the count that stands in front of a whole command."""
+    if not words:
+        return b""
     packed = pack(words)
     return packed[packed.index(b"\n") + 1 :]
