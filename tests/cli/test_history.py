@@ -8,6 +8,7 @@ import pytest
 
 from sessionstream import NoteAdded, SessionManager, acting
 from tests.cli.conftest import Cli
+from tests.entries import entry
 from tests.gates import move_gate
 
 
@@ -88,12 +89,12 @@ async def test_a_damaged_entry_is_named_and_the_history_goes_on(
     store = manager.store
     offset = [event.offset async for event in manager.history(session)][-1]
     damaged = f"{offset.partition('-')[0]}-6"
-    entry = ("type", "message.added", "id", "x", "data", b'{"role": 5}')
-    await store.server.call("XADD", store.keys.events(session), damaged, *entry)
+    [words] = entry("message.added", '{"role": 5}').items()
+    await store.server.call("XADD", store.keys.events(session), damaged, *words)
     await move_gate(store, session, damaged)
     await manager.append(session, NoteAdded(text="after"))
-    for words in ([], ["--json"]):
-        result = await cli("history", session, *words)
+    for options in ([], ["--json"]):
+        result = await cli("history", session, *options)
         assert result.code == 4
         assert f"sessionstream: event {damaged} of session 's': " in result.err
         assert len(result.out.splitlines()) == 7
@@ -106,8 +107,8 @@ async def test_an_event_of_an_unknown_type_is_told_as_it_is(cli: Cli, session: s
     store = manager.store
     offset = [event.offset async for event in manager.history(session)][-1]
     following = f"{offset.partition('-')[0]}-6"
-    entry = ("type", "orders.refund_approved", "id", "x", "data", b'{"amount": 5}')
-    await store.server.call("XADD", store.keys.events(session), following, *entry)
+    [words] = entry("orders.refund_approved", '{"amount": 5}').items()
+    await store.server.call("XADD", store.keys.events(session), following, *words)
     result = await cli("history", session, "--from-version", "6")
     assert (result.code, result.out.split()[1:]) == (0, ["6", "orders.refund_approved", "-", '{"amount":', "5}"])
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from sessionstream import Appended, NoteAdded, OutcomeUnknown, SessionManager
+from tests.entries import entry
 from tests.faults.conftest import Open, in_a_hurry
 from tests.faults.ledger import Ledger
 from tests.gates import move_gate
@@ -165,8 +166,8 @@ async def test_a_clock_that_went_back_while_the_answer_was_lost_makes_no_second_
     keys = patient.store.keys
     ahead = int(time.time() * 1000) + 3_600_000
     last = f"{ahead}-3"
-    fields = ("id", "x" * 22, "type", "note.added", "data", '{"text":"ahead"}')
-    await patient.store.server.call("XADD", keys.events(account.session_id), last, *fields)
+    [ahead_of_it] = entry("note.added", '{"text":"ahead"}').items()
+    await patient.store.server.call("XADD", keys.events(account.session_id), last, *ahead_of_it)
     await move_gate(patient.store, account.session_id, last)
     partition = keys.partition(account.session_id)
     feed = f"{ahead}-3"

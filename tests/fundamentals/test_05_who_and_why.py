@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, RecordedEvent, SessionManager, SessionState, acting
 from sessionstream.errors import InvalidData, InvalidType
+from tests.entries import entry
 
 
 async def _last(manager: SessionManager, session_id: str) -> RecordedEvent:
@@ -130,7 +131,7 @@ def test_who_and_why_can_be_stored(name: str) -> None:
 
 async def test_a_context_that_does_not_decode_is_named(manager: SessionManager, session_id: str, client: Redis) -> None:
     """Nobody takes such an event for one that nobody signed; its data are read all the same."""
-    fields = {"id": "x" * 22, "type": "note.added", "data": '{"text":"x"}', "meta": '{"actor":'}
+    fields = entry("note.added", '{"text":"x"}', meta='{"actor":')
     await client.xadd(manager.store.keys.events(session_id), fields, id="99999999999999-2")
     event = await _last(manager, session_id)
     assert event.actor is None

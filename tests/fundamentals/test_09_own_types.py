@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from sessionstream import Event, NoteAdded, RecordedEvent, SessionManager, UnknownEvent, UnreadableEvent, event
 from sessionstream.errors import CorruptEvent, EventTypeError, InvalidArgument
+from tests.entries import ID, entry
 
 EventsOf = Callable[[str], Awaitable[list[RecordedEvent]]]
 WriteEntry = Callable[..., Awaitable[str]]
@@ -97,8 +98,8 @@ async def test_the_first_version_is_not_stored(manager: SessionManager, session_
     """A later one is."""
     await manager.append(session_id, [SeatChosen(row=1, letter="B"), PaymentTaken(cents=1, currency="EUR")])
     seat, payment = (await events_of(session_id))[1:]
-    assert (seat.schema_version, b"v" in seat.fields) == (1, False)
-    assert (payment.schema_version, payment.fields[b"v"]) == (3, b"3")
+    assert (seat.schema_version, list(seat.fields)) == (1, [b"fundamentals.seat_chosen"])
+    assert (payment.schema_version, list(payment.fields)) == (3, [b"fundamentals.payment_taken@3"])
 
 
 async def test_a_pydantic_model_is_checked_once_more_when_it_is_appended(
@@ -114,21 +115,19 @@ async def test_a_pydantic_model_is_checked_once_more_when_it_is_appended(
 @pytest.mark.parametrize(
     ("version", "data"),
     [
-        (None, b'{"amount":5}'),
-        ("1", b'{"amount":5}'),
-        ("2", b'{"cents":500}'),
-        ("3", b'{"cents":500,"currency":"EUR"}'),
+        (1, b'{"amount":5}'),
+        (2, b'{"cents":500}'),
+        (3, b'{"cents":500,"currency":"EUR"}'),
     ],
 )
 async def test_older_versions_are_read_as_the_present_one(
-    session_id: str, events_of: EventsOf, write_entry: WriteEntry, version: str | None, data: bytes
+    session_id: str, events_of: EventsOf, write_entry: WriteEntry, version: int, data: bytes
 ) -> None:
     """Step by step, wherever they are read; the stored bytes stay as they are."""
-    fields = {"id": "x" * 22, "type": "fundamentals.payment_taken", "data": data}
-    await write_entry(session_id, fields if version is None else {**fields, "v": version})
+    await write_entry(session_id, entry("fundamentals.payment_taken", data, version=version))
     last = (await events_of(session_id))[-1]
     assert last.data == PaymentTaken(cents=500, currency="EUR")
-    assert last.schema_version == int(version or 1)
+    assert last.schema_version == version
     assert last.raw == data
 
 
@@ -212,7 +211,7 @@ asyncio.run(main(*sys.argv[1:]))
 async def test_a_newer_version_keeps_its_bytes(session_id: str, events_of: EventsOf, write_entry: WriteEntry) -> None:
     """An old process beside a new one does not guess."""
     data = b'{"cents":5,"currency":"EUR","method":"card"}'
-    await write_entry(session_id, {"id": "x" * 22, "type": "fundamentals.payment_taken", "v": "4", "data": data})
+    await write_entry(session_id, entry("fundamentals.payment_taken", data, version=4))
     last = (await events_of(session_id))[-1]
     assert last.data == UnknownEvent("fundamentals.payment_taken", 4, data)
 
@@ -228,7 +227,7 @@ async def test_an_unknown_event_keeps_a_session_alive(
         session = await manager.create_session("user_1", "assistant")
         created = [recorded async for recorded in manager.history(session.session_id)]
     later = f"{int(created[0].offset.split('-')[0]) + 5_000}-2"
-    unknown = RecordedEvent(session.session_id, later, [b"id", b"x", b"type", b"never.heard_of", b"data", b"{}"])
+    unknown = RecordedEvent(session.session_id, later, [b"never.heard_of", ID.encode() + b"{}"])
     before = fold(session.session_id, created, BUILT_IN).head[b"expires_at"]
     after = fold(session.session_id, [*created, unknown], BUILT_IN).head[b"expires_at"]
     assert int(after) - int(before) == 5_000
@@ -236,20 +235,20 @@ async def test_an_unknown_event_keeps_a_session_alive(
 
 CORRUPT: dict[str, dict[str, str | bytes]] = {
     "no fields of ours": {"hello": "world"},
-    "no type": {"id": "x", "data": "{}"},
-    "no data": {"id": "x", "type": "note.added"},
-    "no id": {"type": "note.added", "data": '{"text":"x"}'},
-    "no JSON": {"id": "x", "type": "note.added", "data": '{"text":'},
-    "JSON of another shape": {"id": "x", "type": "note.added", "data": "[1, 2]"},
-    "a field missing": {"id": "x", "type": "note.added", "data": "{}"},
-    "a field of another type": {"id": "x", "type": "note.added", "data": '{"text":7}'},
-    "no UTF-8": {"id": "x", "type": "note.added", "data": b'{"text":"\xff\xfe"}'},
-    "an endless nesting": {"id": "x", "type": "note.added", "data": '{"text":"x","detail":' + "[" * 9_000},
-    "a version that is no number": {"id": "x", "type": "note.added", "v": "one", "data": '{"text":"x"}'},
-    "a version of 0": {"id": "x", "type": "note.added", "v": "0", "data": '{"text":"x"}'},
-    "a version of 5,000 digits": {"id": "x", "type": "note.added", "v": "9" * 5_000, "data": '{"text":"x"}'},
-    "a pydantic model that is none": {"id": "x", "type": "fundamentals.booking_made", "data": '{"price":-1}'},
-    "an upcaster that fails": {"id": "x", "type": "fundamentals.failing", "data": '{"text":"x"}'},
+    "no type": entry("", "{}"),
+    "no data": entry("note.added", ""),
+    "no id": {"note.added": ""},
+    "no JSON": entry("note.added", '{"text":'),
+    "JSON of another shape": entry("note.added", "[1, 2]"),
+    "a field missing": entry("note.added", "{}"),
+    "a field of another type": entry("note.added", '{"text":7}'),
+    "no UTF-8": entry("note.added", b'{"text":"\xff\xfe"}'),
+    "an endless nesting": entry("note.added", '{"text":"x","detail":' + "[" * 9_000),
+    "a version that is no number": entry("note.added", '{"text":"x"}', version="one"),
+    "a version of 0": entry("note.added", '{"text":"x"}', version=0),
+    "a version of 5,000 digits": entry("note.added", '{"text":"x"}', version="9" * 5_000),
+    "a pydantic model that is none": entry("fundamentals.booking_made", '{"price":-1}'),
+    "an upcaster that fails": entry("fundamentals.failing", '{"text":"x"}'),
 }
 
 
@@ -292,10 +291,8 @@ async def test_who_and_why_of_a_corrupt_entry_are_read_if_they_can_be(
     session_id: str, events_of: EventsOf, write_entry: WriteEntry
 ) -> None:
     """And are None if not."""
-    fields = {"id": "x", "type": "note.added", "data": "corrupt"}
-    await write_entry(session_id, {**fields, "meta": '{"actor":"user:42"}'})
-    await write_entry(session_id, {**fields, "meta": "corrupt"})
-    await write_entry(session_id, {**fields, "meta": '{"actor":7}'})
+    for meta in ('{"actor":"user:42"}', "corrupt", '{"actor":7}'):
+        await write_entry(session_id, entry("note.added", "corrupt", meta=meta))
     assert [recorded.actor for recorded in (await events_of(session_id))[1:]] == ["user:42", None, None]
 
 
@@ -303,7 +300,7 @@ async def test_fields_that_a_newer_library_adds_do_no_harm(
     session_id: str, events_of: EventsOf, write_entry: WriteEntry
 ) -> None:
     """They are kept, and the event is read."""
-    await write_entry(session_id, {"id": "x", "type": "note.added", "data": '{"text":"x"}', "sig": b"\x00\xff"})
+    await write_entry(session_id, entry("note.added", '{"text":"x"}', sig=b"\x00\xff"))
     last = (await events_of(session_id))[-1]
     assert last.data == NoteAdded(text="x")
     assert last.fields[b"sig"] == b"\x00\xff"

@@ -45,17 +45,24 @@ def test_what_is_encoded_reads_back_equal(role: str, fields: dict[str, Any]) -> 
         (MessageAdded(role="user", content="Hi"), True),
         (MessageAdded(role="user", content=None, name=""), True),
         (MessageAdded(role="user", content=1), False),
-        (MessageAdded(role="user", content=["Hi"]), False),
-        (MessageAdded(role="user", extra={"a": "b"}), False),
+        (MessageAdded(role="user", content=["Hi", {"a": [1, 2.5, None, True]}]), True),
+        (MessageAdded(role="user", extra={"a": "b"}), True),
+        (MessageAdded(role="user", extra={1: "b"}), False),  # type: ignore[dict-item]
+        (MessageAdded(role="user", content=[2**64]), False),
+        (MessageAdded(role="user", content=[-(2**63) - 1]), False),
+        (MessageAdded(role="user", content=[float("nan")]), False),
+        (MessageAdded(role="user", content=[("a",)]), False),
+        (MessageAdded(role="user", content=[[[[[[[[[["deep"]]]]]]]]]]), False),
+        (MessageAdded(role="user", content=("a",)), False),
         (MessageAdded(role=None, content="Hi"), False),  # type: ignore[arg-type]
         (NoteAdded(text="x"), True),
-        (NoteAdded(text="x", detail={}), False),
+        (NoteAdded(text="x", detail={}), True),
         (ToolCalled(name="x", call_id=None), True),
         (ToolCalled(name="x", call_id=True), False),  # type: ignore[arg-type]
     ],
 )
 def test_only_values_that_their_types_allow_are_plain(value: Any, plain: bool) -> None:
-    """Texts, booleans, nulls and absent ones; of dicts the empty one, where the type is a dict."""
+    """Texts, booleans, nulls and absent ones; and where the type asks for no more than JSON, dicts and lists."""
     assert type_of(value).is_plain(value) is plain
 
 

@@ -15,6 +15,7 @@ from sessionstream.log.store import Store
 from sessionstream.settings import Settings
 from sessionstream.wire.connect import Dialer
 from sessionstream.wire.server import Server
+from tests.entries import data_of
 
 MakeStore = Callable[[], Store]
 Texts = Callable[[], Awaitable[list[str]]]
@@ -79,6 +80,6 @@ def notes(client: Redis, store: Store, session_id: str) -> Texts:
 
     async def read() -> list[str]:
         entries: Any = await client.xrange(store.keys.events(session_id))
-        return [fields[b"data"].decode() for _, fields in entries if fields[b"type"] == b"note.added"]
+        return [data_of(fields, "note.added").decode() for _, fields in entries if b"note.added" in fields]
 
     return read

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sessionstream import NoteAdded, SessionManager
 from sessionstream.log.history import offset_at_version
+from tests.entries import ID
 from tests.gates import move_gate
 from tests.log.conftest import CountCommands
 
@@ -29,7 +30,7 @@ async def test_every_version_is_found(manager: SessionManager, steps: list[tuple
         ms += step
         for _ in range(count):
             offsets.append(f"{ms}-{len(offsets) + 1}")
-            await manager.store.server.call("XADD", key, offsets[-1], "type", "note.added")
+            await manager.store.server.call("XADD", key, offsets[-1], "note.added", ID)
     await move_gate(manager.store, session_id, offsets[-1])
     for version, offset in enumerate(offsets, 1):
         assert await offset_at_version(manager.store, session_id, version) == offset

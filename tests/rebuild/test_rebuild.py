@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager
 from sessionstream.errors import SessionNotFound
+from tests.entries import entry
 from tests.gates import last_offset, move_gate
 from tests.projections.views import assert_folded, beside, erase, stored
 from tests.rebuild.conftest import MakeManager, noting
@@ -127,9 +128,9 @@ def write_entry(client: Redis, manager: SessionManager) -> Callable[..., Awaitab
     "fields",
     [
         {"garbage": "1"},
-        {"id": "x", "type": "note.added", "data": "{"},
-        {"id": "x", "type": "note.added", "data": json.dumps({"text": 5})},
-        {"id": "x", "type": "note.added", "v": "one", "data": "{}"},
+        entry("note.added", "{"),
+        entry("note.added", json.dumps({"text": 5})),
+        entry("note.added", "{}", version="one"),
     ],
     ids=["no event", "no JSON", "another type", "no version"],
 )

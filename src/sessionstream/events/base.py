@@ -58,6 +58,7 @@ class EventType:
         phases: when it may be appended.
         runtime: an archived session refuses it.
         upcasters: for each older version, what makes the next version's fields of it.
+        stored_as: what its entries call it: its name, and ``@`` and the version where that is not 1.
         letters: the phases, as the append script knows them.
         usual: whether anybody may append it to a live session, in its first version.
         reserved: whether it tells of something that a method of its own does, and nobody else may.
@@ -76,6 +77,7 @@ class EventType:
         "read",
         "reserved",
         "runtime",
+        "stored_as",
         "upcasters",
         "usual",
         "version",
@@ -93,6 +95,7 @@ class EventType:
         self.cls = cls
         self.name = name
         self.version = version
+        self.stored_as = (name if version == 1 else f"{name}@{version}").encode()
         self.phases = phases
         self.letters = "".join(sorted(phase.value for phase in phases))
         self.runtime = runtime
@@ -164,7 +167,7 @@ def event(
             raise EventTypeError(f"{name} has version {version} and {problem}")
         kind = EventType(cls, name, version, phases, runtime, steps)
         _by_name[name] = kind
-        _by_word[name.encode()] = kind
+        _by_word[kind.stored_as] = kind
         _by_class[cls] = kind
         return cls
 
@@ -183,16 +186,16 @@ def registered(name: str) -> EventType | None:
 
 
 def registered_as(word: bytes) -> EventType | None:
-    """Return the event type of a name as entries hold it, or None."""
+    """Return the event type that entries call so, if that is its present version; or None."""
     return _by_word.get(word)
 
 
-def name_of(cls: type) -> bytes:
+def name_of(cls: type) -> str:
     """Return the name under which a class's events are stored; raises `EventTypeError` if it is not declared."""
     kind = _by_class.get(cls)
     if kind is None:
         raise EventTypeError(f"{cls!r} is no event type: declare it with @sessionstream.event('what.happened')")
-    return kind.name.encode()
+    return kind.name
 
 
 def type_of(value: object) -> EventType:

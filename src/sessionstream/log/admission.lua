@@ -9,18 +9,15 @@ local function offset_of(events, id, from)
   while true do
     local page = redis.call('XRANGE', events, from, '+', 'COUNT', 100)
     for _, entry in ipairs(page) do
-      local fields = entry[2]
-      for n = 1, #fields, 2 do
-        if fields[n] == 'id' and fields[n + 1] == id then return entry[1] end
-      end
+      if string.sub(entry[2][2] or '', 1, 22) == id then return entry[1] end
     end
     if #page < 100 then return nil end
     from = '(' .. page[#page][1]
   end
 end
 
--- The answer to an append that was made before, or nil.
-local function seen_before(g, events, id, count, now)
+-- The answer to an append that was made before, or nil. An entry's value begins with its event's id.
+local function seen_before(g, events, value, count, now)
   if ARGV[g] ~= '0' then
     local known = redis.call('HGET', KEYS[ARGV[g] + 0], ARGV[g + 1])
     if known then
@@ -32,7 +29,7 @@ local function seen_before(g, events, id, count, now)
   local since, elapsed = string.match(ARGV[g + 7], '^(%d+) (%d+)$')
   if not since then return nil end
   local from = math.max(0, math.min(tonumber(since), now - tonumber(elapsed)) - 1000)
-  local offset = offset_of(events, id, string.format('%.0f', from))
+  local offset = offset_of(events, string.sub(value, 1, 22), string.format('%.0f', from))
   if not offset then return nil end
   local ms, version = string.match(offset, '^(%d+)-(%d+)$')
   return {'duplicate', ms .. '-' .. string.format('%d', version + count - 1), count}

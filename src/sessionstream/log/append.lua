@@ -1,9 +1,9 @@
 -- Appends to any number of sessions of one partition.
 -- KEYS: 1 log, 2 feed, then the events of each append, then those that forms, guards and operations name by number.
 -- ARGV: 1 stamp, 2 number of appends, 3 what they need: u nothing, all are of the usual form; or f a form, o operations,
---   g guards, v versions of events; s that a session may come twice. Then the session of each append. Then for each its
---   form, which u leaves out. The form '' is the usual one, for one event of version 1 without context, which happens
---   in a live session: id, type, data. For any other see general.lua.
+--   g guards; s that a session may come twice. Then the session of each append. Then for each its form, which u leaves
+--   out. The form '' is the usual one, for one event of version 1 without context, which happens in a live session:
+--   the field and the value of its entry. For any other see general.lua.
 -- Answers the server's milliseconds, then for each append its last offset, or a list whose first word says why not.
 -- The log knows each session's gate: its last offset, and of its head the state, the expiry and '1' if it slides. So all
 -- sessions of a call are looked up in one read. What is usual is done here, without a function: to make one costs as
@@ -22,7 +22,7 @@ if feed_ms + 0 <= now then feed_ms = now_text end
 local newer, changed, pointers, told = match(ARGV[3], 's') and {}, {':feed', ''}, {}, 0
 local answers, i, append_one = {now}, 4 + appends - (usual and 1 or 0)
 for n = 1, appends do
-  local session, answer, pointer, words, count = ARGV[3 + n], nil, nil, 3, 1
+  local session, answer, pointer, words, count = ARGV[3 + n], nil, nil, 2, 1
   local gate, ms, last, rest, state, expires = newer and newer[session] or log[3 + n]
   if gate and (usual or ARGV[i] == '') then
     ms, last, rest, state, expires = match(gate, '^(%d+)-(%d+)( (%l+) (%d*) )$')
@@ -30,7 +30,7 @@ for n = 1, appends do
   if (state == 'active' or state == 'idle') and (expires == '' or expires + 0 > now) then
     local prefix, version = (ms == now_text or ms + 0 <= now) and now_prefix or ms .. '-', format('%d', last + 1)
     if feed_ms == now_text and prefix == now_prefix then pointer = version end
-    answer = attempt('XADD', KEYS[2 + n], prefix .. version, 'id', ARGV[i + 1], 'type', ARGV[i + 2], 'data', ARGV[i + 3])
+    answer = attempt('XADD', KEYS[2 + n], prefix .. version, ARGV[i + 1], ARGV[i + 2])
   else
     if not append_one then
 -- include general

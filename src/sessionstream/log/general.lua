@@ -1,8 +1,7 @@
 -- What append.lua does with an append that is not the usual one, or is refused. Its form is '', or
 -- 'words phases runtime slides events guards head', the last a key's number or 0, and so many words: the context ('' is
--- none), the guards, for each event id, type, its version ('' is 1) if the call has any, and data, and if any append of
--- the call has operations, for each event their number, and they.
-local versioned = match(ARGV[3], 'v')
+-- none), the guards, for each event the field and the value of its entry, and if any append of the call has operations,
+-- for each event their number, and they.
 local write, operate_on, seen, guarded, remember
 if match(ARGV[3], 'f') then
 -- include entries
@@ -20,7 +19,7 @@ end
 -- Answers the last offset and what the gate holds behind it, or a list that says why not.
 local function decide(gate, events, at, count, phases, runtime, slides, guards, head)
   local first, phase, prefix, version = at + 1 + (guards or 0), 'l', now_prefix, 0
-  local answer = guards and seen(at + 1, events, ARGV[first], count, now)
+  local answer = guards and seen(at + 1, events, ARGV[first + 1], count, now)
   if answer then return answer end
   local ms, last, rest, state, expires, sliding = match(gate or '', '^(%d+)-(%d+)( (%S*) (%S*) (%S*))$')
   -- Before all else: what was called behind an append that has to come again must not be judged without it.
@@ -37,16 +36,16 @@ local function decide(gate, events, at, count, phases, runtime, slides, guards, 
   if answer then return answer end
 
   local offset = prefix .. format('%d', version + count)
-  if operate_on then rest = operate_on(head, rest, prefix, version, count, first + (versioned and 4 or 3) * count) end
+  if operate_on then rest = operate_on(head, rest, prefix, version, count, first + 2 * count) end
   if guards then remember(at + 1, offset, count) end
   if slides then write(events, prefix, version, count, ARGV[at], first)
-  else call('XADD', events, offset, 'id', ARGV[at], 'type', ARGV[at + 1], 'data', ARGV[at + 2]) end
+  else call('XADD', events, offset, ARGV[at], ARGV[at + 1]) end
   -- A session that began without a view has no state, no expiry, and does not slide.
   return offset, rest or '   '
 end
 
 append_one = function(gate, events, i, usual)
-  local words, phases, runtime, slides, count, guards, head = 3, 'l'
+  local words, phases, runtime, slides, count, guards, head = 2, 'l'
   if not usual and ARGV[i] ~= '' then
     words, phases, runtime, slides, count, guards, head = match(ARGV[i], '^(%d+) (%a+) (%d) (%d) (%d+) (%d+) (%d+)$')
   end

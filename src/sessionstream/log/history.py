@@ -91,7 +91,7 @@ async def read_history(
         async for page in pages:
             for identifier, fields in page:
                 event = RecordedEvent(session_id, identifier.decode(), fields or ())
-                if wanted is None or event.fields.get(b"type", b"") in wanted:
+                if wanted is None or event.type in wanted:
                     if note is not None:
                         note(session_id, event.offset)
                     yield event
@@ -100,10 +100,10 @@ async def read_history(
                         return
 
 
-def _names(types: object) -> set[bytes]:
+def _names(types: object) -> set[str]:
     if isinstance(types, str | bytes | type) or not isinstance(types, Iterable):
         raise InvalidType(f"types is a list of event types, not {types!r}")
-    return {kind.encode() if isinstance(kind, str) else name_of(kind) for kind in types}
+    return {kind if isinstance(kind, str) else name_of(kind) for kind in types}
 
 
 async def _pages(

@@ -125,7 +125,7 @@ class Append(msgspec.Struct, gc=False):
         return self.guards is not UNGUARDED or self.since != ""
 
     def words(
-        self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection] | None, *, versioned: bool
+        self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection] | None
     ) -> tuple[int, list[bytes]]:
         """Return how many words it has in a call whose appends each say their form, and these in pieces.
 
@@ -133,20 +133,19 @@ class Append(msgspec.Struct, gc=False):
             keys: the names of the namespace's keys.
             numbers: the keys of the call; those that guards and operations need are added.
             projections: which to run, or None if the call has no operations.
-            versioned: whether each event says its version, but for those in the usual form.
         """
         if not self.ids:
             self.ids = event_ids(self.count)
         events = zip(self.ids, self.events, strict=True)
         if self.usual and projections is None:
-            return 4, [bulk(b""), *pieces_of(events)]
+            return 3, [bulk(b""), *pieces_of(events)]
         guards = self._guard_words(keys, numbers) if self.guarded else []
         operations = [] if projections is None else self._operation_words(keys, numbers, projections)
-        words = 1 + len(guards) + (3 + versioned) * self.count + len(operations)
+        words = 1 + len(guards) + 2 * self.count + len(operations)
         runtime = any([event.kind.runtime for event in self.events])  # noqa: C419 - a generator is slower
         head = 0 if projections is None and self.guards.token is None else numbers[self.route.head]
         form = f"{words} {self.phases} {runtime:d} {self.sliding:d} {self.count} {len(guards)} {head}"
-        pieces = [bulk(form.encode()), bulk(self.meta), bulks(guards), *pieces_of(events, versioned=versioned)]
+        pieces = [bulk(form.encode()), bulk(self.meta), bulks(guards), *pieces_of(events)]
         return 1 + words, [*pieces, bulks(operations)]
 
     def _operation_words(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection]) -> list[Word]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sessionstream.events.codec import EncodedEvent
 from sessionstream.events.ids import event_ids
 from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.log.encoding import KeyNumbers
@@ -22,8 +21,8 @@ APPEND = load_script("sessionstream.log", "append")
 
 _EVALSHA = bulk(b"EVALSHA") + bulk(APPEND.sha.encode())
 _ALL_USUAL = {False: bulk(b"u"), True: bulk(b"us")}
-# How a call begins that holds one append of the usual form: three keys; three arguments, a session, and three words.
-_ALONE = b"*13\r\n%b%b" % (_EVALSHA, bulk(b"3"))
+# How a call begins that holds one append of the usual form: three keys; three arguments, a session, and two words.
+_ALONE = b"*12\r\n%b%b" % (_EVALSHA, bulk(b"3"))
 
 
 class ScriptCalls:
@@ -47,7 +46,7 @@ class ScriptCalls:
         quiet, count = self._quiet.as_of_now(), len(appends)
         if all([one.usual and quiet[one.events[0].kind.cls] for one in appends]):  # noqa: C419 - a generator is slower
             again = count > 1 and len({one.session_id for one in appends}) < count
-            more, number, mode, words = list[str](), 3 * count, _ALL_USUAL[again], _usual_words(appends)
+            more, number, mode, words = list[str](), 2 * count, _ALL_USUAL[again], _usual_words(appends)
             if count == 1:
                 route, log_and_feed = appends[0].route, self._keys.declared(partition)
                 return b"".join((_ALONE, log_and_feed, route.declared, self._alone, route.named, *words))
@@ -65,17 +64,16 @@ class ScriptCalls:
         """Return further keys, how many words there are, what they need, and the words; each append says its form."""
         operating = not all(self._is_silent(request) for request in appends)
         guarded = any(request.guarded for request in appends)
-        versioned = any(event.kind.version != 1 for request in appends for event in request.events)
         projections = self._projections if operating else None
         numbers = KeyNumbers([self._keys.log(partition), self._keys.feed(partition)])
         numbers.keys += [request.route.events for request in appends]
         known = len(numbers.keys)
         words, pieces = 0, list[bytes]()
         for request in appends:
-            count, its_pieces = request.words(self._keys, numbers, projections, versioned=versioned)
+            count, its_pieces = request.words(self._keys, numbers, projections)
             words += count
             pieces += its_pieces
-        mode = "fs" + "o" * operating + "g" * guarded + "v" * versioned
+        mode = "fs" + "o" * operating + "g" * guarded
         return numbers.keys[known:], words, bulk(mode.encode()), pieces
 
     def _is_silent(self, request: Append) -> bool:
@@ -88,12 +86,10 @@ class ScriptCalls:
 
 def _usual_words(appends: Sequence[Append]) -> list[bytes]:
     """Return the words of appends in the usual form, in pieces; ids that they have already are kept."""
-    events: list[tuple[bytes, EncodedEvent]] = []
     for one, identifier in zip(appends, event_ids(len(appends)), strict=True):
         if not one.ids:
             one.ids = (identifier,)
-        events.append((one.ids[0], one.events[0]))
-    return pieces_of(events)
+    return pieces_of(zip([one.ids[0] for one in appends], [one.events[0] for one in appends], strict=True))
 
 
 class _QuietTypes(dict[type, bool]):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Store"]
 
-FORMAT = 2
+FORMAT = 3
 """The version of the layout of keys, entries and scripts."""
 
 _MOST_EVENTS = 10_000

@@ -21,7 +21,6 @@ __all__ = ["Sessions", "event_record", "export_events", "export_messages"]
 Sessions = Iterable[str] | AsyncIterator[str] | None
 
 _encode = msgspec.json.Encoder().encode
-_NAMED = (b"id", b"type", b"v", b"data", b"meta")
 
 
 async def export_messages(
@@ -81,26 +80,24 @@ def event_record(event: RecordedEvent) -> dict[str, Any]:
     """Return an event with everything that is stored of it.
 
     ``data`` and ``meta`` are the stored JSON as text, so that any JSON parser gives their bytes back; bytes that are no
-    UTF-8 are ``{"base64": …}``. A field that the entry lacks is null, and fields that no event has, as a damaged entry
-    may, are under ``other``.
+    UTF-8 are ``{"base64": …}``. What the entry lacks is null, and fields that no event has, as a damaged entry may, are
+    under ``other``.
     """
-    fields = event.fields
     record: dict[str, Any] = {
         "session_id": event.session_id,
         "offset": event.offset,
         "version": event.version,
-        "type": _text(fields.get(b"type")),
+        "type": event.type or None,
         "schema_version": event.schema_version,
-        "id": _text(fields.get(b"id")),
-        "data": _text(fields.get(b"data")),
-        "meta": _text(fields.get(b"meta")),
+        "id": event.id or None,
+        "data": _text(event.raw or None),
+        "meta": _text(event.raw_meta or None),
     }
-    other = {name: value for name, value in fields.items() if name not in _NAMED}
-    usual = None if event.schema_version == 1 else str(event.schema_version).encode()
-    if fields.get(b"v") != usual:
-        other[b"v"] = fields.get(b"v", b"")
+    marked = f"{event.type}@{event.schema_version}" if event.schema_version != 1 else event.type
+    told = {marked.encode(): event.id.encode() + event.raw, b"meta": event.raw_meta}
+    other = [[_text(name), _text(value)] for name, value in event.fields.items() if told.get(name) != value]
     if other:
-        record["other"] = [[_text(name), _text(value)] for name, value in other.items()]
+        record["other"] = other
     return record
 
 
