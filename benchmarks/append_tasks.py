@@ -46,7 +46,7 @@ def contestants(stage: Stage, ids: list[str], given: list[Payload]) -> list[Cont
 
 async def measure(options: Options) -> Measured:
     """Measure; one call of a pipeline is its ``execute``, with 128 events."""
-    given = payloads(TASKS * options.few(20, 1))
+    given = payloads(TASKS * options.few(40, 1))
     async with staged(options) as stage:
         ids = await make_sessions(stage.manager, TASKS)
         found = await compete(contestants(stage, ids, given), options.rounds)
@@ -63,4 +63,4 @@ async def measure(options: Options) -> Measured:
 
 async def main(arguments: list[str]) -> None:
     """Measure and print."""
-    show(await measure(options_of(arguments, NAME, __doc__, rounds=21)))
+    show(await measure(options_of(arguments, NAME, __doc__, rounds=13)))

@@ -43,7 +43,7 @@ class Payload(NamedTuple):
     Attributes:
         message: the chat message, as a mapping.
         event: what the store appends.
-        fields: what a stream entry of it holds, ready to be sent: under its type its id and its JSON.
+        fields: its id, its type and its JSON, ready to be sent, as one gives them to XADD.
     """
 
     message: dict[str, Any]
@@ -63,7 +63,7 @@ def payloads(count: int) -> list[Payload]:
     """
     taken = itertools.islice(itertools.cycle(_prepared()), count)
     return [
-        Payload(message, event, {"message.added": identifier + data})
+        Payload(message, event, {"id": identifier, "type": "message.added", "data": data})
         for (message, event, data), identifier in zip(taken, event_ids(count), strict=True)
     ]
 

@@ -23,6 +23,7 @@ __all__ = [
     "registered",
     "registered_as",
     "type_of",
+    "types_by_class",
 ]
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -124,7 +125,8 @@ class EventType:
 
 _by_name: dict[str, EventType] = {}
 _by_word: dict[bytes, EventType] = {}
-_by_class: dict[type, EventType] = {}
+types_by_class: dict[type, EventType] = {}
+"""The registered event types; `type_of` says what is missing."""
 
 
 def event(
@@ -168,7 +170,7 @@ def event(
         kind = EventType(cls, name, version, phases, runtime, steps)
         _by_name[name] = kind
         _by_word[kind.stored_as] = kind
-        _by_class[cls] = kind
+        types_by_class[cls] = kind
         return cls
 
     return declare
@@ -192,7 +194,7 @@ def registered_as(word: bytes) -> EventType | None:
 
 def name_of(cls: type) -> str:
     """Return the name under which a class's events are stored; raises `EventTypeError` if it is not declared."""
-    kind = _by_class.get(cls)
+    kind = types_by_class.get(cls)
     if kind is None:
         raise EventTypeError(f"{cls!r} is no event type: declare it with @sessionstream.event('what.happened')")
     return kind.name
@@ -204,7 +206,7 @@ def type_of(value: object) -> EventType:
     Raises:
         EventTypeError: its class is not declared as an event type.
     """
-    kind = _by_class.get(type(value))
+    kind = types_by_class.get(type(value))
     if kind is None:
         raise EventTypeError(
             f"{type(value).__qualname__} is no event type: declare it with @sessionstream.event('what.happened')"

@@ -11,7 +11,7 @@ import msgspec
 from sessionstream.errors import InvalidType
 from sessionstream.events.strict_json import encode_json
 
-__all__ = ["Meta", "acting", "current_meta"]
+__all__ = ["NOTHING", "Meta", "acting", "current_meta", "meta_of_task"]
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -28,8 +28,13 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     causation_id: str | None = None
 
 
-_NOTHING = Meta()
-_current: ContextVar[Meta] = ContextVar("sessionstream_meta", default=_NOTHING)
+NOTHING = Meta()
+"""What `meta_of_task` returns outside of every `acting` block."""
+
+_current: ContextVar[Meta] = ContextVar("sessionstream_meta", default=NOTHING)
+meta_of_task = _current.get
+"""Return who acts, and why, in the running task; no function of ours, as every append asks."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,11 +64,11 @@ def current_meta(correlation_id: str | None = None, causation_id: str | None = N
     """Return the JSON to store with an event made now, empty where there is nothing to say."""
     if correlation_id is None and causation_id is None:
         meta = _current.get()
-        if meta is _NOTHING:
+        if meta is NOTHING:
             return b""
     else:
         meta = _merged(None, correlation_id, causation_id)
-    return b"" if meta == _NOTHING else _encode(meta)
+    return b"" if meta == NOTHING else _encode(meta)
 
 
 def _merged(actor: str | None, correlation_id: str | None, causation_id: str | None) -> Meta:

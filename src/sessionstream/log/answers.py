@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from sessionstream.errors import (
     CheckpointExists,
     ConflictError,
@@ -18,11 +16,12 @@ from sessionstream.errors import (
     SessionNotFound,
     SessionStreamError,
 )
+from sessionstream.events.recorded import version_of
 from sessionstream.log.fencing import lock_lost
 from sessionstream.log.request import Append, Appended
 from sessionstream.wire.refusal import from_reply
 
-__all__ = ["appended_at", "needs_sliding", "refusal_or_repeat"]
+__all__ = ["needs_sliding", "refusal_or_repeat"]
 
 _PHASES = {b"a": "absent", b"l": "live", b"p": "lapsed", b"e": "ended"}
 
@@ -32,17 +31,12 @@ def needs_sliding(answer: Any) -> bool:
     return isinstance(answer, list) and bool(answer[0] == b"sliding")
 
 
-def appended_at(request: Append, offset: bytes) -> Appended:
-    """Return what an append gave whose last event has this offset."""
-    text = offset.decode()
-    return Appended(request.session_id, text, int(text[text.find("-") + 1 :]), request.count, False, request.ids)
-
-
 def refusal_or_repeat(request: Append, answer: list[Any]) -> Appended | SessionStreamError:
     """Return what an append had given before, or the error that refuses it."""
     word = answer[0]
     if word == b"duplicate":
-        return msgspec.structs.replace(appended_at(request, answer[1]), count=int(answer[2]), duplicate=True)
+        offset = answer[1].decode()
+        return Appended(request.session_id, offset, version_of(offset), int(answer[2]), True, request.ids)
     return _refusal(request, word, answer[1:])
 
 

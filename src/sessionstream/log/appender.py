@@ -14,7 +14,7 @@ from typing import Any
 import hiredis
 
 from sessionstream.errors import EventTypeError, OutcomeUnknown, SessionStreamError, Unavailable
-from sessionstream.log.answers import appended_at, needs_sliding, refusal_or_repeat
+from sessionstream.log.answers import needs_sliding, refusal_or_repeat
 from sessionstream.log.group import Group
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
@@ -232,7 +232,9 @@ class _Queue:
         for request, answer in zip(group.appends, answers[1:], strict=True):
             # Most answers are an offset, so that is asked first, and here.
             if type(answer) is bytes:
-                appended, future = appended_at(request, answer), request.future
+                text, future = answer.decode(), request.future
+                version = int(text[text.find("-") + 1 :])
+                appended = Appended(request.session_id, text, version, request.count, False, request.ids)
                 note(appended)
                 if not future.done():
                     future.set_result(appended)

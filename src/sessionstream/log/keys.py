@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sessionstream.errors import InvalidArgument
@@ -39,6 +40,21 @@ class Route(NamedTuple):
     looked_at: bytes
 
 
+class _Routes(dict[str, Route]):
+    """The routes of the sessions that were asked for last."""
+
+    def __init__(self, make: Callable[[str], Route]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, session_id: str) -> Route:
+        checked_id(session_id, "session_id")
+        if len(self) >= _MOST_ROUTES:
+            self.clear()
+        self[session_id] = route = self._make(session_id)
+        return route
+
+
 class Keys:
     """The keys of a namespace: a caller's id is always the last part, so two ids never share a key.
 
@@ -46,11 +62,14 @@ class Keys:
         namespace: 1 to 64 of ``A-Z a-z 0-9 . _ -``.
         partitions: into how many slices its sessions are divided.
 
+    Attributes:
+        routes: what `route` gives, by the session's id, the short way; raises `TypeError` for what cannot be hashed.
+
     Raises:
         InvalidArgument: the namespace has other characters, or the partitions are not 1 to 4096.
     """
 
-    __slots__ = ("_declared", "_prefixes", "_routes", "namespace", "partitions")
+    __slots__ = ("_declared", "_prefixes", "namespace", "partitions", "routes")
 
     def __init__(self, namespace: str, partitions: int) -> None:
         if not isinstance(namespace, str) or not _NAMESPACE.match(namespace):
@@ -59,29 +78,22 @@ class Keys:
             raise InvalidArgument(f"{partitions!r} partitions: 1 to 4096 are allowed")
         self.namespace = namespace
         self.partitions = partitions
-        self._routes: dict[str, Route] = {}
+        self.routes = _Routes(self._route)
         self._prefixes = [f"{namespace}:{{{partition}}}:" for partition in range(partitions)]
         self._declared = [
             bulk(self.log(partition).encode()) + bulk(self.feed(partition).encode()) for partition in range(partitions)
         ]
 
     def route(self, session_id: str) -> Route:
-        """Return what an append needs to know of a session's keys; the ids that were used last are remembered."""
-        try:
-            route = self._routes.get(session_id)
-        except TypeError:  # it cannot be hashed, so it is no string
-            route = None
-        if route is None:
-            checked_id(session_id, "session_id")
-            if len(self._routes) >= _MOST_ROUTES:
-                self._routes.clear()
-            head, events = self.head(session_id), self.events(session_id)
-            declared, named = bulk(events.encode()), bulk(name_in_log(session_id).encode())
-            partition = self.partition(session_id)
-            looked_at = b"".join(map(pack, self.head_commands(session_id)))
-            route = Route(partition, head, events, declared, named, looked_at)
-            self._routes[session_id] = route
-        return route
+        """Return what an append needs to know of a session's keys."""
+        checked_id(session_id, "session_id")
+        return self.routes[session_id]
+
+    def _route(self, session_id: str) -> Route:
+        head, events = self.head(session_id), self.events(session_id)
+        declared, named = bulk(events.encode()), bulk(name_in_log(session_id).encode())
+        looked_at = b"".join(map(pack, self.head_commands(session_id)))
+        return Route(self.partition(session_id), head, events, declared, named, looked_at)
 
     def head_commands(self, session_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the commands that look a session up in the log and read its head; see `gates.head_of`.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound, Unavailable
 from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
-from sessionstream.events.context import current_meta
+from sessionstream.events.context import NOTHING, current_meta, meta_of_task
 from sessionstream.log.appender import Appender
 from sessionstream.log.fencing import carries_any, token_for
 from sessionstream.log.gates import head_of
@@ -131,9 +131,13 @@ class Store:
             value: the event.
         """
         event = encode_event(value, self._most_event_bytes)
-        if not event.kind.usual or carries_any() or current_meta():
+        if not event.kind.usual or carries_any() or meta_of_task() is not NOTHING:
             return self.append(session_id, [value], from_caller=True)
-        return self._appender.append(Append(session_id, self.keys.route(session_id), (event,), len(event.data)))
+        try:
+            route = self.keys.routes[session_id]
+        except TypeError:  # it cannot be hashed, so it is no string
+            route = self.keys.route(session_id)
+        return self._appender.append(Append(session_id, route, (event,), len(event.data)))
 
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.
