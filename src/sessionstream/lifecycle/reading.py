@@ -15,10 +15,25 @@ __all__ = ["end_of", "ended_or_lapsed", "live_session", "require_live", "session
 
 _ENDS = {b"expired": "expired", b"deleted": "deleted"}
 _STATES = {state.value: state for state in SessionState} | {"deleted": SessionState.EXPIRED}
+_MOST_SHAPES = 1_000
 _PREFIX = METADATA.encode()
 _decode = msgspec.json.Decoder().decode
 
 Head = Mapping[bytes, bytes]
+
+
+class _MetadataFields(dict[tuple[bytes, ...], list[tuple[bytes, str]]]):
+    """Which fields of a head are metadata, and how these are called: heads of one agent mostly have the same fields."""
+
+    def __missing__(self, fields: tuple[bytes, ...]) -> list[tuple[bytes, str]]:
+        found = [(field, field[len(_PREFIX) :].decode()) for field in fields if field.startswith(_PREFIX)]
+        if len(self) >= _MOST_SHAPES:
+            self.clear()
+        self[fields] = found
+        return found
+
+
+_metadata = _MetadataFields()
 
 
 def end_of(head: Head, now_ms: int) -> str | None:
@@ -61,9 +76,7 @@ def session_from(session_id: str, head: Head) -> Session:
         agent_id=head.get(b"agent_id", b"").decode(),
         created_at=moment(int(head.get(b"created_at", b"0"))),
         expires_at=moment(int(expires)) if expires else None,
-        metadata={
-            field[len(_PREFIX) :].decode(): _decode(value) for field, value in head.items() if field.startswith(_PREFIX)
-        },
+        metadata={name: _decode(head[field]) for field, name in _metadata[tuple(head)]},
         state=_STATES[state],
         version=version_of(offset),
         last_event_at=moment(at_ms(offset)),

@@ -89,15 +89,18 @@ async def read_history(
     pages = _pages(store, session_id, low, high, backward, ahead=left > _PAGE)
     async with contextlib.aclosing(pages):
         async for page in pages:
-            for identifier, fields in page:
-                event = RecordedEvent(session_id, identifier.decode(), fields or ())
-                if wanted is None or event.type in wanted:
-                    if note is not None:
-                        note(session_id, event.offset)
-                    yield event
-                    left -= 1
-                    if not left:
-                        return
+            events = [RecordedEvent(session_id, identifier.decode(), fields or ()) for identifier, fields in page]
+            if wanted is not None:
+                events = [event for event in events if event.type in wanted]
+            if len(events) > left:
+                events = events[:left]
+            for event in events:
+                if note is not None:
+                    note(session_id, event.offset)
+                yield event
+            left -= len(events)
+            if not left:
+                return
 
 
 def _names(types: object) -> set[str]:

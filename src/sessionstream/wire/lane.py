@@ -269,23 +269,18 @@ class Lane(asyncio.Protocol):
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not _NOT_YET:
-                self._take(reply)
+                if type(reply) is hiredis.PushNotification:
+                    if self.on_push is not None:
+                        self.on_push(reply)
+                # A refused `tell` leaves one reply too many behind the call that takes its error.
+                elif self._pending:
+                    self._in_flight -= self._sizes.popleft()
+                    if self._room is not None and self._in_flight <= MOST_IN_FLIGHT // 2:
+                        self._make_room()
+                    _give(self._pending.popleft(), reply)
         except hiredis.ProtocolError as error:
             self._fail(f"what came is no reply of a server: {error}")
             self._transport.abort()
-
-    def _take(self, reply: Any) -> None:
-        if isinstance(reply, hiredis.PushNotification):
-            if self.on_push is not None:
-                self.on_push(reply)
-            return
-        # A refused `tell` leaves one reply too many behind the call that takes its error.
-        if self._pending:
-            taker = self._pending.popleft()
-            self._in_flight -= self._sizes.popleft()
-            if self._room is not None and self._in_flight <= MOST_IN_FLIGHT // 2:
-                self._make_room()
-            _give(taker, reply)
 
     def _make_room(self) -> None:
         room, self._room = self._room, None
@@ -350,10 +345,14 @@ class _Collected:
         self._replies: list[Any] = []
 
     def __call__(self, reply: Any) -> None:
-        self._replies.append(reply)
-        if len(self._replies) == self._number:
-            errors = [one for one in self._replies if isinstance(one, Exception)]
-            _give(self._future, errors[0] if errors else self._replies)
+        replies = self._replies
+        replies.append(reply)
+        if len(replies) == self._number:
+            for one in replies:
+                if isinstance(one, Exception):
+                    _give(self._future, one)
+                    return
+            _give(self._future, replies)
 
 
 def milliseconds(time: Sequence[bytes]) -> int:
@@ -362,7 +361,7 @@ def milliseconds(time: Sequence[bytes]) -> int:
 
 
 def _give(taker: Taker, reply: Any) -> None:
-    if not isinstance(taker, asyncio.Future):
+    if not isinstance(taker, _FUTURE):
         taker(reply)
     elif taker.done():
         return
@@ -372,6 +371,9 @@ def _give(taker: Taker, reply: Any) -> None:
         taker.exception()
     else:
         taker.set_result(reply)
+
+
+_FUTURE = asyncio.Future
 
 
 class _NotYet:
