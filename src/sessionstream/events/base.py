@@ -21,9 +21,9 @@ __all__ = [
     "event",
     "name_of",
     "registered",
-    "registered_as",
     "type_of",
     "types_by_class",
+    "types_by_word",
 ]
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -124,7 +124,9 @@ class EventType:
 
 
 _by_name: dict[str, EventType] = {}
-_by_word: dict[bytes, EventType] = {}
+types_by_word: dict[bytes, EventType] = {}
+"""The registered event types, as entries call them in their present version."""
+
 types_by_class: dict[type, EventType] = {}
 """The registered event types; `type_of` says what is missing."""
 
@@ -169,7 +171,7 @@ def event(
             raise EventTypeError(f"{name} has version {version} and {problem}")
         kind = EventType(cls, name, version, phases, runtime, steps)
         _by_name[name] = kind
-        _by_word[kind.stored_as] = kind
+        types_by_word[kind.stored_as] = kind
         types_by_class[cls] = kind
         return cls
 
@@ -185,11 +187,6 @@ def _same_declaration(one: type, other: type) -> bool:
 def registered(name: str) -> EventType | None:
     """Return the event type of a name, or None."""
     return _by_name.get(name)
-
-
-def registered_as(word: bytes) -> EventType | None:
-    """Return the event type that entries call so, if that is its present version; or None."""
-    return _by_word.get(word)
 
 
 def name_of(cls: type) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from sessionstream.errors import CorruptEvent
-from sessionstream.events.base import registered, registered_as
+from sessionstream.events.base import registered, types_by_word
 from sessionstream.events.context import Meta
 
 __all__ = ["NOWHERE", "RecordedEvent", "UnknownEvent", "UnreadableEvent", "at_ms", "moment", "version_of"]
@@ -62,6 +63,7 @@ def version_of(offset: str) -> int:
     return int(offset.partition("-")[2])
 
 
+@lru_cache(4096)
 def moment(ms: int) -> datetime:
     """Return the aware UTC datetime of milliseconds since 1970."""
     return datetime.fromtimestamp(ms / 1000, UTC)
@@ -137,9 +139,10 @@ class RecordedEvent(msgspec.Struct, eq=False, gc=False):
     @property
     def data(self) -> Any:
         """The typed event, or an `UnknownEvent`, or an `UnreadableEvent`; never raises."""
-        if self._known_data is None:
-            self._known_data = self._decode()
-        return self._known_data
+        known = self._known_data
+        if known is None:
+            known = self._known_data = self._decode()
+        return known
 
     @property
     def error(self) -> CorruptEvent | None:
@@ -175,7 +178,7 @@ class RecordedEvent(msgspec.Struct, eq=False, gc=False):
     def _decode(self) -> Any:
         # Most entries are whole, and of the present version of a type that is known.
         words = self.words
-        if len(words) >= _USUAL and (kind := registered_as(words[0])) is not None and len(words[1]) > _ID:
+        if len(words) >= _USUAL and (kind := types_by_word.get(words[0])) is not None and len(words[1]) > _ID:
             try:
                 return kind.read(words[1][_ID:])
             except Exception as error:  # a user's model may raise anything at all

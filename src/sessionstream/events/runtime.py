@@ -24,7 +24,7 @@ _KNOWN = ("role", "content", "name", "tool_calls", "tool_call_id")
 
 
 @event("message.added")
-class MessageAdded(Event, frozen=True, kw_only=True, omit_defaults=True):
+class MessageAdded(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One OpenAI-style chat message, whatever it carries; an absent field and a null one are kept apart.
 
     Attributes:
@@ -66,7 +66,7 @@ class MessageAdded(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @event("message.retracted")
-class MessageRetracted(Event, frozen=True, kw_only=True):
+class MessageRetracted(Event, frozen=True, kw_only=True, gc=False):
     """A message no longer belongs to the conversation: it was edited, regenerated or popped.
 
     Attributes:
@@ -77,7 +77,7 @@ class MessageRetracted(Event, frozen=True, kw_only=True):
 
 
 @event("tool.called")
-class ToolCalled(Event, frozen=True, kw_only=True, omit_defaults=True):
+class ToolCalled(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A tool began to run.
 
     Attributes:
@@ -92,7 +92,7 @@ class ToolCalled(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @event("tool.returned")
-class ToolReturned(Event, frozen=True, kw_only=True, omit_defaults=True):
+class ToolReturned(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A tool has run.
 
     Attributes:
@@ -111,7 +111,7 @@ class ToolReturned(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @event("error.occurred")
-class ErrorOccurred(Event, frozen=True, kw_only=True, omit_defaults=True):
+class ErrorOccurred(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Something went wrong in the runtime.
 
     Attributes:
@@ -126,7 +126,7 @@ class ErrorOccurred(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @event("usage.recorded")
-class UsageRecorded(Event, frozen=True, kw_only=True, omit_defaults=True):
+class UsageRecorded(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a call of a model used; integers, so that sums are exact.
 
     Attributes:
@@ -143,7 +143,7 @@ class UsageRecorded(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @event("note.added")
-class NoteAdded(Event, frozen=True, kw_only=True, omit_defaults=True):
+class NoteAdded(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A remark by the runtime, an operator or an auditor.
 
     Attributes:

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import msgspec
 
 from sessionstream.errors import SessionEnded, SessionNotFound
-from sessionstream.events.recorded import at_ms, moment, version_of
+from sessionstream.events.recorded import moment
 from sessionstream.projections.session import METADATA
 from sessionstream.session import Session, SessionState
 
 __all__ = ["end_of", "ended_or_lapsed", "live_session", "require_live", "session_from"]
 
 _ENDS = {b"expired": "expired", b"deleted": "deleted"}
-_STATES = {state.value: state for state in SessionState} | {"deleted": SessionState.EXPIRED}
+_STATES = {state.value.encode(): state for state in SessionState} | {b"deleted": SessionState.EXPIRED}
 _MOST_SHAPES = 1_000
 _PREFIX = METADATA.encode()
 _decode = msgspec.json.Decoder().decode
@@ -67,19 +67,19 @@ def live_session(session_id: str, head: Head, now_ms: int) -> Session | None:
 
 def session_from(session_id: str, head: Head) -> Session:
     """Return the session that a head tells of, whatever its state."""
-    offset = head[b"offset"].decode()
-    expires = head.get(b"expires_at")
-    state = head.get(b"state", b"active").decode()
+    get = head.get
+    ms, _, version = head[b"offset"].partition(b"-")
+    expires = get(b"expires_at")
     return Session(
-        session_id=session_id,
-        user_id=head.get(b"user_id", b"").decode(),
-        agent_id=head.get(b"agent_id", b"").decode(),
-        created_at=moment(int(head.get(b"created_at", b"0"))),
-        expires_at=moment(int(expires)) if expires else None,
-        metadata={name: _decode(head[field]) for field, name in _metadata[tuple(head)]},
-        state=_STATES[state],
-        version=version_of(offset),
-        last_event_at=moment(at_ms(offset)),
+        session_id,
+        get(b"user_id", b"").decode(),
+        get(b"agent_id", b"").decode(),
+        moment(int(get(b"created_at", b"0"))),
+        moment(int(expires)) if expires else None,
+        {name: _decode(head[field]) for field, name in _metadata[tuple(head)]},
+        _STATES[get(b"state", b"active")],
+        int(version),
+        moment(int(ms)),
         # The fields as they came: copying the decoded values would cost more than reading them did.
-        as_read=head,
+        head,
     )

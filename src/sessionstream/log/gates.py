@@ -33,11 +33,7 @@ def head_of(gate: bytes | None, words: Sequence[bytes] | dict[bytes, bytes]) -> 
     """
     if gate is None or not words:
         return {}
-    if isinstance(words, dict):
-        fields = words
-    else:
-        pairs = iter(words)
-        fields = dict(zip(pairs, pairs, strict=True))
+    fields = words if isinstance(words, dict) else dict(zip(words[::2], words[1::2], strict=True))
     offset = gate[: gate.find(b" ")]
     changed = fields.get(b"offset")
     if changed is not None and changed != offset and _numbers(changed) > _numbers(offset):

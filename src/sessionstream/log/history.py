@@ -90,6 +90,8 @@ async def read_history(
     async with contextlib.aclosing(pages):
         async for page in pages:
             events = [RecordedEvent(session_id, identifier.decode(), fields or ()) for identifier, fields in page]
+            # What the events do not hold need not be kept while they are looked at.
+            page.clear()
             if wanted is not None:
                 events = [event for event in events if event.type in wanted]
             if len(events) > left:

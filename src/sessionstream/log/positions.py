@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sessionstream.events.recorded import NOWHERE, version_of
+from sessionstream.events.recorded import NOWHERE
 from sessionstream.log.request import Appended
 
 __all__ = ["Positions"]
@@ -23,7 +23,7 @@ class Positions:
 
     def known(self, session_id: str) -> str:
         """Return the offset up to which all is known, ``0-0`` where nothing is."""
-        known = self._find(session_id)
+        known = self._young.get(session_id) or self._old.get(session_id)
         return NOWHERE if known is None else known[1]
 
     def appended(self, appended: Appended) -> None:
@@ -40,13 +40,13 @@ class Positions:
 
     def read(self, session_id: str, offset: str) -> None:
         """Note that the events up to an offset were given to the caller."""
-        known = self._find(session_id)
-        version = version_of(offset)
+        known, version = self._young.get(session_id), int(offset[offset.find("-") + 1 :])
+        if known is not None and known[0] == version - 1:
+            self._young[session_id] = (version, offset)
+            return
+        known = known or self._old.get(session_id)
         if known is None or known[0] < version:
             self._note(session_id, version, offset)
-
-    def _find(self, session_id: str) -> tuple[int, str] | None:
-        return self._young.get(session_id) or self._old.get(session_id)
 
     def _note(self, session_id: str, version: int, offset: str) -> None:
         if len(self._young) >= _MOST:

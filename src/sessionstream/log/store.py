@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import hiredis
+
 from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound, Unavailable
 from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
@@ -15,12 +17,12 @@ from sessionstream.events.context import NOTHING, current_meta, meta_of_task
 from sessionstream.log.appender import Appender
 from sessionstream.log.fencing import carries_any, token_for
 from sessionstream.log.gates import head_of
-from sessionstream.log.keys import Keys
+from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, append_of
 from sessionstream.projection import Projection
 from sessionstream.projections import BUILT_IN
-from sessionstream.wire.lane import milliseconds
+from sessionstream.wire.lane import LaneClosed, milliseconds
 from sessionstream.wire.scripts import load_script
 from sessionstream.wire.server import Server
 
@@ -218,15 +220,22 @@ class Store:
         route = self.keys.route(session_id)
         if not self._read_as_made:
             await self.check_readable()
+        lane = self.server.open_lane(route.head)
+        if not exact and lane is not None and lane.knows_clock and lane.has_room:
+            fields = None
+            try:
+                fields = await lane.together(route.looked_at, 2, head_of)
+            except (LaneClosed, hiredis.ReplyError) as error:
+                self.server.read_failed(error, lane)
+            latest = lane.latest_ms()
+            if fields is not None and latest is not None and _is_before_expiry(fields, latest):
+                return fields, latest
+        return await self._exact_head(session_id, route)
+
+    async def _exact_head(self, session_id: str, route: Route) -> tuple[dict[bytes, bytes], int]:
         until = asyncio.get_running_loop().time() + self.server.deadline
         for _ in range(_MOST_LOOKS):
             lane = self.server.open_lane(route.head)
-            if not exact and lane is not None and lane.has_room and lane.latest_ms() is not None:
-                replies = await self.server.reads(lane, route.looked_at, 2)
-                fields = None if replies is None else head_of(*replies)
-                latest = lane.latest_ms()
-                if fields is not None and latest is not None and _is_before_expiry(fields, latest):
-                    return fields, latest
             before = asyncio.get_running_loop().time()
             gate, words, time = await self.server.calls([*self.keys.head_commands(session_id), ("TIME",)], until=until)
             now = milliseconds(time)

@@ -15,9 +15,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence, Sized
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import hiredis
+import msgspec
 
 from sessionstream.wire.packing import Word, pack
 from sessionstream.wire.polling import Polling
@@ -30,6 +31,7 @@ _CLOCK_AGE = 1.0
 MOST_IN_FLIGHT = 4 * 1024 * 1024
 """Bytes of calls without a reply beyond which callers wait."""
 
+Made = TypeVar("Made")
 Taker = asyncio.Future[Any] | Callable[[Any], None]
 
 
@@ -98,6 +100,11 @@ class Lane(asyncio.Protocol):
         heard, at, _ = self._clock
         return heard + int((self._loop.time() - at) * 1000)
 
+    @property
+    def knows_clock(self) -> bool:
+        """Whether the server's clock was heard of within the last second."""
+        return self._loop.time() - self._clock[2] < _CLOCK_AGE
+
     def latest_ms(self) -> int | None:
         """Return how late it can be by the server's clock at the most; None if that was not heard of for a second."""
         heard, _, asked_at = self._clock
@@ -165,21 +172,22 @@ class Lane(asyncio.Protocol):
             self._loop.call_soon(self.flush)
         return futures
 
-    def together(self, packed: bytes, replies: int) -> asyncio.Future[list[Any]]:
-        """Queue packed commands that the caller awaits at once; the future gives their replies, or the first error.
+    def together(self, packed: bytes, replies: int, make: Callable[..., Made]) -> asyncio.Future[Made]:
+        """Queue packed commands that the caller awaits at once; the future gives what is made of their replies.
+
+        That is made as soon as they are there: what a thousand callers wait for is not kept in pieces meanwhile.
 
         Args:
             packed: several times what `pack` gives.
             replies: how many commands that is.
+            make: is given them; an error among them, or one that it raises, is raised instead.
         """
-        alone = self.alone
-        future: asyncio.Future[list[Any]] = self._loop.create_future()
-        first = not self._unsent
-        collected = _Collected(future, replies)
+        alone, first = self.alone, not self._unsent
+        future: asyncio.Future[Made] = asyncio.Future(loop=self._loop)
+        collected = _Collected(future, replies, make)
         self.send(packed, collected)
-        for _ in range(replies - 1):
-            self._pending.append(collected)
-            self._sizes.append(0)
+        self._pending.extend((collected,) * (replies - 1))
+        self._sizes.extend((0,) * (replies - 1))
         self._unsent_calls += replies - 1
         if alone:
             self.flush_alone()
@@ -334,25 +342,29 @@ class Lane(asyncio.Protocol):
             self.on_close()
 
 
-class _Collected:
-    """Takes the replies to several commands, and gives them to a future all at once."""
+class _Collected(msgspec.Struct, gc=False):
+    """Takes the replies to several commands, and gives a future what is made of them."""
 
-    __slots__ = ("_future", "_number", "_replies")
-
-    def __init__(self, future: asyncio.Future[list[Any]], number: int) -> None:
-        self._future = future
-        self._number = number
-        self._replies: list[Any] = []
+    future: asyncio.Future[Any]
+    left: int
+    make: Callable[..., Any]
+    replies: list[Any] | None = None
 
     def __call__(self, reply: Any) -> None:
-        replies = self._replies
+        replies = self.replies
+        if replies is None:
+            replies = self.replies = []
         replies.append(reply)
-        if len(replies) == self._number:
-            for one in replies:
-                if isinstance(one, Exception):
-                    _give(self._future, one)
-                    return
-            _give(self._future, replies)
+        self.left -= 1
+        if self.left or self.future.done():
+            return
+        made = next((one for one in replies if isinstance(one, Exception)), None)
+        if made is None:
+            try:
+                made = self.make(*replies)
+            except Exception as error:  # whatever it is, it is the caller's
+                made = error
+        _give(self.future, made)
 
 
 def milliseconds(time: Sequence[bytes]) -> int:

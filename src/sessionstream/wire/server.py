@@ -221,23 +221,21 @@ class Server:
         replies: list[Any] = await self._until_deadline(run, "read", "", until=until)
         return replies
 
-    async def reads(self, lane: Lane, packed: bytes, replies: int) -> list[Any] | None:
-        """Send packed reads on an open lane and return their replies; None where `calls` has to send them again.
+    def read_failed(self, error: LaneClosed | hiredis.ReplyError, lane: Lane) -> None:
+        """Learn from what a read on an open lane has met; after this `calls` may send it again.
 
         Args:
-            lane: what `open_lane` gave for their key.
-            packed: several times what `pack` gives.
-            replies: how many commands that is.
+            error: what that was.
+            lane: the connection.
+
+        Raises:
+            Unavailable: the connection was closed from this side.
         """
-        try:
-            return await lane.together(packed, replies)
-        except LaneClosed as lost:
-            if lost.wanted:
-                raise Unavailable(str(lost)) from None
-        except hiredis.ReplyError as error:
+        if isinstance(error, hiredis.ReplyError):
             # Whether it passes is for the way that repeats; where to send it next is learnt here.
             self.redirected(error, lane)
-        return None
+        elif error.wanted:
+            raise Unavailable(str(error)) from None
 
     async def _spread(self, commands: Sequence[Sequence[Word]], until: float) -> list[Any]:
         """Send each command to the node that has its key, all at once; what that does not settle comes one by one."""
