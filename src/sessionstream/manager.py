@@ -297,8 +297,8 @@ class SessionManager:
         """Yield a session's events; see `sessionstream.log.history.read_history` for the arguments."""
         window = Window(after, before, from_version, to_version, since, until)
         whole = not backward and types is None and window._replace(after=None) == Window()
-        note = self.store.positions.read if whole else None
-        return read_history(self.store, session_id, window, types=types, limit=limit, backward=backward, note=note)
+        noted = self.store.positions if whole else None
+        return read_history(self.store, session_id, window, types, limit, backward=backward, positions=noted)
 
     # Checkpoints
 

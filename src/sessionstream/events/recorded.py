@@ -63,7 +63,7 @@ def version_of(offset: str) -> int:
     return int(offset.partition("-")[2])
 
 
-@lru_cache(4096)
+@lru_cache(1024)
 def moment(ms: int) -> datetime:
     """Return the aware UTC datetime of milliseconds since 1970."""
     return datetime.fromtimestamp(ms / 1000, UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from sessionstream.errors import InvalidArgument, InvalidType, SessionNotFound
 from sessionstream.events.base import name_of
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import RecordedEvent
+from sessionstream.log.positions import Positions
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
@@ -57,11 +58,11 @@ async def read_history(
     store: Store,
     session_id: str,
     window: Window = Window(),  # noqa: B008 - it is immutable
-    *,
     types: Iterable[str | type] | None = None,
     limit: int | None = None,
+    *,
     backward: bool = False,
-    note: Callable[[str, str], None] | None = None,
+    positions: Positions | None = None,
 ) -> AsyncIterator[RecordedEvent]:
     """Yield a session's events, read in pages of 1,000.
 
@@ -73,7 +74,7 @@ async def read_history(
         types: only events of these types, by name or by class.
         limit: at most so many.
         backward: newest first.
-        note: told the session and the offset of each event before it is given.
+        positions: where to note what is given.
 
     Raises:
         SessionNotFound: nothing is kept of such a session.
@@ -88,21 +89,19 @@ async def read_history(
         return
     pages = _pages(store, session_id, low, high, backward, ahead=left > _PAGE)
     async with contextlib.aclosing(pages):
-        async for page in pages:
-            events = [RecordedEvent(session_id, identifier.decode(), fields or ()) for identifier, fields in page]
-            # What the events do not hold need not be kept while they are looked at.
-            page.clear()
-            if wanted is not None:
-                events = [event for event in events if event.type in wanted]
-            if len(events) > left:
-                events = events[:left]
-            for event in events:
-                if note is not None:
-                    note(session_id, event.offset)
-                yield event
-            left -= len(events)
-            if not left:
-                return
+        with (positions or Positions()).reading(session_id) as reading:
+            async for page in pages:
+                events = [RecordedEvent(session_id, identifier.decode(), fields or ()) for identifier, fields in page]
+                # What the events do not hold need not be kept while they are looked at.
+                page.clear()
+                if wanted is not None:
+                    events = [event for event in events if event.type in wanted]
+                for event in events[:left]:
+                    reading.last = event
+                    yield event
+                left -= min(left, len(events))
+                if not left:
+                    return
 
 
 def _names(types: object) -> set[str]:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from sessionstream.events.recorded import NOWHERE
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.log.request import Appended
 
-__all__ = ["Positions"]
+__all__ = ["Positions", "Reading"]
 
 _MOST = 5_000
+
+
+class Reading:
+    """How far a session's history was given to one who reads it.
+
+    Attributes:
+        last: the event that was given last; None before the first.
+    """
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last: RecordedEvent | None = None
 
 
 class Positions:
@@ -20,9 +36,11 @@ class Positions:
     def __init__(self) -> None:
         self._young: dict[str, tuple[int, str]] = {}
         self._old: dict[str, tuple[int, str]] = {}
+        self._readings: dict[str, list[Reading]] = {}
 
     def known(self, session_id: str) -> str:
         """Return the offset up to which all is known, ``0-0`` where nothing is."""
+        self._catch_up(session_id)
         known = self._young.get(session_id) or self._old.get(session_id)
         return NOWHERE if known is None else known[1]
 
@@ -33,20 +51,36 @@ class Positions:
         if known is not None and known[0] == before:
             self._young[session_id] = (version, appended.offset)
             return
-        known = known or self._old.get(session_id)
+        self._catch_up(session_id)
+        known = self._young.get(session_id) or self._old.get(session_id)
         # Before the first event there is nothing, whatever was known of a removed session that had this id.
         if known is None or known[0] == before or before == 0:
             self._note(session_id, version, appended.offset)
 
     def read(self, session_id: str, offset: str) -> None:
         """Note that the events up to an offset were given to the caller."""
-        known, version = self._young.get(session_id), int(offset[offset.find("-") + 1 :])
-        if known is not None and known[0] == version - 1:
-            self._young[session_id] = (version, offset)
-            return
-        known = known or self._old.get(session_id)
+        known, version = self._young.get(session_id) or self._old.get(session_id), version_of(offset)
         if known is None or known[0] < version:
             self._note(session_id, version, offset)
+
+    @contextmanager
+    def reading(self, session_id: str) -> Iterator[Reading]:
+        """Note all that is given to a reader; it is looked up when the position is asked for, not at each event."""
+        reading = Reading()
+        self._readings.setdefault(session_id, []).append(reading)
+        try:
+            yield reading
+        finally:
+            self._catch_up(session_id)
+            others = self._readings[session_id]
+            others.remove(reading)
+            if not others:
+                del self._readings[session_id]
+
+    def _catch_up(self, session_id: str) -> None:
+        for reading in self._readings.get(session_id, ()):
+            if reading.last is not None:
+                self.read(session_id, reading.last.offset)
 
     def _note(self, session_id: str, version: int, offset: str) -> None:
         if len(self._young) >= _MOST:
