@@ -11,31 +11,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-import hiredis
-
 from sessionstream.errors import EventTypeError, OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.log.answers import needs_sliding, refusal_or_repeat
-from sessionstream.log.group import Group
+from sessionstream.log.group import MOST_APPENDS, MOST_BYTES, MOST_EVENTS, Group
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
+from sessionstream.log.recovery import Recovery
 from sessionstream.log.request import Append, Appended
-from sessionstream.log.script_call import APPEND, ScriptCalls
+from sessionstream.log.script_call import ScriptCalls
 from sessionstream.projection import Projection
-from sessionstream.wire.cluster.redirections import Redirection
 from sessionstream.wire.lane import Lane, LaneClosed
-from sessionstream.wire.packing import pack
-from sessionstream.wire.refusal import PASSING, after_sending, code_of, from_reply
-from sessionstream.wire.server import Server, backoff
+from sessionstream.wire.refusal import after_sending
+from sessionstream.wire.server import Server
 
 __all__ = ["Appender"]
-
-# What keeps the server busy for less than 2 ms: an append takes it 5 to 10 µs, a further event of one 3 to 6.
-_MOST_APPENDS = 64
-_MOST_EVENTS = 256
-_MOST_BYTES = 256 * 1024
-# So many redirections are followed without waiting; nodes that send a call to and fro are about to agree.
-_AT_ONCE = 2
-_ASKING = pack(("ASKING",))
 
 
 class Appender:
@@ -62,7 +51,7 @@ class Appender:
         self.server = server
         self.keys = keys
         self.calls = ScriptCalls(keys, projections, stamp)
-        self.prepare = prepare
+        self.recovery = Recovery(server, keys, self.calls, prepare)
         self.positions = positions
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
 
@@ -144,8 +133,8 @@ class _Queue:
             lane = self._appender.server.open_lane(self._appender.keys.log(partition))
             if partition in self._held or (lane is not None and not lane.has_room):
                 self._hold(partition, requests, lane)
-            elif _fits_one_call(requests):
-                self._send(Group(partition, requests))
+            elif (group := Group(partition, requests)).fits:
+                self._send(group)
             else:
                 self._send_divided(partition, requests)
         self._write()
@@ -156,7 +145,7 @@ class _Queue:
         events = size = 0
         for place, request in enumerate(requests):
             events, size = events + request.count, size + request.size
-            if group and (len(group) == _MOST_APPENDS or events > _MOST_EVENTS or size > _MOST_BYTES):
+            if group and (len(group) == MOST_APPENDS or events > MOST_EVENTS or size > MOST_BYTES):
                 self._send(Group(partition, group))
                 group, events, size = [], request.count, request.size
                 lane = self._appender.server.open_lane(self._appender.keys.log(partition))
@@ -223,13 +212,13 @@ class _Queue:
         elif answers[0] == b"stamp":
             self._start(self._recover(group, lane))
         else:
-            self._resolve(group, lane, answers)
+            self._resolve(group, lane, answers[0], answers[1:])
 
-    def _resolve(self, group: Group, lane: Lane, answers: list[Any]) -> None:
-        lane.heard(answers[0], group.sent_at)
+    def _resolve(self, group: Group, lane: Lane, now: int, answers: list[Any]) -> None:
+        lane.heard(now, group.sent_at)
         again: list[Append] = []
         note = self._appender.positions.appended
-        for request, answer in zip(group.appends, answers[1:], strict=True):
+        for request, answer in zip(group.appends, answers, strict=True):
             # Most answers are an offset, so that is asked first, and here.
             if type(answer) is bytes:
                 text, future = answer.decode(), request.future
@@ -291,7 +280,8 @@ class _Queue:
 
     async def _recover(self, group: Group, lane: Lane | None, error: BaseException | None = None) -> None:
         try:
-            await self._until_deadline(group, lane, error)
+            lane, (now, *answers) = await self._appender.recovery.answers(group, lane, error)
+            self._resolve(group, lane, now, answers)
         except SessionStreamError as failure:
             self._fail(group, after_sending(failure, "append", group.in_doubt))
         except asyncio.CancelledError:
@@ -300,89 +290,6 @@ class _Queue:
         except Exception as failure:
             self._fail(group, OutcomeUnknown(f"an unexpected failure: {failure!r}"))
             raise
-
-    async def _until_deadline(self, group: Group, lane: Lane | None, error: BaseException | None) -> None:
-        """Send the group, again and again, until it is answered or the deadline has passed."""
-        server, key = self._appender.server, self._appender.keys.log(group.partition)
-        doubtful: list[Lane] = []
-        for attempt in range(1_000_000):
-            asked: Redirection | None = None
-            if isinstance(error, LaneClosed):
-                if error.sent and lane is not None:
-                    doubtful.append(lane)
-                    group.in_doubt = True
-                if error.wanted:
-                    raise Unavailable(str(error))
-                await asyncio.sleep(backoff(attempt) if attempt else 0)
-            elif isinstance(error, hiredis.ReplyError):
-                asked = server.redirected(error, lane) if lane is not None else None
-                await self._overcome(error, lane, group.until, attempt, redirected=asked is not None)
-            elif error is not None:
-                await asyncio.sleep(backoff(attempt))
-            elif lane is not None:
-                await self._appender.prepare(group.partition)
-            lane = await server.lane(group.until, key, asked)
-            error, answers = await self._try(group, lane, doubtful, asking=asked is not None and asked.asking)
-            if answers is not None and answers[0] != b"stamp":
-                self._resolve(group, lane, answers)
-                return
-
-    async def _try(
-        self, group: Group, lane: Lane, doubtful: list[Lane], *, asking: bool
-    ) -> tuple[BaseException | None, list[Any] | None]:
-        try:
-            async with asyncio.timeout_at(group.until):
-                try:
-                    if not await self._appender.server.fence(lane, doubtful):
-                        return Unavailable("a node that may still execute it does not answer"), None
-                except hiredis.ReplyError as error:
-                    raise OutcomeUnknown(f"sent, and not repeated, since that would not be safe: {error}") from None
-                if group.in_doubt:
-                    group.repeated(self._loop.time())
-                group.sent(lane, self._loop.time())
-                answer: asyncio.Future[list[Any]] = self._loop.create_future()
-                packed = self._appender.calls.pack(group.partition, group.appends)
-                if asking:
-                    lane.send(_ASKING, _ignore)
-                lane.send(packed, answer)
-                lane.flush()
-                return None, await answer
-        except (LaneClosed, hiredis.ReplyError) as error:
-            return error, None
-        except TimeoutError:
-            raise OutcomeUnknown(f"sent, and no answer within {self._appender.server.deadline:g} s") from None
-
-    async def _overcome(
-        self, error: hiredis.ReplyError, lane: Lane | None, until: float, attempt: int, *, redirected: bool
-    ) -> None:
-        """Do what lets a refused call succeed, or raise what the refusal means."""
-        code = code_of(error)
-        if redirected and self._loop.time() + backoff(attempt) < until:
-            await asyncio.sleep(backoff(attempt) if attempt > _AT_ONCE else 0)
-            return
-        if (code != "NOSCRIPT" and code not in PASSING) or self._loop.time() + backoff(attempt) >= until:
-            raise from_reply(error) from None
-        if code in PASSING:
-            await asyncio.sleep(backoff(attempt))
-        elif lane is not None and not lane.closed:
-            try:
-                await lane.call(("SCRIPT", "LOAD", APPEND.text))
-            except hiredis.ReplyError as refused:
-                raise from_reply(refused) from None
-            except LaneClosed:
-                pass
-
-
-def _ignore(reply: Any) -> None:
-    """Take what ASKING is answered by: the call behind it says all that matters."""
-
-
-def _fits_one_call(requests: Sequence[Append]) -> bool:
-    return len(requests) == 1 or (
-        len(requests) <= _MOST_APPENDS
-        and sum([request.size for request in requests]) <= _MOST_BYTES
-        and sum([request.count for request in requests]) <= _MOST_EVENTS
-    )
 
 
 def _settle(request: Append, outcome: Appended | SessionStreamError) -> None:
