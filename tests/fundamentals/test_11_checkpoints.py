@@ -116,6 +116,33 @@ async def test_a_history_that_leaves_something_out_is_not_taken_for_all_of_it(
     assert _texts(resumed) == expected
 
 
+async def test_a_checkpoint_in_the_middle_of_a_history_covers_what_was_given(
+    manager: SessionManager, other: SessionManager, session_id: str
+) -> None:
+    """While the reader stands there, when it goes away, and with a second reader that is behind it."""
+    theirs = await other.append(session_id, [NoteAdded(text="a"), NoteAdded(text="b"), NoteAdded(text="c")])
+    ahead, behind = manager.history(session_id), manager.history(session_id)
+    given = [await anext(ahead) for _ in range(3)]
+    await anext(behind)
+    await manager.save_checkpoint(session_id, {"turn": 1})
+    assert _texts(await other.resume(session_id)) == ["c"]
+    await ahead.aclose()  # type: ignore[attr-defined]
+    await behind.aclose()  # type: ignore[attr-defined]
+    assert manager.store.positions.known(session_id) == given[-1].offset == theirs.offsets[1]
+
+
+async def test_an_append_behind_what_was_given_covers_both(
+    manager: SessionManager, other: SessionManager, session_id: str
+) -> None:
+    """Nothing lies between, so nothing is unknown; the reader may still stand there."""
+    await other.append(session_id, NoteAdded(text="theirs"))
+    async for event in manager.history(session_id):
+        if event.version == 2:
+            own = await manager.append(session_id, NoteAdded(text="own"))
+            assert manager.store.positions.known(session_id) == own.offset
+            break
+
+
 async def test_the_caller_may_say_what_the_data_covers(manager: SessionManager, session_id: str) -> None:
     """An offset of this session, not past its end."""
     offsets = (await manager.append(session_id, [NoteAdded(text="a"), NoteAdded(text="b")])).offsets

@@ -12,6 +12,7 @@ import hiredis
 import pytest
 
 from sessionstream.wire.lane import Lane, LaneClosed
+from sessionstream.wire.packing import pack
 from tests.proxy import Fault, Proxy
 
 MakeLane = Callable[..., Awaitable[Lane]]
@@ -65,6 +66,34 @@ async def test_a_cancelled_call_never_gives_its_reply_to_another(lane: Lane, see
     assert {number for number, task in enumerate(tasks) if not task.cancelled()} == outcomes.keys()
     assert 0 < len(outcomes) < 2_000
     assert await lane.call(("ECHO", "last")) == b"last"
+
+
+async def test_what_is_asked_together_is_made_into_one_thing(lane: Lane) -> None:
+    """An error among the replies is raised, and one of the making; who asks beside it gets its own replies."""
+    echoes = b"".join(pack(("ECHO", word)) for word in ("a", "b"))
+    broken = pack(("ECHO", "a")) + pack(("NO.SUCH.COMMAND",))
+
+    def divide(_first: bytes, _second: bytes) -> float:
+        return 1 / 0
+
+    found = await asyncio.gather(
+        lane.together(echoes, 2, lambda first, second: first + second),
+        lane.together(broken, 2, lambda first, second: first),
+        lane.together(echoes, 2, divide),
+        lane.call(("ECHO", "c")),
+        return_exceptions=True,
+    )
+    assert found[::3] == [b"ab", b"c"]
+    assert [type(error) for error in found[1:3]] == [hiredis.ReplyError, ZeroDivisionError]
+
+
+async def test_who_no_longer_waits_for_what_was_asked_together_harms_nobody(lane: Lane) -> None:
+    """Nothing is made of its replies, and they are nobody else's."""
+    made: list[bytes] = []
+    asked = lane.together(pack(("ECHO", "a")) + pack(("ECHO", "b")), 2, lambda *both: made.extend(both))
+    asked.cancel()
+    assert await lane.call(("ECHO", "c")) == b"c"
+    assert not made
 
 
 async def test_an_error_in_the_middle_is_the_error_of_one_call(lane: Lane) -> None:
