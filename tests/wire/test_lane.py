@@ -90,9 +90,11 @@ async def test_what_is_asked_together_is_made_into_one_thing(lane: Lane) -> None
 async def test_who_no_longer_waits_for_what_was_asked_together_harms_nobody(lane: Lane) -> None:
     """Nothing is made of its replies, and they are nobody else's."""
     made: list[bytes] = []
+    before = lane.call(("ECHO", "before"))
     asked = lane.together(pack(("ECHO", "a")) + pack(("ECHO", "b")), 2, lambda *both: made.extend(both))
     asked.cancel()
     assert await lane.call(("ECHO", "c")) == b"c"
+    assert await before == b"before"
     assert not made
 
 
