@@ -169,6 +169,21 @@ def test_two_types_of_one_name_are_an_error() -> None:
             row: str
 
 
+async def test_a_type_that_is_declared_anew_in_a_later_version_reads_what_was_there(
+    manager: SessionManager, session_id: str, events_of: EventsOf
+) -> None:
+    """As in a notebook, whose cell is changed and run again."""
+
+    def declared(version: int, field: str, upcasters: dict[int, Any]) -> Any:
+        cls = msgspec.defstruct("Refunded", [(field, str)], module="a_notebook", frozen=True)
+        return event("fundamentals.refunded_anew", version=version, upcasters=upcasters)(cls)
+
+    await manager.append(session_id, declared(1, "amount", {})("5"))
+    later = declared(2, "euros", {1: lambda fields: {"euros": fields["amount"]}})
+    await manager.append(session_id, later("6"))
+    assert [recorded.data for recorded in (await events_of(session_id))[1:]] == [later("5"), later("6")]
+
+
 @pytest.mark.parametrize("name", ["", "refund", "Refund.Approved", "refund approved", "a..b", "a.b.", "1.b", "a.b\n"])
 def test_a_type_has_a_dotted_name_in_lower_case(name: str) -> None:
     """It is stored with every event and read in other languages."""

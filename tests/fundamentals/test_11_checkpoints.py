@@ -143,6 +143,22 @@ async def test_an_append_behind_what_was_given_covers_both(
             break
 
 
+async def test_who_still_reads_a_removed_session_knows_nothing_of_the_next_one(
+    manager: SessionManager, session_id: str
+) -> None:
+    """Their ids are the same, their events are not."""
+    await manager.append(session_id, [NoteAdded(text=str(number)) for number in range(9)])
+    reader = manager.history(session_id)
+    for _ in range(5):
+        await anext(reader)
+    await manager.delete_session(session_id, purge=True)
+    await manager.create_session("user_1", "assistant", session_id=session_id)
+    own = await manager.append(session_id, NoteAdded(text="new"))
+    assert manager.store.positions.known(session_id) == own.offset
+    await reader.aclose()  # type: ignore[attr-defined]
+    assert manager.store.positions.known(session_id) == own.offset
+
+
 async def test_the_caller_may_say_what_the_data_covers(manager: SessionManager, session_id: str) -> None:
     """An offset of this session, not past its end."""
     offsets = (await manager.append(session_id, [NoteAdded(text="a"), NoteAdded(text="b")])).offsets

@@ -97,3 +97,37 @@ def test_a_class_with_annotations_of_its_own_is_declared() -> None:
         text: typing.Annotated[str, {"not": "hashable"}]
 
     assert encode_event(Annotated(text="x"), 100).value == Annotated(text="x")
+
+
+def test_an_event_may_have_no_fields() -> None:
+    """That it happened may be all there is to say."""
+
+    @event("plain.empty")
+    class Empty(msgspec.Struct, frozen=True):
+        pass
+
+    assert type_of(Empty()).is_plain(Empty())
+    assert encode_event(Empty(), 100).data == b"{}"
+
+
+def test_a_field_that_is_unset_and_has_to_be_there_is_refused() -> None:
+    """It would be left out, and missed."""
+
+    @event("plain.required")
+    class Required(msgspec.Struct, frozen=True):
+        text: str | msgspec.UnsetType
+
+    assert encode_event(Required(text="x"), 100).value == Required(text="x")
+    with pytest.raises(InvalidArgument):
+        encode_event(Required(text=msgspec.UNSET), 100)
+
+
+def test_what_is_asked_of_one_member_of_a_union_is_asked_of_the_others() -> None:
+    """As a reader does."""
+
+    @event("plain.constrained")
+    class Constrained(msgspec.Struct, frozen=True):
+        text: typing.Annotated[str, msgspec.Meta(max_length=2)] | str
+
+    with pytest.raises(InvalidArgument):
+        encode_event(Constrained(text="too long"), 100)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionstream import MessageAdded, SessionManager
+from sessionstream import MessageAdded, NoteAdded, SessionManager
+from sessionstream.errors import InvalidType
 from sessionstream.log.keys import Keys
 from sessionstream.projections.checkpoints import ORDER, SAVED
 from sessionstream.projections.directory import agent
@@ -137,3 +140,16 @@ def test_two_ids_never_share_a_key(one: str, other: str) -> None:
     own = [key for number in range(3) for key in (keys.log(number), keys.feed(number), keys.registry(number))]
     all_keys = [*own, *_keys_of(keys, one), *(_keys_of(keys, other) if other != one else ())]
     assert len(all_keys) == len(set(all_keys))
+
+
+async def test_a_string_that_is_written_differently_than_it_reads_is_no_id(manager: SessionManager) -> None:
+    """A member of an Enum is written by its name in a key, unless it is a StrEnum."""
+    odd = enum.Enum("Known", {"FIRST": "first"}, type=str)
+    fine = enum.StrEnum("Known", {"FIRST": "first"})
+    with pytest.raises(InvalidType, match="give its value"):
+        await manager.create_session("user_1", "assistant", session_id=odd.FIRST)  # type: ignore[arg-type]
+    with pytest.raises(InvalidType, match="give its value"):
+        await manager.append(odd.FIRST, NoteAdded(text="x"))  # type: ignore[arg-type]
+    session = await manager.create_session("user_1", "assistant", session_id=fine.FIRST)  # type: ignore[arg-type]
+    assert session.session_id == "first"
+    assert (await manager.append("first", NoteAdded(text="x"))).version == 2

@@ -169,6 +169,9 @@ def event(
         if missing or beyond:
             problem = f"no upcaster from version {missing[0]}" if missing else f"an upcaster from version {beyond[0]}"
             raise EventTypeError(f"{name} has version {version} and {problem}")
+        if taken is not None:
+            # Its entries may be of a version that is an older one now.
+            types_by_word.pop(taken.stored_as, None)
         kind = EventType(cls, name, version, phases, runtime, steps)
         _by_name[name] = kind
         types_by_word[kind.stored_as] = kind

@@ -95,11 +95,14 @@ def checked_id(value: object, name: str) -> str:
         name: of the argument, for the error.
 
     Raises:
-        InvalidType: it is no string.
+        InvalidType: it is no string, or one that is written differently than it reads.
         InvalidArgument: it is empty, too long, or no valid Unicode.
     """
     if not isinstance(value, str):
         raise InvalidType(f"{name} is a string, not a {type(value).__name__}")
+    # As part of a key, a member of an Enum that is no StrEnum would be written by its name.
+    if type(value) is not str and f"{value}" != str.__str__(value):
+        raise InvalidType(f"{name} is a string that is written differently than it reads: give its value")
     try:
         size = len(value.encode())
     except UnicodeEncodeError:

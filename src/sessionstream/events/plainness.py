@@ -30,8 +30,9 @@ class Plainness:
     __slots__ = ("_fields", "_shape_of", "_shapes")
 
     def __init__(self, cls: type) -> None:
-        self._fields = {field.name: _classes(field.type) for field in msgspec.structs.fields(cls)}
-        self._shape_of = attrgetter("__class__", *[f"{name}.__class__" for name in self._fields])
+        self._fields = {field.name: _classes_of(field) for field in msgspec.structs.fields(cls)}
+        # Of a single name it would give no tuple.
+        self._shape_of = attrgetter("__class__", "__class__", *[f"{name}.__class__" for name in self._fields])
         # For each shape that was met, the fields that have to be looked into; None where it cannot be plain.
         self._shapes: dict[tuple[type, ...], list[str] | None] = {}
 
@@ -48,7 +49,7 @@ class Plainness:
         try:
             containers = self._shapes[shape]
         except KeyError:
-            containers = self._shapes[shape] = self._containers(shape[1:])
+            containers = self._shapes[shape] = self._containers(shape[2:])
         if containers is None:
             return False
         for name in containers:
@@ -64,6 +65,11 @@ class Plainness:
         return None
 
 
+def _classes_of(field: msgspec.structs.FieldInfo) -> frozenset[Any]:
+    # What is unset is left out, and read back as the default.
+    return _classes(field.type) - (frozenset() if field.default is msgspec.UNSET else {msgspec.UnsetType})
+
+
 def _classes(annotation: Any) -> frozenset[Any]:
     if annotation is Any:
         return _ANY
@@ -71,7 +77,11 @@ def _classes(annotation: Any) -> frozenset[Any]:
         return frozenset({annotation})
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
-        return frozenset(one for member in typing.get_args(annotation) for one in _classes(member))
+        members = typing.get_args(annotation)
+        # What is asked of one member is asked of the others too (https://jcristharif.com/msgspec/constraints.html).
+        if any(typing.get_origin(member) is typing.Annotated for member in members):
+            return frozenset()
+        return frozenset(one for member in members for one in _classes(member))
     return frozenset({origin or annotation}) if annotation in _OPEN else frozenset()
 
 

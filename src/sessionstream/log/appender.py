@@ -293,9 +293,11 @@ class _Queue:
 
 
 def _settle(request: Append, outcome: Appended | SessionStreamError) -> None:
-    if request.future.done():
+    # An error knows the frames that know the request, and the collector does not see requests: so the circle ends here.
+    future, request.future = request.future, None
+    if future is None or future.done():
         return
     if isinstance(outcome, Exception):
-        request.future.set_exception(outcome)
+        future.set_exception(outcome)
     else:
-        request.future.set_result(outcome)
+        future.set_result(outcome)

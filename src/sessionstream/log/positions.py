@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
@@ -36,7 +37,9 @@ class Positions:
     def __init__(self) -> None:
         self._young: dict[str, tuple[int, str]] = {}
         self._old: dict[str, tuple[int, str]] = {}
-        self._readings: dict[str, list[Reading]] = {}
+        # Replaced as wholes, under the lock: readers begin and end in several threads.
+        self._readings: dict[str, tuple[Reading, ...]] = {}
+        self._lock = threading.Lock()
 
     def known(self, session_id: str) -> str:
         """Return the offset up to which all is known, ``0-0`` where nothing is."""
@@ -51,6 +54,9 @@ class Positions:
         if known is not None and known[0] == before:
             self._young[session_id] = (version, appended.offset)
             return
+        if before == 0:
+            # What is still read of a removed session that had this id no longer counts.
+            self._change_readings(session_id, lambda readings: ())
         self._catch_up(session_id)
         known = self._young.get(session_id) or self._old.get(session_id)
         # Before the first event there is nothing, whatever was known of a removed session that had this id.
@@ -67,15 +73,20 @@ class Positions:
     def reading(self, session_id: str) -> Iterator[Reading]:
         """Note all that is given to a reader; it is looked up when the position is asked for, not at each event."""
         reading = Reading()
-        self._readings.setdefault(session_id, []).append(reading)
+        self._change_readings(session_id, lambda readings: (*readings, reading))
         try:
             yield reading
         finally:
             self._catch_up(session_id)
-            others = self._readings[session_id]
-            others.remove(reading)
-            if not others:
-                del self._readings[session_id]
+            self._change_readings(session_id, lambda readings: tuple(one for one in readings if one is not reading))
+
+    def _change_readings(self, session_id: str, change: Callable[[tuple[Reading, ...]], tuple[Reading, ...]]) -> None:
+        with self._lock:
+            readings = change(self._readings.get(session_id, ()))
+            if readings:
+                self._readings[session_id] = readings
+            else:
+                self._readings.pop(session_id, None)
 
     def _catch_up(self, session_id: str) -> None:
         for reading in self._readings.get(session_id, ()):

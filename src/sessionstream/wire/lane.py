@@ -345,7 +345,7 @@ class Lane(asyncio.Protocol):
 class _Collected(msgspec.Struct, gc=False):
     """Takes the replies to several commands, and gives a future what is made of them."""
 
-    future: asyncio.Future[Any]
+    future: asyncio.Future[Any] | None
     left: int
     make: Callable[..., Any]
     replies: list[Any] | None = None
@@ -356,7 +356,11 @@ class _Collected(msgspec.Struct, gc=False):
             replies = self.replies = []
         replies.append(reply)
         self.left -= 1
-        if self.left or self.future.done():
+        if self.left or self.future is None:
+            return
+        # An error knows the frame of this call, and the collector does not see this object: so the circle ends here.
+        future, self.future = self.future, None
+        if future.done():
             return
         made = next((one for one in replies if isinstance(one, Exception)), None)
         if made is None:
@@ -364,7 +368,7 @@ class _Collected(msgspec.Struct, gc=False):
                 made = self.make(*replies)
             except Exception as error:  # whatever it is, it is the caller's
                 made = error
-        _give(self.future, made)
+        _give(future, made)
 
 
 def milliseconds(time: Sequence[bytes]) -> int:
