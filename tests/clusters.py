@@ -33,7 +33,7 @@ class Node:
     def __init__(self) -> None:
         self.server = Server(
             cluster_enabled=True,
-            cluster_node_timeout=1000,
+            cluster_node_timeout=2000,
             cluster_replica_validity_factor=0,
             cluster_allow_replica_migration=False,
             repl_diskless_sync_delay=0,
