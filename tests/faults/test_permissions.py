@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +13,7 @@ from tests.faults.conftest import Open
 from tests.faults.ledger import Ledger
 from tests.proxy import Fault, Proxy
 from tests.servers import Server
+from tests.sessions.waiting import until
 
 
 @pytest.fixture
@@ -111,9 +111,7 @@ async def test_a_user_that_is_taken_away_is_refused(
     await told.append(leaver, "before")
     await admin.execute_command("ACL", "DELUSER", "leaver")
     # The server ends the connection behind its answer; what is sent before that is seen would be unknown.
-    async with asyncio.timeout(10):
-        while leaver.store.server.open_lane() is not None:
-            await asyncio.sleep(0.001)
+    await until(lambda: leaver.store.server.open_lane() is None)
     assert isinstance(await told.append(leaver, "after"), AuthenticationFailed)
     assert await told.balance(owner) == ["the owner's", "before"]
 

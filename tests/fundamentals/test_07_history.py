@@ -150,26 +150,18 @@ async def test_a_reader_may_stop_at_any_time(manager: SessionManager, session_id
     assert seen == 700
 
 
-async def test_events_that_come_while_one_reads_are_read_too(manager: SessionManager, session_id: str) -> None:
-    """A page shows what is there when it is read; there is no gap before it."""
-    await manager.append(session_id, [NoteAdded(text="x")] * 1_100)
+@pytest.mark.parametrize(("count", "at"), [(1_100, 1), (999, 500)], ids=["on a later page", "behind a full page"])
+async def test_events_that_come_while_one_reads_are_read_too(
+    manager: SessionManager, session_id: str, count: int, at: int
+) -> None:
+    """There is no gap before them, also where the page behind a full one was empty when it was asked for."""
+    await manager.append(session_id, [NoteAdded(text="x")] * count)
     versions = []
     async for event in manager.history(session_id):
         versions.append(event.version)
-        if event.version == 1:
+        if event.version == at:
             await manager.append(session_id, NoteAdded(text="late"))
-    assert versions == list(range(1, 1_103))
-
-
-async def test_events_that_come_behind_a_full_page_are_read_too(manager: SessionManager, session_id: str) -> None:
-    """Also where the page behind it was empty when it was asked for."""
-    await manager.append(session_id, [NoteAdded(text="x")] * 999)
-    versions = []
-    async for event in manager.history(session_id):
-        versions.append(event.version)
-        if event.version == 500:
-            await manager.append(session_id, NoteAdded(text="late"))
-    assert versions == list(range(1, 1_002))
+    assert versions == list(range(1, count + 3))
 
 
 async def test_the_history_of_an_ended_session_is_kept(manager: SessionManager, session_id: str) -> None:

@@ -14,6 +14,7 @@ from sessionstream.errors import AuthenticationFailed
 from sessionstream.wire.lane import MOST_IN_FLIGHT
 from tests.proxy import Proxy
 from tests.servers import Server
+from tests.sessions.waiting import until
 
 COUNT = 300
 
@@ -35,9 +36,7 @@ async def test_a_cut_under_hundreds_of_appends_loses_none_and_doubles_none(proxy
         proxy.hold(replies=True)
         before = len(proxy.requests)
         appends = [asyncio.create_task(manager.append(one, NoteAdded(text=one))) for one in ids]
-        async with asyncio.timeout(20):
-            while ids[-1].encode() not in b"".join(proxy.requests[before:]):
-                await asyncio.sleep(0.001)
+        await until(lambda: ids[-1].encode() in b"".join(proxy.requests[before:]))
         proxy.cut()
         proxy.release()
         assert [(one.session_id, one.version) for one in await asyncio.gather(*appends)] == [(one, 2) for one in ids]
@@ -119,10 +118,9 @@ async def test_an_old_password_is_refused_at_once_and_says_so(make_server: Calla
     async with SessionManager(url=f"unix://:old@{real.socket}") as manager:
         [session_id] = await _sessions(manager, 1)
         await _change_password(real, "old", "new")
+        # The server ends connections behind its answer; what is sent before that is seen would be unknown.
+        await until(lambda: manager.store.server.open_lane() is None)
         async with asyncio.timeout(5):
-            # The server ends connections behind its answer; what is sent before that is seen would be unknown.
-            while manager.store.server.open_lane() is not None:
-                await asyncio.sleep(0.001)
             with pytest.raises(AuthenticationFailed):
                 await manager.append(session_id, NoteAdded(text="refused"))
             with pytest.raises(AuthenticationFailed):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from sessionstream.errors import InvalidArgument, InvalidData, TooLarge
-from sessionstream.events.base import EventType, type_of, types_by_class
+from sessionstream.events.base import EventType, type_of
 from sessionstream.events.strict_json import encode_json, refuse_unportable
 
 __all__ = ["EncodedEvent", "encode_event"]
@@ -45,7 +45,7 @@ def encode_event(value: Any, max_bytes: int) -> EncodedEvent:
         InvalidData: reading it back would give something else.
         TooLarge: its JSON is larger than ``max_bytes``.
     """
-    kind = types_by_class.get(type(value)) or type_of(value)
+    kind = type_of(value)
     try:
         data = kind.encode(value)
         plain = kind.is_plain(value)

@@ -186,9 +186,9 @@ class RecordedEvent(msgspec.Struct, eq=False, gc=False):
         return self._decode_rare()
 
     def _decode_rare(self) -> Any:
-        missing = [name for name in ("type", "id", "raw") if not getattr(self, name)]
-        if missing:
-            return self._unreadable(f"it has no {missing[0].replace('raw', 'data')}")
+        for name, found in (("type", self.type), ("id", self.id), ("data", self.raw)):
+            if not found:
+                return self._unreadable(f"it has no {name}")
         version = self.schema_version
         if version < 1:
             return self._unreadable("its schema version is no number")

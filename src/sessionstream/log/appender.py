@@ -13,7 +13,7 @@ from typing import Any
 
 from sessionstream.errors import EventTypeError, OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.log.answers import needs_sliding, refusal_or_repeat
-from sessionstream.log.group import MOST_APPENDS, MOST_BYTES, MOST_EVENTS, Group
+from sessionstream.log.group import Group, fit_one_call
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
 from sessionstream.log.recovery import Recovery
@@ -145,7 +145,7 @@ class _Queue:
         events = size = 0
         for place, request in enumerate(requests):
             events, size = events + request.count, size + request.size
-            if group and (len(group) == MOST_APPENDS or events > MOST_EVENTS or size > MOST_BYTES):
+            if group and not fit_one_call(len(group) + 1, events, size):
                 self._send(Group(partition, group))
                 group, events, size = [], request.count, request.size
                 lane = self._appender.server.open_lane(self._appender.keys.log(partition))

@@ -5,15 +5,17 @@ from __future__ import annotations
 from sessionstream.log.request import Append
 from sessionstream.wire.lane import Lane
 
-__all__ = ["MOST_APPENDS", "MOST_BYTES", "MOST_EVENTS", "Group"]
+__all__ = ["Group", "fit_one_call"]
 
 # What keeps the server busy for less than 2 ms: an append takes it 5 to 10 µs, a further event of one 3 to 6.
-MOST_APPENDS = 64
-"""How many appends a call may have."""
-MOST_EVENTS = 256
-"""How many events these may have together, if there are several."""
-MOST_BYTES = 256 * 1024
-"""How many bytes these may have together."""
+_MOST_APPENDS = 64
+_MOST_EVENTS = 256
+_MOST_BYTES = 256 * 1024
+
+
+def fit_one_call(appends: int, events: int, size: int) -> bool:
+    """Whether so many appends, with so many events and bytes together, may travel in one call; one alone always may."""
+    return appends == 1 or (appends <= _MOST_APPENDS and events <= _MOST_EVENTS and size <= _MOST_BYTES)
 
 
 class Group:
@@ -24,18 +26,16 @@ class Group:
         appends: at least one, in their order.
 
     Attributes:
-        size: how many bytes they have.
         until: the loop's time at which the last of them is given up.
         heard_ms: the server's clock when the first copy left; None before.
         in_doubt: whether a copy was sent that may still be executed.
     """
 
-    __slots__ = ("appends", "heard_ms", "in_doubt", "partition", "sent_at", "size", "until")
+    __slots__ = ("appends", "heard_ms", "in_doubt", "partition", "sent_at", "until")
 
     def __init__(self, partition: int, appends: list[Append]) -> None:
         self.partition = partition
         self.appends = appends
-        self.size = sum([request.size for request in appends])
         self.until = max([request.until for request in appends])
         self.heard_ms: int | None = None
         self.sent_at = 0.0
@@ -43,13 +43,10 @@ class Group:
 
     @property
     def fits(self) -> bool:
-        """Whether they are few enough for one call; one alone always is."""
-        count = len(self.appends)
-        return count == 1 or (
-            count <= MOST_APPENDS
-            and self.size <= MOST_BYTES
-            and sum([request.count for request in self.appends]) <= MOST_EVENTS
-        )
+        """Whether they are few enough for one call."""
+        appends = self.appends
+        events, size = sum([request.count for request in appends]), sum([request.size for request in appends])
+        return fit_one_call(len(appends), events, size)
 
     def sent(self, lane: Lane, now: float) -> None:
         """Note when the first copy left: it cannot have arrived before, by the clock of any node that it went to."""

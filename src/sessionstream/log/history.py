@@ -12,7 +12,7 @@ from sessionstream.errors import InvalidArgument, InvalidType, SessionNotFound
 from sessionstream.events.base import name_of
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import RecordedEvent
-from sessionstream.log.positions import Positions
+from sessionstream.log.positions import Positions, Reading
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
@@ -89,7 +89,7 @@ async def read_history(
         return
     pages = _pages(store, session_id, low, high, backward, ahead=left > _PAGE)
     async with contextlib.aclosing(pages):
-        with (positions or Positions()).reading(session_id) as reading:
+        with positions.reading(session_id) if positions else contextlib.nullcontext(Reading()) as reading:
             async for page in pages:
                 events = [RecordedEvent(session_id, identifier.decode(), fields or ()) for identifier, fields in page]
                 # What the events do not hold need not be kept while they are looked at.

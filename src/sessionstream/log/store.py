@@ -135,11 +135,7 @@ class Store:
         event = encode_event(value, self._most_event_bytes)
         if not event.kind.usual or carries_any() or meta_of_task() is not NOTHING:
             return self.append(session_id, [value], from_caller=True)
-        try:
-            route = self.keys.routes[session_id]
-        except TypeError:  # it cannot be hashed, so it is no string
-            route = self.keys.route(session_id)
-        return self._appender.append(Append(session_id, route, (event,), len(event.data)))
+        return self._appender.append(Append(session_id, self.keys.route(session_id), (event,), len(event.data)))
 
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.
@@ -221,7 +217,7 @@ class Store:
         if not self._read_as_made:
             await self.check_readable()
         lane = self.server.open_lane(route.head)
-        if not exact and lane is not None and lane.knows_clock and lane.has_room:
+        if not exact and lane is not None and lane.has_room and lane.latest_ms() is not None:
             fields = None
             try:
                 fields = await lane.together(route.looked_at, 2, head_of)

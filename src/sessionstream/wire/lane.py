@@ -100,11 +100,6 @@ class Lane(asyncio.Protocol):
         heard, at, _ = self._clock
         return heard + int((self._loop.time() - at) * 1000)
 
-    @property
-    def knows_clock(self) -> bool:
-        """Whether the server's clock was heard of within the last second."""
-        return self._loop.time() - self._clock[2] < _CLOCK_AGE
-
     def latest_ms(self) -> int | None:
         """Return how late it can be by the server's clock at the most; None if that was not heard of for a second."""
         heard, _, asked_at = self._clock
@@ -377,7 +372,7 @@ def milliseconds(time: Sequence[bytes]) -> int:
 
 
 def _give(taker: Taker, reply: Any) -> None:
-    if not isinstance(taker, _FUTURE):
+    if not isinstance(taker, asyncio.Future):
         taker(reply)
     elif taker.done():
         return
@@ -387,9 +382,6 @@ def _give(taker: Taker, reply: Any) -> None:
         taker.exception()
     else:
         taker.set_result(reply)
-
-
-_FUTURE = asyncio.Future
 
 
 class _NotYet:
