@@ -7,9 +7,6 @@ PEERS   ?= .venv-bench
 WORKERS ?= 3
 TESTS   ?= tests
 
-# These talk to no server, or choose their own.
-ANY_SERVER := tests/benchmarks tests/docs tests/embedded $(filter-out %/test_fixtures.py %/test_servers.py,$(wildcard tests/house/test_*.py))
-
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 FILES  := $(VENV)/.files
@@ -42,7 +39,7 @@ test-valkey: $(READY)
 test-redis: $(READY)
 	@if command -v redis-server >/dev/null; then \
 	    echo "tests on $$(redis-server --version | cut -d' ' -f1-3)"; \
-	    SESSIONSTREAM_TEST_SERVER=redis $(PYTEST) $(ANY_SERVER:%=--ignore=%) $(TESTS); \
+	    SESSIONSTREAM_TEST_SERVER=redis $(PYTEST) $(TESTS); \
 	else \
 	    echo "redis-server is not installed, so the tests did not run on it: apt-get install redis-server"; \
 	fi
