@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from types import EllipsisType, TracebackType
-from typing import Any, Self
+from types import EllipsisType
+from typing import Any
 
 from sessionstream.audit import Audit
 from sessionstream.checkpoints import reading as checkpoint_reading
@@ -21,7 +21,7 @@ from sessionstream.lifecycle import changing, cleaning, creating, ending, readin
 from sessionstream.locks import Lock, Locks
 from sessionstream.log.history import Window, read_history
 from sessionstream.log.request import Appended
-from sessionstream.log.store import Store
+from sessionstream.opening import Opened
 from sessionstream.projection import Projection
 from sessionstream.rebuild import Rebuilt, rebuild_all, rebuild_session
 from sessionstream.session import Checkpoint, Session, SessionState
@@ -31,7 +31,7 @@ __all__ = ["SessionManager"]
 _LISTS = (list, tuple)
 
 
-class SessionManager:
+class SessionManager(Opened):
     """Sessions as streams of events, and what is read of them.
 
     Making one sends nothing; the connection is opened by the first call, and closed with the event loop, by `aclose`,
@@ -58,34 +58,10 @@ class SessionManager:
         projections: Sequence[Projection] = (),
         **settings: Any,
     ) -> None:
-        # The driver and the settings' models are most of what there is to load: importing this class is cheap.
-        from sessionstream.settings import settings_from
-        from sessionstream.wire.opening import server_for
-
-        given = settings | ({} if ttl is ... else {"ttl": ttl}) | ({} if url is None else {"url": url})
-        self.settings = settings_from(**given)
-        options = self.settings.model_dump(include={"folder", "reply_timeout", "deadline", "allow_eviction"})
-        self.store = Store(server_for(conn, self.settings.url, **options), self.settings, projections)
+        super().__init__(conn, ttl, url=url, projections=projections, **settings)
         self.audit = Audit(self.store)
         self._locks = Locks(self.store)
-
-    @classmethod
-    def open(cls, url: str | None = None, **arguments: Any) -> Self:
-        """Return a manager for a URL, or for the embedded server; the arguments are those of the class."""
-        return cls(url=url, **arguments)
-
-    async def aclose(self) -> None:
-        """Close the connections of the running event loop, and let the embedded server go."""
-        await self._locks.aclose()
-        await self.store.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
+        self._closing += (self._locks.aclose,)
 
     # Sessions
 

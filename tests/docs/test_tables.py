@@ -100,7 +100,7 @@ def declared() -> dict[str, tuple[str, list[str]]]:
     found = {}
     for name in errors.__all__:
         bases = getattr(errors, name).__bases__
-        ours = [base.__name__ for base in bases if base.__module__ == errors.__name__]
+        ours = [base.__name__ for base in bases if base.__module__.startswith(errors.__name__)]
         found[name] = (ours[0] if ours else "", [base.__name__ for base in bases if base.__module__ == "builtins"])
     found["SessionStreamError"] = ("", [])
     return found

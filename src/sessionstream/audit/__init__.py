@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from sessionstream.audit.as_of import AsOf, Audit
+from sessionstream.audit.as_of import AsOf
+from sessionstream.audit.door import Audit
 
 __all__ = ["AsOf", "Audit"]

@@ -18,7 +18,7 @@ from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import ORDER, SAVED
 from sessionstream.session import Checkpoint, Session, SessionState
 
-__all__ = ["AsOf", "Audit"]
+__all__ = ["AsOf", "as_of"]
 
 
 @dataclass(frozen=True)
@@ -47,85 +47,79 @@ class AsOf:
         return version_of(self.offset)
 
 
-class Audit:
-    """The auditor's door: everything here reads, and nothing writes.
+async def as_of(
+    store: Store,
+    session_id: str,
+    *,
+    offset: str | None = None,
+    version: int | None = None,
+    time: datetime | None = None,
+) -> AsOf:
+    """Return a session as it was known at a moment, which is given in exactly one way.
 
     Args:
-        store: the namespace to look at.
+        store: where it is kept.
+        session_id: the session, ended or not.
+        offset: up to and with this offset.
+        version: after so many events.
+        time: an aware datetime; also tells whether the session was expired by then.
+
+    Raises:
+        SessionNotFound: there was no such session then.
+        InvalidArgument: none or several of the three are given, the datetime is naive, or there is no such version.
     """
+    checked_id(session_id, "session_id")
+    if sum(one is not None for one in (offset, version, time)) != 1:
+        raise InvalidArgument("give exactly one of offset, version and time")
+    window, now_ms = await _window(store, session_id, offset, version, time)
+    views, last = Views(session_id), ""
+    async for event in read_history(store, session_id, window):
+        fold(session_id, [event], store.projections, views)
+        last = event.offset
+    if not last:
+        raise SessionNotFound(session_id, f"session {session_id!r} did not exist at that moment")
+    return await _result(store, session_id, views, last, at_ms(last) if now_ms is None else now_ms)
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
-    async def as_of(
-        self,
-        session_id: str,
-        *,
-        offset: str | None = None,
-        version: int | None = None,
-        time: datetime | None = None,
-    ) -> AsOf:
-        """Return a session as it was known at a moment, which is given in exactly one way.
+async def _window(
+    store: Store, session_id: str, offset: str | None, version: int | None, time: datetime | None
+) -> tuple[Window, int | None]:
+    if time is not None:
+        return Window(until=time), checked_time(time, "time")
+    if offset is not None:
+        ms, number = parse_offset(offset)
+        return Window(before=f"{ms}-{number + 1}"), None
+    assert version is not None
+    if checked_count(version, "version") == 0:
+        raise SessionNotFound(session_id, f"session {session_id!r} did not exist at version 0")
+    await store.check_readable()
+    if await offset_at_version(store, session_id, version) is None:
+        head, _ = await store.existing_head(session_id)
+        last = version_of(head[b"offset"].decode())
+        raise InvalidArgument(f"session {session_id!r} has {last} versions, not {version}")
+    return Window(to_version=version), None
 
-        Args:
-            session_id: the session, ended or not.
-            offset: up to and with this offset.
-            version: after so many events.
-            time: an aware datetime; also tells whether the session was expired by then.
 
-        Raises:
-            SessionNotFound: there was no such session then.
-            InvalidArgument: none or several of the three are given, the datetime is naive, or there is no such version.
-        """
-        checked_id(session_id, "session_id")
-        if sum(one is not None for one in (offset, version, time)) != 1:
-            raise InvalidArgument("give exactly one of offset, version and time")
-        window, now_ms = await self._window(session_id, offset, version, time)
-        views, last = Views(session_id), ""
-        async for event in read_history(self._store, session_id, window):
-            fold(session_id, [event], self._store.projections, views)
-            last = event.offset
-        if not last:
-            raise SessionNotFound(session_id, f"session {session_id!r} did not exist at that moment")
-        return await self._result(session_id, views, last, at_ms(last) if now_ms is None else now_ms)
+async def _result(store: Store, session_id: str, views: Views, last: str, now_ms: int) -> AsOf:
+    head = {**views.head, b"offset": last.encode()}
+    session = session_from(session_id, head)
+    if end_of(head, now_ms) is not None:
+        session.state = SessionState.EXPIRED
+    return AsOf(
+        session=session,
+        state=session.state,
+        metadata=session.metadata,
+        checkpoint=await _checkpoint(store, session_id, views),
+        offset=last,
+        at=moment(at_ms(last)),
+    )
 
-    async def _window(
-        self, session_id: str, offset: str | None, version: int | None, time: datetime | None
-    ) -> tuple[Window, int | None]:
-        if time is not None:
-            return Window(until=time), checked_time(time, "time")
-        if offset is not None:
-            ms, number = parse_offset(offset)
-            return Window(before=f"{ms}-{number + 1}"), None
-        assert version is not None
-        if checked_count(version, "version") == 0:
-            raise SessionNotFound(session_id, f"session {session_id!r} did not exist at version 0")
-        await self._store.check_readable()
-        if await offset_at_version(self._store, session_id, version) is None:
-            head, _ = await self._store.existing_head(session_id)
-            last = version_of(head[b"offset"].decode())
-            raise InvalidArgument(f"session {session_id!r} has {last} versions, not {version}")
-        return Window(to_version=version), None
 
-    async def _result(self, session_id: str, views: Views, last: str, now_ms: int) -> AsOf:
-        head = {**views.head, b"offset": last.encode()}
-        session = session_from(session_id, head)
-        if end_of(head, now_ms) is not None:
-            session.state = SessionState.EXPIRED
-        return AsOf(
-            session=session,
-            state=session.state,
-            metadata=session.metadata,
-            checkpoint=await self._checkpoint(session_id, views),
-            offset=last,
-            at=moment(at_ms(last)),
-        )
-
-    async def _checkpoint(self, session_id: str, views: Views) -> Checkpoint | None:
-        order = views.sets.get(Spot("checkpoints", ORDER), {})
-        if not order:
-            return None
-        identifier = max(order, key=lambda member: order[member])
-        kept = views.hashes[Spot("checkpoints", SAVED)][identifier]
-        body = await self._store.server.call("HGET", self._store.keys.bodies(session_id), identifier)
-        return checkpoint_from(session_id, identifier.decode(), kept, body)
+async def _checkpoint(store: Store, session_id: str, views: Views) -> Checkpoint | None:
+    order = views.sets.get(Spot("checkpoints", ORDER), {})
+    if not order:
+        return None
+    identifier = max(order, key=lambda member: order[member])
+    kept = views.hashes[Spot("checkpoints", SAVED)][identifier]
+    body = await store.server.call("HGET", store.keys.bodies(session_id), identifier)
+    return checkpoint_from(session_id, identifier.decode(), kept, body)

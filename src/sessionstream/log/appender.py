@@ -24,7 +24,12 @@ from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.refusal import after_sending
 from sessionstream.wire.server import Server
 
-__all__ = ["Appender"]
+__all__ = ["MILESTONE", "Appender"]
+
+MILESTONE = 1024
+"""So many events of a session lie between two of its milestones: a power of two, which is quick to ask for."""
+
+_BETWEEN = MILESTONE - 1
 
 
 class Appender:
@@ -37,6 +42,9 @@ class Appender:
         stamp: the mark of the namespace that this process can write to.
         prepare: called with a partition and the mark found there, when it is not that one.
         positions: where to note what was appended.
+
+    Attributes:
+        milestones: called with what was appended when a session has come to a multiple of so many events, or past it.
     """
 
     def __init__(
@@ -53,6 +61,7 @@ class Appender:
         self.calls = ScriptCalls(keys, projections, stamp)
         self.recovery = Recovery(server, keys, self.calls, prepare)
         self.positions = positions
+        self.milestones: list[Callable[[Appended], object]] = []
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
 
     def append(self, request: Append) -> asyncio.Future[Appended]:
@@ -225,6 +234,8 @@ class _Queue:
                 version = int(text[text.find("-") + 1 :])
                 appended = Appended(request.session_id, text, version, request.count, False, request.ids)
                 note(appended)
+                if version & _BETWEEN < request.count:
+                    self._passed_milestone(appended)
                 if not future.done():
                     future.set_result(appended)
             elif needs_sliding(answer) and not request.sliding:
@@ -239,6 +250,10 @@ class _Queue:
             self._send(Group(group.partition, again))
             self._write()
         self._release(group, again)
+
+    def _passed_milestone(self, appended: Appended) -> None:
+        for tell in self._appender.milestones:
+            tell(appended)
 
     def _fail(self, group: Group, error: SessionStreamError) -> None:
         for request in group.appends:

@@ -142,6 +142,26 @@ class Keys:
         """A hash: the bodies of the session's checkpoints."""
         return f"{self._prefixes[self.partition(session_id)]}bodies:{session_id}"
 
+    def bases(self, session_id: str) -> str:
+        """A hash: the session's base snapshots, from which its past is folded."""
+        return f"{self._prefixes[self.partition(session_id)]}bases:{session_id}"
+
+    def seals(self, session_id: str) -> str:
+        """A list: the session's seals, oldest first."""
+        return f"{self._prefixes[self.partition(session_id)]}seals:{session_id}"
+
+    def deltas(self, session_id: str) -> str:
+        """A stream: what was published to the session's followers, for minutes."""
+        return f"{self._prefixes[self.partition(session_id)]}deltas:{session_id}"
+
+    def group(self, name: str, partition: int) -> str:
+        """A hash: what a consumer group keeps of a partition; its lease and its position."""
+        return f"{self._prefixes[partition]}group:{name}"
+
+    def parked(self, name: str, partition: int) -> str:
+        """A hash: the events of a partition that a consumer group has parked."""
+        return f"{self._prefixes[partition]}parked:{name}"
+
     def unlocked(self, session_id: str) -> str:
         """A sharded channel: somebody released the session's lock."""
         return f"{self._prefixes[self.partition(session_id)]}unlocked:{session_id}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,11 @@ class Store:
         self._read_as_made = self._written_as_made = False
         self._most_event_bytes = settings.max_event_bytes
         self._appender = Appender(server, self.keys, self.projections, self.stamp, self.prepare, self.positions)
+
+    @property
+    def milestones(self) -> list[Callable[[Appended], object]]:
+        """What is called, in the event loop and without waiting, when a session comes to a milestone by an append."""
+        return self._appender.milestones
 
     def fence(self, session_id: str) -> str:
         """Return what fencing tokens for a session are held under; another store may have a session of the same id."""

@@ -1,0 +1,115 @@
+"""Every error that sessionstream raises, in one tree.
+
+::
+
+    SessionStreamError
+    ├── InvalidArgument (ValueError)          bad input; nothing was written
+    │   ├── InvalidType (TypeError)
+    │   ├── InvalidData                       a value that JSON would change; `.path` names it
+    │   ├── TooLarge                          past a limit of the settings
+    │   └── InvalidImportLine                 `.line` names it; the other lines go in
+    ├── SessionNotFound (ValueError)          no such session
+    │   └── SessionEnded                      deleted or expired; `.reason` says which
+    ├── SessionExists (ValueError)            the id is in use, or ended and still kept
+    ├── CheckpointExists (ValueError)         the checkpoint id is in use
+    ├── SessionArchived                       an archived session takes no runtime events
+    ├── NotPermittedInPhase                   the event's type may not be appended now
+    ├── AccessDenied (PermissionError)        the session belongs to somebody else
+    ├── ConflictError                         somebody else changed it first; `.actual` is the version now
+    ├── IdempotencyConflict (ValueError)      the key was used with another payload
+    ├── LockError
+    │   ├── LockTimeout (TimeoutError)        not acquired in time
+    │   ├── LockLost                          the lease went to somebody else, or ran out
+    │   ├── LockNotHeld                       released by somebody who does not hold it
+    │   └── LockReentered (RuntimeError)      the same task asked for it twice
+    ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
+    ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
+    ├── NamespaceMismatch                     the namespace was made with other settings
+    ├── Unavailable (ConnectionError)         nothing was written; try again later
+    │   ├── ServerLoading                     it is still loading its data
+    │   ├── ServerReadOnly                    it is a replica, or refuses writes
+    │   ├── ServerOutOfMemory (MemoryError)
+    │   ├── AuthenticationFailed (PermissionError)
+    │   ├── UnsafeEviction                    its eviction policy would drop keys
+    │   └── EmbeddedUnavailable               the embedded server cannot be started
+    ├── OutcomeUnknown (ConnectionError, TimeoutError)   sent, and no answer before the deadline
+    └── ServerError                           the server refused a command; `.code` is its word
+"""
+
+from __future__ import annotations
+
+from sessionstream.errors.arguments import (
+    EventTypeError,
+    InvalidArgument,
+    InvalidData,
+    InvalidImportLine,
+    InvalidType,
+    TooLarge,
+)
+from sessionstream.errors.locks import (
+    LockError,
+    LockLost,
+    LockNotHeld,
+    LockReentered,
+    LockTimeout,
+)
+from sessionstream.errors.root import SessionStreamError
+from sessionstream.errors.server import (
+    AuthenticationFailed,
+    EmbeddedUnavailable,
+    OutcomeUnknown,
+    ServerError,
+    ServerLoading,
+    ServerOutOfMemory,
+    ServerReadOnly,
+    Unavailable,
+    UnsafeEviction,
+)
+from sessionstream.errors.sessions import (
+    AccessDenied,
+    CheckpointExists,
+    ConflictError,
+    CorruptEvent,
+    IdempotencyConflict,
+    NamespaceMismatch,
+    NotPermittedInPhase,
+    SessionArchived,
+    SessionEnded,
+    SessionExists,
+    SessionNotFound,
+)
+
+__all__ = [
+    "AccessDenied",
+    "AuthenticationFailed",
+    "CheckpointExists",
+    "ConflictError",
+    "CorruptEvent",
+    "EmbeddedUnavailable",
+    "EventTypeError",
+    "IdempotencyConflict",
+    "InvalidArgument",
+    "InvalidData",
+    "InvalidImportLine",
+    "InvalidType",
+    "LockError",
+    "LockLost",
+    "LockNotHeld",
+    "LockReentered",
+    "LockTimeout",
+    "NamespaceMismatch",
+    "NotPermittedInPhase",
+    "OutcomeUnknown",
+    "ServerError",
+    "ServerLoading",
+    "ServerOutOfMemory",
+    "ServerReadOnly",
+    "SessionArchived",
+    "SessionEnded",
+    "SessionExists",
+    "SessionNotFound",
+    "SessionStreamError",
+    "TooLarge",
+    "Unavailable",
+    "UnsafeEviction",
+]

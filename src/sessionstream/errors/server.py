@@ -1,0 +1,75 @@
+"""What the server refused, or did not answer."""
+
+from __future__ import annotations
+
+from sessionstream.errors.root import SessionStreamError
+
+__all__ = [
+    "AuthenticationFailed",
+    "EmbeddedUnavailable",
+    "OutcomeUnknown",
+    "ServerError",
+    "ServerLoading",
+    "ServerOutOfMemory",
+    "ServerReadOnly",
+    "Unavailable",
+    "UnsafeEviction",
+]
+
+
+class Unavailable(SessionStreamError, ConnectionError):
+    """The server cannot be reached or refuses for now; nothing was written."""
+
+
+class ServerLoading(Unavailable):
+    """The server is still loading its data into memory."""
+
+
+class ServerReadOnly(Unavailable):
+    """The server takes no writes: it is a replica, lacks replicas, or cannot save."""
+
+
+class ServerOutOfMemory(Unavailable, MemoryError):
+    """The server is at its memory limit."""
+
+
+class AuthenticationFailed(Unavailable, PermissionError):
+    """The server refuses the user name, the password, or the command to this user."""
+
+
+class UnsafeEviction(Unavailable):
+    """The server's eviction policy could drop keys, and events with them.
+
+    Attributes:
+        policy: the server's ``maxmemory-policy``.
+    """
+
+    def __init__(self, policy: str) -> None:
+        super().__init__(
+            f"the server's maxmemory-policy is {policy}, which can drop events: "
+            "set it to noeviction, or allow it by name with allow_eviction"
+        )
+        self.policy = policy
+
+
+class EmbeddedUnavailable(Unavailable):
+    """The embedded server is not installed, or cannot be started here."""
+
+
+class OutcomeUnknown(SessionStreamError, ConnectionError, TimeoutError):
+    """The call was sent, and no answer came before the deadline: it was applied once, or not at all.
+
+    Call again with the same ``idempotency_key`` to find out.
+    """
+
+
+class ServerError(SessionStreamError):
+    """The server refused a command for a reason that has no class of its own.
+
+    Attributes:
+        code: the first word of the server's answer, such as ``WRONGTYPE``.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = message.split(" ", 1)[0]
