@@ -24,6 +24,7 @@ from sessionstream.log.request import Appended
 from sessionstream.opening import Opened
 from sessionstream.projection import Projection
 from sessionstream.rebuild import Rebuilt, rebuild_all, rebuild_session
+from sessionstream.retention import Retention
 from sessionstream.session import Checkpoint, Session, SessionState
 
 __all__ = ["SessionManager"]
@@ -60,6 +61,7 @@ class SessionManager(Opened):
     ) -> None:
         super().__init__(conn, ttl, url=url, projections=projections, **settings)
         self.audit = Audit(self.store)
+        self.retention = Retention(self.store)
         self._locks = Locks(self.store)
         self._closing += (self._locks.aclose,)
 

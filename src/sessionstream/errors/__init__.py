@@ -15,6 +15,10 @@
     ├── SessionArchived                       an archived session takes no runtime events
     ├── NotPermittedInPhase                   the event's type may not be appended now
     ├── AccessDenied (PermissionError)        the session belongs to somebody else
+    ├── SessionHeld                           a hold stands, so nothing of it is removed; `.reasons` says why
+    │   └── SessionsHeld                      of many; `.held` names them, the others were deleted
+    ├── ArchiveDamaged                        a file of an archive is not what was written; `.path` names it
+    ├── ArchiveFailed                         an archive could not be written; nothing was trimmed
     ├── ConflictError                         somebody else changed it first; `.actual` is the version now
     ├── IdempotencyConflict (ValueError)      the key was used with another payload
     ├── LockError
@@ -53,6 +57,7 @@ from sessionstream.errors.locks import (
     LockReentered,
     LockTimeout,
 )
+from sessionstream.errors.retention import ArchiveDamaged, ArchiveFailed, SessionHeld, SessionsHeld
 from sessionstream.errors.root import SessionStreamError
 from sessionstream.errors.server import (
     AuthenticationFailed,
@@ -81,6 +86,8 @@ from sessionstream.errors.sessions import (
 
 __all__ = [
     "AccessDenied",
+    "ArchiveDamaged",
+    "ArchiveFailed",
     "AuthenticationFailed",
     "CheckpointExists",
     "ConflictError",
@@ -107,8 +114,10 @@ __all__ = [
     "SessionArchived",
     "SessionEnded",
     "SessionExists",
+    "SessionHeld",
     "SessionNotFound",
     "SessionStreamError",
+    "SessionsHeld",
     "TooLarge",
     "Unavailable",
     "UnsafeEviction",

@@ -1,0 +1,8 @@
+"""What is kept and for how long: holds, archives, trims, the last checkpoints."""
+
+from __future__ import annotations
+
+from sessionstream.retention.door import Retention
+from sessionstream.retention.holds import Hold
+
+__all__ = ["Hold", "Retention"]
