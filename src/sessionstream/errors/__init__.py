@@ -28,6 +28,7 @@
     │   └── LockReentered (RuntimeError)      the same task asked for it twice
     ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
+    ├── HistoryTrimmed                        events that are needed are gone; `.first` is the first one kept
     ├── NamespaceMismatch                     the namespace was made with other settings
     ├── Unavailable (ConnectionError)         nothing was written; try again later
     │   ├── ServerLoading                     it is still loading its data
@@ -50,6 +51,7 @@ from sessionstream.errors.arguments import (
     InvalidType,
     TooLarge,
 )
+from sessionstream.errors.following import HistoryTrimmed
 from sessionstream.errors.locks import (
     LockError,
     LockLost,
@@ -94,6 +96,7 @@ __all__ = [
     "CorruptEvent",
     "EmbeddedUnavailable",
     "EventTypeError",
+    "HistoryTrimmed",
     "IdempotencyConflict",
     "InvalidArgument",
     "InvalidData",

@@ -16,7 +16,15 @@ from sessionstream.log.positions import Positions, Reading
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["Window", "checked_count", "checked_time", "offset_at_version", "parse_offset", "read_history"]
+__all__ = [
+    "Window",
+    "checked_count",
+    "checked_time",
+    "offset_at_version",
+    "parse_offset",
+    "read_entries",
+    "read_history",
+]
 
 _LOCATE = load_script("sessionstream.log", "locate")
 _PAGE = 1000
@@ -104,6 +112,29 @@ async def read_history(
                     return
 
 
+async def read_entries(
+    store: Store, session_id: str, after: str, until: str | None = None
+) -> AsyncGenerator[list[Any], None]:
+    """Yield a session's entries as the server gives them, in pages of 1,000, oldest first.
+
+    Args:
+        store: where the session is kept.
+        session_id: the session.
+        after: only behind this offset; ``0-0`` is the beginning.
+        until: up to and with this offset; None is the end.
+
+    Raises:
+        SessionNotFound: nothing is kept of such a session.
+    """
+    low = _Bound(*parse_offset(after)).next()
+    high = _END if until is None else _Bound(*parse_offset(until))
+    if low > high:
+        return
+    async with contextlib.aclosing(_pages(store, session_id, low, high, False, ahead=True)) as pages:
+        async for page in pages:
+            yield page
+
+
 def _names(types: object) -> set[str]:
     if isinstance(types, str | bytes | type) or not isinstance(types, Iterable):
         raise InvalidType(f"types is a list of event types, not {types!r}")
@@ -172,6 +203,12 @@ async def offset_at_version(store: Store, session_id: str, version: int) -> str 
     """Return the offset of a version, or None if the session has none such; found by bisection on the server."""
     found = await store.server.script(_LOCATE, [store.keys.events(session_id)], [version])
     return None if found is None else str(found.decode())
+
+
+async def first_offset(store: Store, session_id: str) -> str | None:
+    """Return the offset of the first event that is kept of a session, or None."""
+    found = await store.server.call("XRANGE", store.keys.events(session_id), "-", "+", "COUNT", 1)
+    return found[0][0].decode() if found else None
 
 
 def parse_offset(offset: object) -> tuple[int, int]:

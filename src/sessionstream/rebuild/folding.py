@@ -57,6 +57,11 @@ class Folding:
         self.events = 0
         self.unreadable = 0
 
+    @property
+    def offset(self) -> str:
+        """Of the last event that was folded."""
+        return self._folded
+
     async def catch_up(self) -> None:
         """Fold the events that were not folded yet.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
+from sessionstream.bases.keeping import LEAST_EVENTS, keep
 from sessionstream.directory.listing import session_ids_of
 from sessionstream.errors import SessionNotFound
 from sessionstream.lifecycle.enlisting import enlist_at
@@ -129,4 +130,6 @@ async def _rebuild(store: Store, session_id: str) -> Folding:
     # A creation that does not decode leaves nobody whose session it could be.
     if b"user_id" in head and head.get(b"state") not in (b"expired", b"deleted"):
         await enlist_at(store, head[b"user_id"].decode(), session_id, int(head[b"created_at"]))
+    if folding.events >= LEAST_EVENTS:
+        await keep(store, session_id, folding.offset)
     return folding
