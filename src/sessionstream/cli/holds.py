@@ -24,7 +24,7 @@ async def hold(
     listed: Annotated[bool, typer.Option("--list", help="List the session's holds, or those of all sessions.")] = False,
     actor: Annotated[str, typer.Option("--actor", help="Who does it.")] = "hold",
 ) -> int:
-    """Hold a session: nothing of it is trimmed, deleted or retired while a hold stands. Or release holds, or list them."""
+    """Hold a session: nothing of it is trimmed, deleted or retired while a hold stands. Or release holds, list them."""
     if sum((reason is not None, release is not None, listed)) != 1:
         raise typer.BadParameter("say exactly one of --reason, --release and --list")
     if listed:

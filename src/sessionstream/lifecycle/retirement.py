@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from sessionstream.bases import Folded, nearest
+from sessionstream.errors import HistoryTrimmed
 from sessionstream.events.lifecycle import SessionRetired
+from sessionstream.events.recorded import NOWHERE, RecordedEvent
 from sessionstream.fold import Views, fold
 from sessionstream.lifecycle.enlisting import delist
 from sessionstream.log.encoding import KeyNumbers, encode_operations
-from sessionstream.log.history import read_history
+from sessionstream.log.history import read_entries, read_history, trimmed_to
 from sessionstream.log.members import pages_of
 from sessionstream.log.store import Store
 from sessionstream.projection import Increment, Operation, Projection, Remove
@@ -97,12 +100,21 @@ async def trim_feed(store: Store, partition: int) -> int:
 
 
 async def _views_of_users(store: Store, session_id: str) -> Views:
-    """Return what the user's own projections keep of a session: only its events tell."""
+    """Return what the user's own projections keep of a session: only its events tell, and the base of a trimmed one."""
     views = Views(session_id)
     own = [projection for projection in store.projections if projection not in BUILT_IN]
-    if own:
+    if not own:
+        return views
+    try:
         async for event in read_history(store, session_id):
             fold(session_id, [event], own, views)
+    except HistoryTrimmed as error:
+        folded = await nearest(store, session_id, error.first) or Folded(session_id, own)
+        views, names = folded.views, {"", *(projection.name for projection in own)}
+        views.hashes = {spot: fields for spot, fields in views.hashes.items() if spot.projection in names}
+        views.sets = {spot: members for spot, members in views.sets.items() if spot.projection in names}
+        async for page in read_entries(store, session_id, await trimmed_to(store, session_id) or NOWHERE):
+            fold(session_id, [RecordedEvent(session_id, at.decode(), words or ()) for at, words in page], own, views)
     return views
 
 

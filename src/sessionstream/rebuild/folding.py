@@ -7,7 +7,8 @@ import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from sessionstream.errors import SessionNotFound
+from sessionstream.bases.reading import base_names, nearest
+from sessionstream.errors import HistoryTrimmed, SessionNotFound
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, UnreadableEvent, version_of
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.log.encoding import Word
@@ -67,19 +68,37 @@ class Folding:
 
         Raises:
             SessionNotFound: nothing is kept of the session.
+            HistoryTrimmed: its first events are gone, and there is no base of these projections behind them.
         """
         window = Window(after=None if self._folded == NOWHERE else self._folded)
         continuing = self._folded != NOWHERE
-        async for event in read_history(self._store, self._session_id, window):
-            if continuing and self._is_renewed(event):
-                break
-            continuing = False
-            self._fold(event)
-        else:
-            self._known = self._folded
-            return
-        self._begin()
+        try:
+            async for event in read_history(self._store, self._session_id, window):
+                if continuing and self._is_renewed(event):
+                    break
+                if self._folded == NOWHERE and event.version > 1 and await self._is_trimmed():
+                    raise HistoryTrimmed(self._session_id, first=event.offset)
+                continuing = False
+                self._fold(event)
+            else:
+                self._known = self._folded
+                return
+            self._begin()
+        except HistoryTrimmed as error:
+            await self._begin_behind(error)
         await self.catch_up()
+
+    async def _is_trimmed(self) -> bool:
+        """Whether the first events were trimmed, and not lost; the head may be what is lost."""
+        return any(name.pinned for name in await base_names(self._store, self._session_id))
+
+    async def _begin_behind(self, error: HistoryTrimmed) -> None:
+        """Begin with the base that holds what the trimmed events have made; without it raise the error."""
+        folded = await nearest(self._store, self._session_id, error.first)
+        if folded is None or error.first is None or folded.version < version_of(error.first) - 1:
+            raise error
+        self._begin()
+        self.views, self._folded = folded.views, folded.offset
 
     def _is_renewed(self, event: RecordedEvent) -> bool:
         """Whether what follows is of another life: the session was removed, and its id was used again."""
