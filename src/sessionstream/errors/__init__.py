@@ -22,6 +22,11 @@
     │   ├── LockLost                          the lease went to somebody else, or ran out
     │   ├── LockNotHeld                       released by somebody who does not hold it
     │   └── LockReentered (RuntimeError)      the same task asked for it twice
+    ├── ConsumerError
+    │   ├── GroupNotFound (ValueError)        no such consumer group
+    │   ├── MemberExists (ValueError)         another process lives under that name in the group
+    │   ├── LeaseLost                         the partition went to another member
+    │   └── NotProjected (TimeoutError)       not in the view in time
     ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
     ├── NamespaceMismatch                     the namespace was made with other settings
@@ -45,6 +50,13 @@ from sessionstream.errors.arguments import (
     InvalidImportLine,
     InvalidType,
     TooLarge,
+)
+from sessionstream.errors.consuming import (
+    ConsumerError,
+    GroupNotFound,
+    LeaseLost,
+    MemberExists,
+    NotProjected,
 )
 from sessionstream.errors.locks import (
     LockError,
@@ -84,21 +96,26 @@ __all__ = [
     "AuthenticationFailed",
     "CheckpointExists",
     "ConflictError",
+    "ConsumerError",
     "CorruptEvent",
     "EmbeddedUnavailable",
     "EventTypeError",
+    "GroupNotFound",
     "IdempotencyConflict",
     "InvalidArgument",
     "InvalidData",
     "InvalidImportLine",
     "InvalidType",
+    "LeaseLost",
     "LockError",
     "LockLost",
     "LockNotHeld",
     "LockReentered",
     "LockTimeout",
+    "MemberExists",
     "NamespaceMismatch",
     "NotPermittedInPhase",
+    "NotProjected",
     "OutcomeUnknown",
     "ServerError",
     "ServerLoading",
