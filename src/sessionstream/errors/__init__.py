@@ -7,6 +7,8 @@
     │   ├── InvalidType (TypeError)
     │   ├── InvalidData                       a value that JSON would change; `.path` names it
     │   ├── TooLarge                          past a limit of the settings
+    │   ├── CursorMismatch                    a cursor of another namespace or partition count
+    │   ├── UnknownPosition                   a position past the end, or of another past; `.last` is the end
     │   └── InvalidImportLine                 `.line` names it; the other lines go in
     ├── SessionNotFound (ValueError)          no such session
     │   └── SessionEnded                      deleted or expired; `.reason` says which
@@ -22,6 +24,10 @@
     │   ├── LockLost                          the lease went to somebody else, or ran out
     │   ├── LockNotHeld                       released by somebody who does not hold it
     │   └── LockReentered (RuntimeError)      the same task asked for it twice
+    ├── FollowingError                        going on would pass over something
+    │   ├── FeedTrimmed                       the feed is not kept so far back; `.first` is where it is whole
+    │   ├── HistoryTrimmed                    events of a session are gone; `.first` is what is kept
+    │   └── FollowerTooSlow                   dropped as it chose; go on from `.position`
     ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
     ├── NamespaceMismatch                     the namespace was made with other settings
@@ -45,6 +51,14 @@ from sessionstream.errors.arguments import (
     InvalidImportLine,
     InvalidType,
     TooLarge,
+)
+from sessionstream.errors.following import (
+    CursorMismatch,
+    FeedTrimmed,
+    FollowerTooSlow,
+    FollowingError,
+    HistoryTrimmed,
+    UnknownPosition,
 )
 from sessionstream.errors.locks import (
     LockError,
@@ -85,8 +99,13 @@ __all__ = [
     "CheckpointExists",
     "ConflictError",
     "CorruptEvent",
+    "CursorMismatch",
     "EmbeddedUnavailable",
     "EventTypeError",
+    "FeedTrimmed",
+    "FollowerTooSlow",
+    "FollowingError",
+    "HistoryTrimmed",
     "IdempotencyConflict",
     "InvalidArgument",
     "InvalidData",
@@ -111,5 +130,6 @@ __all__ = [
     "SessionStreamError",
     "TooLarge",
     "Unavailable",
+    "UnknownPosition",
     "UnsafeEviction",
 ]
