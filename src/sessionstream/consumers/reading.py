@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from sessionstream.consumers.patience import persist
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.reading import Told, read_events, read_pointers
-from sessionstream.log.feed import Pointer
-from sessionstream.log.history import parse_offset
 
 if TYPE_CHECKING:
     from sessionstream.consumers.held import Held
@@ -46,14 +44,14 @@ class Reader:
         """
         held = self._held
         partition = held.lease.partition
-        async with held.member.hub.watching([partition]) as bell:
+        with held.member.hub.watching([held.store.keys.feed(partition)]) as bell:
             while True:
                 while held.progress.ahead >= _AHEAD or held.giving_back:
                     self._room.clear()
                     await self._room.wait()
                 pointers = await persist(lambda: read_pointers(held.store, partition, self._after, _PAGE))
                 if not pointers:
-                    await bell.wait()
+                    await persist(bell.wait)
                 while pointers:
                     told = await persist(lambda some=pointers: read_events(held.store, some))  # type: ignore[misc]
                     await self._take(told)
@@ -97,7 +95,3 @@ class Reader:
         sessions = (one.pointer.session_id for one in told)
         return {session_id for session_id in sessions if self._agents.get(session_id) in agents}
 
-
-def is_behind(pointer: Pointer, offset: str) -> bool:
-    """Whether all that a pointer tells of lies at an offset or in front of it."""
-    return parse_offset(pointer.offset) <= parse_offset(offset)

@@ -7,6 +7,8 @@
     │   ├── InvalidType (TypeError)
     │   ├── InvalidData                       a value that JSON would change; `.path` names it
     │   ├── TooLarge                          past a limit of the settings
+    │   ├── CursorMismatch                    a cursor of another namespace or partition count
+    │   ├── UnknownPosition                   a position past the end, or of another past; `.last` is the end
     │   └── InvalidImportLine                 `.line` names it; the other lines go in
     ├── SessionNotFound (ValueError)          no such session
     │   └── SessionEnded                      deleted or expired; `.reason` says which
@@ -27,6 +29,10 @@
     │   ├── MemberExists (ValueError)         another process lives under that name in the group
     │   ├── LeaseLost                         the partition went to another member
     │   └── NotProjected (TimeoutError)       not in the view in time
+    ├── FollowingError                        going on would pass over something
+    │   ├── FeedTrimmed                       the feed is not kept so far back; `.first` is where it is whole
+    │   ├── HistoryTrimmed                    events of a session are gone; `.first` is what is kept
+    │   └── FollowerTooSlow                   dropped as it chose; go on from `.position`
     ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
     ├── NamespaceMismatch                     the namespace was made with other settings
@@ -57,6 +63,14 @@ from sessionstream.errors.consuming import (
     LeaseLost,
     MemberExists,
     NotProjected,
+)
+from sessionstream.errors.following import (
+    CursorMismatch,
+    FeedTrimmed,
+    FollowerTooSlow,
+    FollowingError,
+    HistoryTrimmed,
+    UnknownPosition,
 )
 from sessionstream.errors.locks import (
     LockError,
@@ -98,9 +112,14 @@ __all__ = [
     "ConflictError",
     "ConsumerError",
     "CorruptEvent",
+    "CursorMismatch",
     "EmbeddedUnavailable",
     "EventTypeError",
+    "FeedTrimmed",
+    "FollowerTooSlow",
+    "FollowingError",
     "GroupNotFound",
+    "HistoryTrimmed",
     "IdempotencyConflict",
     "InvalidArgument",
     "InvalidData",
@@ -128,5 +147,6 @@ __all__ = [
     "SessionStreamError",
     "TooLarge",
     "Unavailable",
+    "UnknownPosition",
     "UnsafeEviction",
 ]
