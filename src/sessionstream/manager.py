@@ -12,11 +12,13 @@ from sessionstream.audit import Audit
 from sessionstream.checkpoints import reading as checkpoint_reading
 from sessionstream.checkpoints import saving as checkpoint_saving
 from sessionstream.checkpoints.reading import Resumed
+from sessionstream.consumers import Consumers
 from sessionstream.conversation import messages as conversation
 from sessionstream.directory import counting, listing
 from sessionstream.directory.users import sessions_of_user
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.recorded import RecordedEvent
+from sessionstream.feed.hub import Hub
 from sessionstream.lifecycle import changing, cleaning, creating, ending, reading
 from sessionstream.locks import Lock, Locks
 from sessionstream.log.history import Window, read_history
@@ -61,7 +63,9 @@ class SessionManager(Opened):
         super().__init__(conn, ttl, url=url, projections=projections, **settings)
         self.audit = Audit(self.store)
         self._locks = Locks(self.store)
-        self._closing += (self._locks.aclose,)
+        self._hub = Hub(self.store.server)
+        self.consumers = Consumers(self.store, self._hub)
+        self._closing += (self._locks.aclose, self.consumers.aclose, self._hub.aclose)
 
     # Sessions
 

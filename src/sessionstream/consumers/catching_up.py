@@ -1,8 +1,8 @@
 """What is parked of a held partition: who waits, and how those are caught up from their own streams.
 
 A session that waits is put behind: the group's position passes its pointers, since what they tell of can be read from
-the session's own stream later. That is done when somebody asks for it, event by event, until the stream ends. From there
-on the feed goes on; up to where it lies behind what was caught up, `Caught` says what to leave out of it.
+the session's own stream later. That is done when somebody asks for it, event by event, until the stream ends. From
+there on the feed goes on; as long as it is behind what was caught up, `Caught` says what to leave out of it.
 """
 
 from __future__ import annotations
@@ -175,10 +175,10 @@ class CatchingUp:
             if not page:
                 # What the feed told of before is not there any more.
                 last = max(last, behind, key=parse_offset)
-                end = await persist(lambda: held.store.server.call("HGET", held.store.keys.log(held.lease.partition), ":feed"))
+                number = await persist(self._end)
                 if self._behind.get(session_id, BEGINNING) == behind:
                     held.progress.beside.counters["gone"] += not start.startswith("(")
-                    self._finish(session_id, last, number_of((end or b"0-0").decode()))
+                    self._finish(session_id, last, number)
                     return
             for event in page:
                 if not start.startswith("(") and event.offset != start:
@@ -189,6 +189,12 @@ class CatchingUp:
                     self._go_behind(session_id, start)
                 elif not await self._handle(event, None, lambda: self._go_behind(session_id, start)):  # noqa: B023
                     return
+
+    async def _end(self) -> int:
+        """Return how many pointers the feed has."""
+        store = self._held.store
+        end = await store.server.call("HGET", store.keys.log(self._held.lease.partition), ":feed")
+        return number_of((end or b"0-0").decode())
 
     def _go_behind(self, session_id: str, start: str) -> None:
         self._replace(session_id, None, msgspec.structs.replace(self.known.waiting[session_id], start=start))

@@ -59,7 +59,9 @@ class Answer:
     asked: int = 0
 
 
-async def send_commit(store: Store, group: str, holder: str, lease: Lease, number: int, before: str, one: Commit) -> Answer:
+async def send_commit(
+    store: Store, group: str, holder: str, lease: Lease, number: int, before: str, one: Commit
+) -> Answer:
     """Carry a commit out, unless the lease or the position is another one by now.
 
     Args:

@@ -20,13 +20,12 @@ from sessionstream.consumers.options import Options
 from sessionstream.consumers.patience import persist
 from sessionstream.consumers.registry import found
 from sessionstream.errors import InvalidArgument, SessionStreamError
-from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.hub import Hub
 from sessionstream.log.store import Store
 
 __all__ = ["Consumer", "Handler"]
 
-Handler = Callable[[RecordedEvent], Awaitable[object]]
+Handler = Callable[[Item], Awaitable[object]]
 _LET_GO = 2.0
 _log = logging.getLogger("sessionstream")
 
@@ -42,10 +41,12 @@ class Consumer:
         after: for each partition where the group begins if it is new: a position, ``beginning`` or ``now``.
         options: how it consumes.
         handler: is called with each event; None is for those who iterate.
+        open_ones: where it is noted for the time of the block.
 
     Attributes:
         group: as given.
         member: as given.
+        loop: the event loop of the block; None before it.
     """
 
     def __init__(
@@ -56,13 +57,16 @@ class Consumer:
         member: str,
         after: list[str],
         options: Options,
-        handler: Callable[[Item], Awaitable[object]] | None,
+        handler: Handler | None,
+        open_ones: set[Consumer],
     ) -> None:
+        self._open_ones = open_ones
         self.group, self.member = group, member
         self._store, self._hub, self._after, self._options, self._handler = store, hub, after, options, handler
         holder = os.urandom(12).hex()
         self._leases = Leases(store, group, member, holder, options.lease)
         self._membership = Membership(store, hub, group, holder, options, self._offer, self._returned, self._ended)
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._held: dict[int, Held] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._ready: deque[Item] = deque()
@@ -120,10 +124,12 @@ class Consumer:
             self._takers.append(taker)
             try:
                 await taker
-            finally:
-                if taker.cancelled() or taker in self._takers:
-                    with contextlib.suppress(ValueError):
-                        self._takers.remove(taker)
+            except asyncio.CancelledError:
+                with contextlib.suppress(ValueError):
+                    self._takers.remove(taker)
+                if taker.done() and not taker.cancelled():
+                    self._wake_one()
+                raise
         return None
 
     def _take(self) -> Item | None:
@@ -193,9 +199,12 @@ class Consumer:
             self._fail(error)
 
     async def _round(self) -> None:
-        members, *_ = await asyncio.gather(
-            persist(self._leases.beat), *(self._renew(held) for held in list(self._held.values()))
-        )
+        # Who leaves takes nothing more, and keeps what it still handles.
+        renewals = [asyncio.ensure_future(self._renew(held)) for held in list(self._held.values())]
+        members = [self.member] if self._over.is_set() else await persist(self._leases.beat)
+        await asyncio.gather(*renewals)
+        if self._over.is_set():
+            return
         share = share_of(self.member, members, self._store.keys.partitions)
         mine = [held for held in self._held.values() if not held.giving_back]
         for held in mine[share:]:
@@ -243,13 +252,15 @@ class Consumer:
         await found(self._store, self.group, self._after)
         # Before anything is begun: a name that is taken is refused here.
         await self._leases.beat()
+        self._open_ones.add(self)
+        self.loop = asyncio.get_running_loop()
         self._tasks.append(asyncio.create_task(self._live(), name=f"sessionstream: {self.group} {self.member}"))
         if self._handler is not None:
             for _ in range(self._options.concurrency):
                 self._tasks.append(asyncio.create_task(self._work(self._handler)))
         return self
 
-    async def _work(self, handler: Callable[[Item], Awaitable[object]]) -> None:
+    async def _work(self, handler: Handler) -> None:
         while (item := await self._next()) is not None:
             async with item:
                 await handler(item)
@@ -257,15 +268,25 @@ class Consumer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
-        try:
-            await self._leave(wait=kind is None)
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.aclose(wait=kind is None)
         if kind is None:
             self._raise_failure()
+
+    async def aclose(self, *, wait: bool = False) -> None:
+        """Leave the group; the end of the block does so, and the manager's.
+
+        Args:
+            wait: whether to wait for what is being handled.
+        """
+        self.stop()
+        try:
+            await self._leave(wait=wait)
+        finally:
+            tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._open_ones.discard(self)
 
     async def _leave(self, *, wait: bool) -> None:
         """Give everything back, so that others need not wait for the leases to run out."""

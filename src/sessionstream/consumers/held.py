@@ -82,7 +82,7 @@ class Held:
         self._reader = Reader(self)
         self._in_hand: set[Item] = set()
         self._failing: dict[str, tuple[str, int, str]] = {}
-        self._retries: set[asyncio.TimerHandle] = set()
+        self._retries: dict[Item, asyncio.TimerHandle] = {}
         self._dirty, self._moved = asyncio.Event(), asyncio.Event()
         self._commits = 0
         self._committing = False
@@ -216,15 +216,14 @@ class Held:
             _log.warning("%s, and is tried again in %.3f s: %r", what, delay, error)
             self._failing[item.session_id] = (item.event.offset, item.attempt, repr(error)[:200])
             another = self._another(item, item.attempt + 1)
-            retry = asyncio.get_running_loop().call_later(delay, lambda: self._retry(retry, another))
-            self._retries.add(retry)
+            timer = asyncio.get_running_loop().call_later(delay, self._retry, another)
+            self._retries[another] = timer
         self._tell_failing()
         self.dirty()
 
-    def _retry(self, timer: asyncio.TimerHandle, item: Item) -> None:
-        self._retries.discard(timer)
-        if not self.lost:
-            self.lanes.again(item)
+    def _retry(self, item: Item) -> None:
+        del self._retries[item]
+        self.lanes.again(item)
 
     def _another(self, item: Item, attempt: int) -> Item:
         another = Item(self, item.event, item.mark, attempt)
@@ -311,8 +310,8 @@ class Held:
         if self.lost:
             return
         self.lost = True
-        for retry in self._retries:
-            retry.cancel()
+        for timer in self._retries.values():
+            timer.cancel()
         for item in self._in_hand:
             if item.timer is not None and item.stage is Stage.GIVEN:
                 item.timer.cancel()

@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from sessionstream.errors import GroupNotFound, MemberExists
+from sessionstream.log.encoding import Word
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
@@ -84,7 +85,7 @@ class Leases:
         Raises:
             GroupNotFound: the group was deleted.
         """
-        args = [self._group, self._holder, self._member, self._ms]
+        args: list[Word] = [self._group, self._holder, self._member, self._ms]
         answer, *rest = await self._server.script(_ACQUIRE, self._keys(partition), args)
         if answer == b"unknown":
             raise GroupNotFound(self._group)

@@ -50,7 +50,7 @@ class Options:
 
     def delay(self, attempts: int) -> float:
         """Return how many seconds to wait after so many failures: half of it is for sure, half is jitter."""
-        full = min(self.longest_backoff, self.backoff * 2 ** min(attempts - 1, 60))
+        full = min(self.longest_backoff, self.backoff * 2.0 ** min(attempts - 1, 60))
         return full * (0.5 + random.random() / 2)
 
 

@@ -19,11 +19,14 @@ _Result = TypeVar("_Result")
 
 async def persist(work: Callable[[], Awaitable[_Result]]) -> _Result:
     """Do something that may be done again, until the server answers; what no waiting mends is raised."""
+    told = False
     while True:
         try:
             return await work()
         except (OutcomeUnknown, Unavailable) as error:
             if isinstance(error, Unavailable) and waiting_is_vain(error):
                 raise
-            _log.warning("a consumer waits for the server: %s", error)
+            if not told:
+                _log.warning("a consumer waits for the server: %s", error)
+            told = True
         await asyncio.sleep(_PAUSE)

@@ -94,4 +94,3 @@ class Reader:
             }
         sessions = (one.pointer.session_id for one in told)
         return {session_id for session_id in sessions if self._agents.get(session_id) in agents}
-
