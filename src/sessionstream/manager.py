@@ -13,11 +13,13 @@ from sessionstream.bases import keep_at_milestones
 from sessionstream.checkpoints import reading as checkpoint_reading
 from sessionstream.checkpoints import saving as checkpoint_saving
 from sessionstream.checkpoints.reading import Resumed
+from sessionstream.consumers import Consumers
 from sessionstream.conversation import messages as conversation
 from sessionstream.directory import counting, listing
 from sessionstream.directory.users import sessions_of_user
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.recorded import RecordedEvent
+from sessionstream.feed.hub import Hub
 from sessionstream.lifecycle import changing, cleaning, creating, ending, reading
 from sessionstream.locks import Lock, Locks
 from sessionstream.log.history import Window, read_history
@@ -65,7 +67,9 @@ class SessionManager(Opened):
         self.retention = Retention(self.store)
         keep_at_milestones(self.store, self._chores)
         self._locks = Locks(self.store)
-        self._closing += (self._locks.aclose,)
+        self._hub = Hub(self.store.server)
+        self.consumers = Consumers(self.store, self._hub)
+        self._closing += (self._locks.aclose, self.consumers.aclose, self._hub.aclose)
 
     # Sessions
 

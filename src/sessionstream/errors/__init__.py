@@ -7,6 +7,8 @@
     │   ├── InvalidType (TypeError)
     │   ├── InvalidData                       a value that JSON would change; `.path` names it
     │   ├── TooLarge                          past a limit of the settings
+    │   ├── CursorMismatch                    a cursor of another namespace or partition count
+    │   ├── UnknownPosition                   a position past the end, or of another past; `.last` is the end
     │   └── InvalidImportLine                 `.line` names it; the other lines go in
     ├── SessionNotFound (ValueError)          no such session
     │   └── SessionEnded                      deleted or expired; `.reason` says which
@@ -26,9 +28,17 @@
     │   ├── LockLost                          the lease went to somebody else, or ran out
     │   ├── LockNotHeld                       released by somebody who does not hold it
     │   └── LockReentered (RuntimeError)      the same task asked for it twice
+    ├── ConsumerError
+    │   ├── GroupNotFound (ValueError)        no such consumer group
+    │   ├── MemberExists (ValueError)         another process lives under that name in the group
+    │   ├── LeaseLost                         the partition went to another member
+    │   └── NotProjected (TimeoutError)       not in the view in time
+    ├── FollowingError                        going on would pass over something
+    │   ├── FeedTrimmed                       the feed is not kept so far back; `.first` is where it is whole
+    │   ├── HistoryTrimmed                    events of a session are gone; `.first` is what is kept
+    │   └── FollowerTooSlow                   dropped as it chose; go on from `.position`
     ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
-    ├── HistoryTrimmed                        events that are needed are gone; `.first` is the first one kept
     ├── NamespaceMismatch                     the namespace was made with other settings
     ├── Unavailable (ConnectionError)         nothing was written; try again later
     │   ├── ServerLoading                     it is still loading its data
@@ -51,7 +61,21 @@ from sessionstream.errors.arguments import (
     InvalidType,
     TooLarge,
 )
-from sessionstream.errors.following import HistoryTrimmed
+from sessionstream.errors.consuming import (
+    ConsumerError,
+    GroupNotFound,
+    LeaseLost,
+    MemberExists,
+    NotProjected,
+)
+from sessionstream.errors.following import (
+    CursorMismatch,
+    FeedTrimmed,
+    FollowerTooSlow,
+    FollowingError,
+    HistoryTrimmed,
+    UnknownPosition,
+)
 from sessionstream.errors.locks import (
     LockError,
     LockLost,
@@ -93,22 +117,31 @@ __all__ = [
     "AuthenticationFailed",
     "CheckpointExists",
     "ConflictError",
+    "ConsumerError",
     "CorruptEvent",
+    "CursorMismatch",
     "EmbeddedUnavailable",
     "EventTypeError",
+    "FeedTrimmed",
+    "FollowerTooSlow",
+    "FollowingError",
+    "GroupNotFound",
     "HistoryTrimmed",
     "IdempotencyConflict",
     "InvalidArgument",
     "InvalidData",
     "InvalidImportLine",
     "InvalidType",
+    "LeaseLost",
     "LockError",
     "LockLost",
     "LockNotHeld",
     "LockReentered",
     "LockTimeout",
+    "MemberExists",
     "NamespaceMismatch",
     "NotPermittedInPhase",
+    "NotProjected",
     "OutcomeUnknown",
     "ServerError",
     "ServerLoading",
@@ -123,5 +156,6 @@ __all__ = [
     "SessionsHeld",
     "TooLarge",
     "Unavailable",
+    "UnknownPosition",
     "UnsafeEviction",
 ]
