@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sessionstream.errors import AccessDenied as AccessDenied
     from sessionstream.errors import ArchiveDamaged as ArchiveDamaged
     from sessionstream.errors import ConflictError as ConflictError
+    from sessionstream.errors import HistoryTrimmed as HistoryTrimmed
     from sessionstream.errors import IdempotencyConflict as IdempotencyConflict
     from sessionstream.errors import InvalidArgument as InvalidArgument
     from sessionstream.errors import LockLost as LockLost
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from sessionstream.rebuild import Rebuilt as Rebuilt
     from sessionstream.recipes import AgentConfig as AgentConfig
     from sessionstream.recipes import CachedSessionManager as CachedSessionManager
+    from sessionstream.retention import Archived as Archived
     from sessionstream.retention import Hold as Hold
     from sessionstream.retention import Retention as Retention
     from sessionstream.session import Checkpoint as Checkpoint
@@ -71,8 +73,8 @@ _ROOMS = {
     "audit": ("AsOf", "Audit"),
     "checkpoints.reading": ("Resumed",),
     "errors": (
-        "AccessDenied", "ArchiveDamaged", "ConflictError", "IdempotencyConflict", "InvalidArgument", "LockLost",
-        "LockTimeout", "OutcomeUnknown", "SessionEnded", "SessionExists", "SessionHeld", "SessionNotFound",
+        "AccessDenied", "ArchiveDamaged", "ConflictError", "HistoryTrimmed", "IdempotencyConflict", "InvalidArgument",
+        "LockLost", "LockTimeout", "OutcomeUnknown", "SessionEnded", "SessionExists", "SessionHeld", "SessionNotFound",
         "SessionStreamError", "Unavailable",
     ),
     "events.base": ("Event", "Phase", "event"),
@@ -90,7 +92,7 @@ _ROOMS = {
     "manager": ("SessionManager",),
     "projection": ("Projection",),
     "rebuild": ("Rebuilt",),
-    "retention": ("Hold", "Retention"),
+    "retention": ("Archived", "Hold", "Retention"),
     "recipes": ("AgentConfig", "CachedSessionManager"),
     "session": ("Checkpoint", "Session", "SessionState"),
     "settings": ("Settings",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -369,15 +370,19 @@ class SessionManager(Opened):
         """
         return self._locks.hold(session_id, timeout=timeout, lease=lease, max_hold=max_hold)
 
-    async def rebuild(self, session_id: str | None = None, **options: Any) -> Rebuilt:
+    async def rebuild(
+        self, session_id: str | None = None, *, archive: str | os.PathLike[str] | None = None, **options: Any
+    ) -> Rebuilt:
         """Make the views of one session, or of all, anew from the events, while appends go on.
 
         Args:
             session_id: one session; None is all, and the views that they share.
+            archive: the folder that has what was trimmed, which other projections than those of the trim need.
             options: of `sessionstream.rebuild.rebuild_all`: ``adopt``, ``progress``.
         """
+        archived = None if archive is None else self.retention.archived_in(archive)
         if session_id is None:
-            return await rebuild_all(self.store, **options)
+            return await rebuild_all(self.store, archived=archived, **options)
         if options:
             raise InvalidArgument(f"{', '.join(options)}: only for a rebuild of all sessions")
-        return await rebuild_session(self.store, session_id)
+        return await rebuild_session(self.store, session_id, archived)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from sessionstream.bases.reading import base_names, nearest
+from sessionstream.bases import Folded, nearest, write
+from sessionstream.bases.reading import base_names
 from sessionstream.errors import HistoryTrimmed, SessionNotFound
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, UnreadableEvent, version_of
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.log.encoding import Word
 from sessionstream.log.gates import name_in_log
-from sessionstream.log.history import Window, read_history
+from sessionstream.log.history import Window, read_entries, read_history
 from sessionstream.log.store import Store
 from sessionstream.projection import HEAD
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["PATIENCE", "Folding", "side_by_side"]
+__all__ = ["PATIENCE", "Archived", "Folding", "side_by_side"]
 
 PATIENCE = 5
 """So often an exchange is tried beside the appends; then they are held back for its moment."""
@@ -26,6 +27,8 @@ PATIENCE = 5
 _SWAP = load_script("sessionstream.rebuild", "swap")
 _AT_ONCE = 16
 _Result = TypeVar("_Result")
+Archived = Callable[[str], AsyncIterator[RecordedEvent]]
+"""Gives the events of a session that were trimmed from its stream."""
 _OWN = ("view", "ranking")
 _HEAD = Spot("", HEAD)
 # All that the operations on shared views read of a session's own: see `sessionstream.projection.Slide`.
@@ -38,6 +41,7 @@ class Folding:
     Args:
         store: where the session is kept.
         session_id: the session.
+        archived: gives the events of a session that were trimmed, where there is no base of these projections.
 
     Attributes:
         views: what they made.
@@ -45,9 +49,10 @@ class Folding:
         unreadable: how many of them do not decode, and changed nothing.
     """
 
-    __slots__ = ("_folded", "_known", "_session_id", "_store", "events", "unreadable", "views")
+    __slots__ = ("_archived", "_folded", "_known", "_session_id", "_store", "events", "unreadable", "views")
 
-    def __init__(self, store: Store, session_id: str) -> None:
+    def __init__(self, store: Store, session_id: str, archived: Archived | None = None) -> None:
+        self._archived = archived
         self._store = store
         self._session_id = session_id
         self._begin()
@@ -93,12 +98,24 @@ class Folding:
         return any(name.pinned for name in await base_names(self._store, self._session_id))
 
     async def _begin_behind(self, error: HistoryTrimmed) -> None:
-        """Begin with the base that holds what the trimmed events have made; without it raise the error."""
+        """Begin with what the trimmed events have made: a base holds that, or an archive; otherwise raise the error."""
         folded = await nearest(self._store, self._session_id, error.first)
         if folded is None or error.first is None or folded.version < version_of(error.first) - 1:
-            raise error
+            if self._archived is None or error.first is None:
+                raise error
+            folded = await self._fold_archived(self._archived, error.first)
         self._begin()
         self.views, self._folded = folded.views, folded.offset
+
+    async def _fold_archived(self, archived: Archived, first: str) -> Folded:
+        """Fold what an archive holds and the first event that is kept, and keep that as a base."""
+        folded = Folded(self._session_id, self._store.projections)
+        async for event in archived(self._session_id):
+            folded.take([(event.offset.encode(), event.words)])
+        async for page in read_entries(self._store, self._session_id, folded.offset, first):
+            folded.take(page)
+        await write(self._store, folded, pinned=True)
+        return folded
 
     def _is_renewed(self, event: RecordedEvent) -> bool:
         """Whether what follows is of another life: the session was removed, and its id was used again."""

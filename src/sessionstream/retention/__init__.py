@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from sessionstream.retention.door import Retention
 from sessionstream.retention.holds import Hold
+from sessionstream.retention.keeping import Archived
 
-__all__ = ["Hold", "Retention"]
+__all__ = ["Archived", "Hold", "Retention"]
