@@ -25,7 +25,7 @@ Method = Callable[[SessionManager], Awaitable[Any]]
 CURSORS = (b":mended",)
 LOGS_OWN = (b"offset", b"token", b"lock_holder", b"lock_until", b"lock_released")
 USER, AGENT = "user_1", "assistant"
-LIVE, LAPSED, ENDED = "sess_live", "sess_lapsed", "sess_ended"
+LIVE, HELD, LAPSED, ENDED = "sess_live", "sess_held", "sess_lapsed", "sess_ended"
 
 
 async def _update(manager: SessionManager) -> None:
@@ -60,6 +60,8 @@ CHANGES: dict[str, Method] = {
     "delete_user_sessions": lambda m: m.delete_user_sessions(USER),
     "pop_messages": lambda m: m.pop_messages(LIVE),
     "refresh_session": lambda m: m.refresh_session(LIVE),
+    "retention.hold": lambda m: m.retention.hold(HELD, "more"),
+    "retention.release": lambda m: m.retention.release(HELD, "one"),
     "save_checkpoint": lambda m: m.save_checkpoint(LIVE, {"turn": 2}),
     "set_session_state": lambda m: m.set_session_state(LIVE, SessionState.ARCHIVED),
     "update_session": _update,
@@ -81,6 +83,7 @@ READS: dict[str, Method] = {
     "list_checkpoints": lambda m: m.list_checkpoints(LIVE, with_data=True),
     "messages": lambda m: m.messages(LIVE),
     "resume": lambda m: m.resume(LIVE),
+    "retention.holds": lambda m: m.retention.holds(),
     "session_exists": lambda m: m.session_exists(LIVE),
 }
 UNCHANGING: dict[str, Method] = {
@@ -92,6 +95,8 @@ UNCHANGING: dict[str, Method] = {
     "delete_user_sessions": lambda m: m.delete_user_sessions("nobody"),
     "pop_messages": lambda m: m.pop_messages(LIVE, 0),
     "refresh_session": lambda m: m.refresh_session(LAPSED),
+    "retention.hold": lambda m: m.retention.hold(HELD, "audit", hold_id="one"),
+    "retention.release": lambda m: m.retention.release(LIVE, "one"),
     "set_session_state": lambda m: m.set_session_state(LIVE, "active"),
     "update_session_metadata": lambda m: m.update_session_metadata(LIVE),
 }
@@ -114,6 +119,8 @@ async def world(server: Server, namespace: str) -> AsyncIterator[SessionManager]
         await manager.create_session(USER, AGENT, {"a": 1, "b": 2}, session_id=LIVE, ttl=3_600)
         await manager.append(LIVE, [MessageAdded(role="user", content="Hi"), NoteAdded(text="x")])
         await manager.save_checkpoint(LIVE, {"turn": 1}, checkpoint_id="one")
+        await manager.create_session("user_3", "another", session_id=HELD)
+        await manager.retention.hold(HELD, "audit", hold_id="one")
         await manager.create_session(USER, "another", session_id=ENDED)
         await manager.save_checkpoint(ENDED, {"turn": 1})
         await manager.clear_checkpoints(ENDED)

@@ -9,12 +9,15 @@ from sessionstream.events.base import LIVE, Event, Phase, event
 __all__ = [
     "CheckpointDeleted",
     "CheckpointSaved",
+    "HoldPlaced",
+    "HoldReleased",
     "MetadataUpdated",
     "SessionCreated",
     "SessionDeleted",
     "SessionExpired",
     "SessionRefreshed",
     "SessionRetired",
+    "SessionTrimmed",
     "StateChanged",
 ]
 
@@ -134,6 +137,47 @@ class CheckpointDeleted(Event, frozen=True, kw_only=True):
     """
 
     checkpoint_id: str
+
+
+@event("session.held", phases=_KEPT, runtime=False)
+class HoldPlaced(Event, frozen=True, kw_only=True):
+    """The session is to be kept: nothing of it is removed while any hold stands.
+
+    Attributes:
+        hold_id: the hold's id, unique in the session while it stands.
+        reason: why.
+    """
+
+    hold_id: str
+    reason: str
+
+
+@event("session.released", phases=_KEPT, runtime=False)
+class HoldReleased(Event, frozen=True, kw_only=True):
+    """A hold no longer stands.
+
+    Attributes:
+        hold_id: the hold's id.
+        standing: how many others still stand.
+    """
+
+    hold_id: str
+    standing: int
+
+
+@event("session.trimmed", phases=_KEPT, runtime=False)
+class SessionTrimmed(Event, frozen=True, kw_only=True):
+    """The oldest events that were still in the session's stream were removed from it; an archive has them.
+
+    Attributes:
+        upto: the offset of the last event that was removed.
+        archive: the name of the archive's file that holds it.
+        sha256: of that file's lines, as its last line says it, in hexadecimal.
+    """
+
+    upto: str
+    archive: str
+    sha256: str
 
 
 @event("session.retired", phases=frozenset(), runtime=False)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
+from sessionstream.bases import Folded, nearest
+from sessionstream.errors import HistoryTrimmed
 from sessionstream.events.lifecycle import SessionRetired
+from sessionstream.events.recorded import NOWHERE, RecordedEvent
 from sessionstream.fold import Views, fold
 from sessionstream.lifecycle.enlisting import delist
 from sessionstream.log.encoding import KeyNumbers, encode_operations
-from sessionstream.log.history import read_history
+from sessionstream.log.history import read_entries, read_history, trimmed_to
+from sessionstream.log.members import pages_of
 from sessionstream.log.store import Store
 from sessionstream.projection import Increment, Operation, Projection, Remove
 from sessionstream.projections import BUILT_IN
@@ -19,6 +25,7 @@ __all__ = ["retire", "retire_due", "trim_feed"]
 _RETIRE = load_script("sessionstream.log", "retire")
 _TRIM = load_script("sessionstream.log", "trim")
 _ENDED = (STATES["expired"], STATES["deleted"])
+_MOST_LOOKED_AT = 400
 
 
 async def retire_due(store: Store, partition: int, most: int | None = None) -> int:
@@ -37,22 +44,29 @@ async def retire_due(store: Store, partition: int, most: int | None = None) -> i
         return 0
     count = 0
     due = await store.now_ms() - int(retention * 1000)
-    for place in _ENDED:
-        key = store.keys.partition_place("directory", place, partition)
-        while most is None or count < most:
-            size = 64 if most is None else most - count
-            page = await store.server.call("ZRANGEBYSCORE", key, 0, due, "LIMIT", 0, size)
-            removed = sum([await retire(store, member.decode()) for member in page])
-            count += removed
-            if len(page) < size or not removed:
-                break
+    async for page in _due(store, partition, due, None if most is None else _MOST_LOOKED_AT):
+        for session_id in page:
+            if most is not None and count >= most:
+                return count
+            count += await retire(store, session_id)
     return count
 
 
+async def _due(store: Store, partition: int, due_ms: int, most: int | None) -> AsyncIterator[list[str]]:
+    """Yield pages of sessions that ended by then, those that ended first in front; some may be held, and stay."""
+    for place in _ENDED:
+        looked_at = 0
+        async for page in pages_of(store, store.keys.partition_place("directory", place, partition), "0", str(due_ms)):
+            yield page
+            looked_at += len(page)
+            if most is not None and looked_at >= most:
+                break
+
+
 async def retire(store: Store, session_id: str) -> bool:
-    """Remove all of an ended session; False if it is gone already, or has not ended."""
+    """Remove all of an ended session; False if it is gone already, has not ended, or is held."""
     head, _ = await store.head(session_id)
-    if head.get(b"state") not in (b"expired", b"deleted"):
+    if head.get(b"state") not in (b"expired", b"deleted") or b"held" in head:
         return False
     event = SessionRetired(
         user_id=head[b"user_id"].decode(),
@@ -86,12 +100,21 @@ async def trim_feed(store: Store, partition: int) -> int:
 
 
 async def _views_of_users(store: Store, session_id: str) -> Views:
-    """Return what the user's own projections keep of a session: only its events tell."""
+    """Return what the user's own projections keep of a session: only its events tell, and the base of a trimmed one."""
     views = Views(session_id)
     own = [projection for projection in store.projections if projection not in BUILT_IN]
-    if own:
+    if not own:
+        return views
+    try:
         async for event in read_history(store, session_id):
             fold(session_id, [event], own, views)
+    except HistoryTrimmed as error:
+        folded = await nearest(store, session_id, error.first) or Folded(session_id, own)
+        views, names = folded.views, {"", *(projection.name for projection in own)}
+        views.hashes = {spot: fields for spot, fields in views.hashes.items() if spot.projection in names}
+        views.sets = {spot: members for spot, members in views.sets.items() if spot.projection in names}
+        async for page in read_entries(store, session_id, await trimmed_to(store, session_id) or NOWHERE):
+            fold(session_id, [RecordedEvent(session_id, at.decode(), words or ()) for at, words in page], own, views)
     return views
 
 

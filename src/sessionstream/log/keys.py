@@ -154,12 +154,16 @@ class Keys:
         """A stream: what was published to the session's followers, for minutes."""
         return f"{self._prefixes[self.partition(session_id)]}deltas:{session_id}"
 
+    def groups(self, partition: int) -> str:
+        """A hash: the consumer groups that read the partition, and the position of each, ``<ms>-<n>``."""
+        return self._prefixes[partition] + "groups"
+
     def group(self, name: str, partition: int) -> str:
-        """A hash: what a consumer group keeps of a partition; its lease and its position."""
+        """A hash: what a consumer group keeps of a partition; its lease, and what it has done."""
         return f"{self._prefixes[partition]}group:{name}"
 
     def parked(self, name: str, partition: int) -> str:
-        """A hash: the events of a partition that a consumer group has parked."""
+        """A hash: what a consumer group has parked of a partition, and how far it was caught up."""
         return f"{self._prefixes[partition]}parked:{name}"
 
     def unlocked(self, session_id: str) -> str:

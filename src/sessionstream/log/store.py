@@ -93,6 +93,7 @@ class Store:
         causation_id: str | None = None,
         only: frozenset[Phase] | None = None,
         claims: Sequence[tuple[str, bytes | None]] = (),
+        unheld: bool = False,
         from_caller: bool = False,
     ) -> asyncio.Future[Appended]:
         """Append events to one session, all or none of them; everything is encoded before this returns.
@@ -106,6 +107,7 @@ class Store:
             causation_id: the id of what led to them.
             only: the phases in which alone they are meant.
             claims: checkpoint bodies to keep, or with None to remove, in the same step.
+            unheld: refuse while a hold stands.
             from_caller: whether a user of the library made the events: then none may tell of a session's life.
 
         Raises:
@@ -119,9 +121,9 @@ class Store:
             raise InvalidArgument(f"{count:,} events in one append: {_MOST_EVENTS:,} are allowed")
         token = token_for(self.fence(session_id)) if carries_any() else None
         unguarded = expected_version is None and idempotency_key is None and token is None and only is None
-        guards = (
-            UNGUARDED if unguarded and not claims else Guards(expected_version, idempotency_key, token, claims, only)
-        )
+        guards = UNGUARDED
+        if not unguarded or claims or unheld:
+            guards = Guards(expected_version, idempotency_key, token, claims, only, unheld)
         most = self._most_event_bytes
         encoded = [encode_event(event, most) for event in events]
         for event in encoded:

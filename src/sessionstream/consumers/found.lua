@@ -1,0 +1,12 @@
+-- Makes a group known in a partition, unless it is already, and answers its position there.
+-- KEYS: 1 log, 2 groups. ARGV: 1 group, 2 a position, or 'beginning', or 'now'.
+local known = redis.call('HGET', KEYS[2], ARGV[1])
+if known then return known end
+local position = ARGV[2]
+if position == 'now' then
+  position = redis.call('HGET', KEYS[1], ':feed') or '0-0'
+elseif position == 'beginning' then
+  position = '0-' .. string.format('%d', (redis.call('HGET', KEYS[1], ':feed_first') or 1) - 1)
+end
+redis.call('HSET', KEYS[2], ARGV[1], position)
+return position
