@@ -14,7 +14,7 @@ from typing import Self
 
 from sessionstream.consumers.dividing import share_of
 from sessionstream.consumers.held import Held, Membership
-from sessionstream.consumers.item import Item, Stage
+from sessionstream.consumers.item import Item
 from sessionstream.consumers.leases import Leases
 from sessionstream.consumers.options import Options
 from sessionstream.consumers.patience import persist
@@ -135,12 +135,9 @@ class Consumer:
     def _take(self) -> Item | None:
         while self._ready:
             item = self._ready.popleft()
-            held = item.held
-            if held.lost or held.giving_back or item.stage is not Stage.WAITING:
-                continue
-            self._in_hand += 1
-            held.give(item)
-            return item
+            if item.held.give(item):
+                self._in_hand += 1
+                return item
         return None
 
     # What partitions do
@@ -213,10 +210,12 @@ class Consumer:
             await self._acquire(share - len(mine))
 
     async def _renew(self, held: Held) -> None:
+        since = asyncio.get_running_loop().time()
         asked = await persist(lambda: self._leases.renew(held.lease))
         if asked is None:
             held.lose()
         else:
+            held.renewed(since)
             held.asked(asked)
 
     async def _acquire(self, most: int) -> None:

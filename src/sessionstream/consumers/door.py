@@ -91,12 +91,14 @@ class Consumers:
             max_handling=max_handling,
         )
         name = _own_name() if member is None else checked_name(member, "member")
-        if after in ("beginning", "now"):
-            positions = [str(after)] * self._store.keys.partitions
-        else:
-            positions = list(Cursor.parse(after, self._store.keys).positions)
+        positions = self._beginnings(after)
         checked_name(group, "group")
         return Consumer(self._store, self._hub, group, name, positions, options, handler, self._open_ones)
+
+    def _beginnings(self, after: str | Cursor) -> list[str]:
+        if after in ("beginning", "now"):
+            return [str(after)] * self._store.keys.partitions
+        return list(Cursor.parse(after, self._store.keys).positions)
 
     async def aclose(self) -> None:
         """Let the members that joined in the running loop leave their groups."""

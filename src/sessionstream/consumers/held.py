@@ -30,6 +30,8 @@ from sessionstream.projection import Operation
 __all__ = ["Held", "Membership"]
 
 _MOST_FAILING = 100
+_MOST_UNSENT = 100
+"""So many acknowledgments wait for the next commit at most: what a process that dies has handled in vain."""
 _log = logging.getLogger("sessionstream")
 
 
@@ -81,6 +83,9 @@ class Held:
         self.catching_up = CatchingUp(self)
         self._reader = Reader(self)
         self._in_hand: set[Item] = set()
+        self._aside: list[Item] = []
+        self._unsent = 0
+        self._sure_until = asyncio.get_running_loop().time() + self.options.lease
         self._failing: dict[str, tuple[str, int, str]] = {}
         self._retries: dict[Item, asyncio.TimerHandle] = {}
         self._dirty, self._moved = asyncio.Event(), asyncio.Event()
@@ -117,7 +122,7 @@ class Held:
 
     async def _commit(self, one: Commit) -> None:
         self._commits += 1
-        self._committing = True
+        self._committing, self._unsent = True, 0
         number, before = self._commits, self.progress.position
         answer = await persist(
             lambda: send_commit(self.store, self.group, self.member.holder, self.lease, number, before, one)
@@ -164,12 +169,30 @@ class Held:
         if not self.lost:
             self.member.offer(item)
 
-    def give(self, item: Item) -> None:
-        """Note that an item is in somebody's hands, for as long as `Options.max_handling` allows."""
+    def renewed(self, asked_at: float) -> None:
+        """Note that the lease runs from a time of the loop on."""
+        self._sure_until = asked_at + self.options.lease
+        aside, self._aside = self._aside, []
+        for item in aside:
+            self._offer(item)
+
+    def give(self, item: Item) -> bool:
+        """Note that an item is in somebody's hands, for as long as `Options.max_handling` allows.
+
+        Returns:
+            False if it may not be given: the partition is lost, or given back, or may be somebody else's by now.
+        """
+        if self.lost or self.giving_back or item.stage is not Stage.WAITING:
+            return False
+        # A process that was paused does not know yet what became of its lease.
+        if asyncio.get_running_loop().time() > self._sure_until:
+            self._aside.append(item)
+            return False
         item.stage = Stage.GIVEN
         self._in_hand.add(item)
         loop = asyncio.get_running_loop()
         item.timer = loop.call_later(self.options.max_handling, self._overdue, item)
+        return True
 
     def _overdue(self, item: Item) -> None:
         item.stage = Stage.OVER
@@ -194,7 +217,13 @@ class Held:
         if item.aside is not None:
             item.aside.handled()
         self.lanes.next(item.session_id)
+        self._unsent += 1
         self.dirty()
+
+    async def keep_up(self) -> None:
+        """Wait for a commit, if too much is acknowledged that none has taken along yet."""
+        while self._unsent >= _MOST_UNSENT and self.progress.pending and not self.lost:
+            await self.moved()
 
     def returned(self, item: Item) -> None:
         """Give an item again, since its handling was cancelled."""
