@@ -38,7 +38,8 @@ class Workers:
 
     def start(self) -> None:
         """Start one more."""
-        words = [sys.executable, "-m", "tests.consumers.worker", *self._words, f"w{next(self._numbers)}", str(self.path)]
+        words = [*self._words, f"w{next(self._numbers)}", str(self.path)]
+        words = [sys.executable, "-m", "tests.consumers.worker", *words]
         self.running.append(subprocess.Popen(words, cwd=ROOT, env=environment() | {"PYTHONPATH": str(ROOT)}))
 
     def kill(self) -> None:
@@ -98,7 +99,7 @@ async def _disturb(workers: Workers) -> None:
 async def test_every_event_is_handled_in_order_while_processes_die(
     server: Server, client: Redis, namespace: str, workers: Workers, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """G26, G27: 50,000 events, each handled at least once, each session's in order, and counted exactly once in views."""
+    """G26, G27: 50,000 events, each handled at least once, each session's in order, counted exactly once."""
     ids = [f"sess_{number:03}" for number in range(SESSIONS)]
     total = SESSIONS * EACH
     async with SessionManager(url=server.unix_url, namespace=namespace, partitions=PARTITIONS) as manager:

@@ -1,4 +1,4 @@
-"""A member of a group in a process of its own: it notes each event that it handles, one line each, and counts it in views.
+"""A member of a group in a process of its own: it notes what it handles, one line an event, and counts it.
 
     python -m tests.consumers.worker URL NAMESPACE GROUP MEMBER FILE
 """

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 
 import msgspec
 
+from sessionstream.consumers.building import Building
 from sessionstream.consumers.catching_up import CatchingUp
-from sessionstream.consumers.committing import Commit, send_commit
+from sessionstream.consumers.committing import Commit, owner_of, send_commit
 from sessionstream.consumers.item import Item, Stage
 from sessionstream.consumers.lanes import Lanes
 from sessionstream.consumers.leases import Lease
 from sessionstream.consumers.options import Options
 from sessionstream.consumers.parking import field_of, record_of, text_of
 from sessionstream.consumers.patience import persist
+from sessionstream.consumers.places import Places
 from sessionstream.consumers.progress import Mark, Progress
 from sessionstream.consumers.reading import Reader
 from sessionstream.errors import LeaseLost, SessionStreamError
@@ -25,7 +27,7 @@ from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.hub import Hub
 from sessionstream.log.encoding import KeyNumbers, encode_each
 from sessionstream.log.store import Store
-from sessionstream.projection import Operation
+from sessionstream.projection import Operation, Projection
 
 __all__ = ["Held", "Membership"]
 
@@ -47,6 +49,7 @@ class Membership:
         options: how it consumes.
         offer: is given each item whose turn it is.
         returned: is called when an item is in nobody's hands any more.
+        projection: what the group's views are made by, where it is the group of a projection.
         ended: is called with a partition that is held no longer, and the error that ended it if one did.
     """
 
@@ -58,6 +61,7 @@ class Membership:
     offer: Callable[[Item], None]
     returned: Callable[[], None]
     ended: Callable[[Held, SessionStreamError | None], None]
+    projection: Projection | None = None
 
 
 class Held:
@@ -81,6 +85,7 @@ class Held:
         self.progress = Progress(lease.position)
         self.lanes = Lanes(self._offer)
         self.catching_up = CatchingUp(self)
+        self.places = Places(self)
         self._reader = Reader(self)
         self._in_hand: set[Item] = set()
         self._aside: list[Item] = []
@@ -99,6 +104,8 @@ class Held:
         error: SessionStreamError | None = None
         try:
             await persist(self.catching_up.load)
+            if self.lease.build:
+                await Building(self).run()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._reader.run())
                 tasks.create_task(self.catching_up.run())
@@ -118,9 +125,10 @@ class Held:
             await self._dirty.wait()
             self._dirty.clear()
             while self.progress.pending and not self.lost:
-                await self._commit(self.progress.take())
+                await self.commit(self.progress.take())
 
-    async def _commit(self, one: Commit) -> None:
+    async def commit(self, one: Commit) -> None:
+        """Commit something, and take note of what comes of it; one at a time."""
         self._commits += 1
         self._committing, self._unsent = True, 0
         number, before = self._commits, self.progress.position
@@ -203,6 +211,7 @@ class Held:
         if self._over(item):
             return
         operated = (item.session_id, item.event.offset, item.operations)
+        self.places.note(item.operations)
         if self._failing.pop(item.session_id, None) is not None:
             self._tell_failing()
         if item.mark is not None:
@@ -301,7 +310,7 @@ class Held:
 
     def check_encoding(self, item: Item, operations: tuple[Operation, ...]) -> None:
         """Raise what an operation would meet when it is committed."""
-        encode_each(f"@{self.group}", item.session_id, operations, self.store.keys, KeyNumbers([]))
+        encode_each(owner_of(self.group), item.session_id, operations, self.store.keys, KeyNumbers([]))
 
     async def until_committed(self, item: Item) -> None:
         """Return when an item that is over was committed; raises `LeaseLost` if it never will be."""
