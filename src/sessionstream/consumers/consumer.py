@@ -14,7 +14,7 @@ from typing import Self
 
 from sessionstream.consumers.dividing import share_of
 from sessionstream.consumers.held import Held, Membership
-from sessionstream.consumers.item import Item, Stage
+from sessionstream.consumers.item import Item
 from sessionstream.consumers.leases import Leases
 from sessionstream.consumers.options import Options
 from sessionstream.consumers.patience import persist
@@ -22,6 +22,7 @@ from sessionstream.consumers.registry import found
 from sessionstream.errors import InvalidArgument, SessionStreamError
 from sessionstream.feed.hub import Hub
 from sessionstream.log.store import Store
+from sessionstream.projection import Projection
 
 __all__ = ["Consumer", "Handler"]
 
@@ -42,6 +43,7 @@ class Consumer:
         options: how it consumes.
         handler: is called with each event; None is for those who iterate.
         open_ones: where it is noted for the time of the block.
+        projection: what the group's views are made by, where it is the group of a projection.
 
     Attributes:
         group: as given.
@@ -59,13 +61,14 @@ class Consumer:
         options: Options,
         handler: Handler | None,
         open_ones: set[Consumer],
+        projection: Projection | None = None,
     ) -> None:
         self._open_ones = open_ones
         self.group, self.member = group, member
         self._store, self._hub, self._after, self._options, self._handler = store, hub, after, options, handler
         holder = os.urandom(12).hex()
         self._leases = Leases(store, group, member, holder, options.lease)
-        self._membership = Membership(store, hub, group, holder, options, self._offer, self._returned, self._ended)
+        self._membership = Membership(store, hub, group, holder, options, self._offer, self._returned, self._ended, projection)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._held: dict[int, Held] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -81,6 +84,11 @@ class Consumer:
     def partitions(self) -> list[int]:
         """The partitions that this member holds now."""
         return sorted(partition for partition, held in self._held.items() if not held.lost)
+
+    @property
+    def over(self) -> bool:
+        """Whether it gives no more items."""
+        return self._over.is_set()
 
     # What callers do
 
@@ -135,12 +143,9 @@ class Consumer:
     def _take(self) -> Item | None:
         while self._ready:
             item = self._ready.popleft()
-            held = item.held
-            if held.lost or held.giving_back or item.stage is not Stage.WAITING:
-                continue
-            self._in_hand += 1
-            held.give(item)
-            return item
+            if item.held.give(item):
+                self._in_hand += 1
+                return item
         return None
 
     # What partitions do
@@ -213,10 +218,12 @@ class Consumer:
             await self._acquire(share - len(mine))
 
     async def _renew(self, held: Held) -> None:
+        since = asyncio.get_running_loop().time()
         asked = await persist(lambda: self._leases.renew(held.lease))
         if asked is None:
             held.lose()
         else:
+            held.renewed(since)
             held.asked(asked)
 
     async def _acquire(self, most: int) -> None:
@@ -249,7 +256,8 @@ class Consumer:
 
     async def __aenter__(self) -> Self:
         await self._store.check_readable()
-        await found(self._store, self.group, self._after)
+        build = "todo" if self._membership.projection is not None else ""
+        await found(self._store, self.group, self._after, build)
         # Before anything is begun: a name that is taken is refused here.
         await self._leases.beat()
         self._open_ones.add(self)
