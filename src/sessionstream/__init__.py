@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sessionstream.audit import AsOf as AsOf
     from sessionstream.audit import Audit as Audit
+    from sessionstream.audit import Change as Change
+    from sessionstream.audit import Diff as Diff
     from sessionstream.checkpoints.reading import Resumed as Resumed
     from sessionstream.errors import AccessDenied as AccessDenied
     from sessionstream.errors import ConflictError as ConflictError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from sessionstream.events.base import Phase as Phase
     from sessionstream.events.base import event as event
     from sessionstream.events.context import acting as acting
+    from sessionstream.events.forked import ForkedFrom as ForkedFrom
     from sessionstream.events.lifecycle import CheckpointDeleted as CheckpointDeleted
     from sessionstream.events.lifecycle import CheckpointSaved as CheckpointSaved
     from sessionstream.events.lifecycle import MetadataUpdated as MetadataUpdated
@@ -61,7 +64,7 @@ if TYPE_CHECKING:
     from sessionstream.settings import Settings as Settings
 
 _ROOMS = {
-    "audit": ("AsOf", "Audit"),
+    "audit": ("AsOf", "Audit", "Change", "Diff"),
     "checkpoints.reading": ("Resumed",),
     "errors": (
         "AccessDenied", "ConflictError", "IdempotencyConflict", "InvalidArgument", "LockLost", "LockTimeout",
@@ -69,6 +72,7 @@ _ROOMS = {
     ),
     "events.base": ("Event", "Phase", "event"),
     "events.context": ("acting",),
+    "events.forked": ("ForkedFrom",),
     "events.lifecycle": (
         "CheckpointDeleted", "CheckpointSaved", "MetadataUpdated", "SessionCreated", "SessionDeleted", "SessionExpired",
         "SessionRefreshed", "SessionRetired", "StateChanged",
