@@ -8,8 +8,9 @@ from typing import Any
 from sessionstream.errors import InvalidType
 from sessionstream.events.recorded import RecordedEvent, version_of
 from sessionstream.events.runtime import MessageAdded, MessageRetracted
+from sessionstream.forks import read_back
 from sessionstream.log.deciding import Decision, append_decided
-from sessionstream.log.history import Window, checked_count, read_history
+from sessionstream.log.history import checked_count
 from sessionstream.log.store import Store
 
 __all__ = ["as_events", "newest_messages", "pop"]
@@ -35,7 +36,12 @@ async def newest_messages(
         store: where the session is kept.
         session_id: the session.
         limit: at most so many.
-        before: an offset; only messages in front of it, as the conversation was then.
+        before: an offset; only messages in front of it, as the conversation was then. That of a fork is its origin's up
+            to the moment of the fork, then its own; an offset may be of either.
+
+    Raises:
+        SessionNotFound: nothing is kept of such a session.
+        HistoryTrimmed: the session is a fork, and what it would take from its origin is gone.
     """
     most = None if limit is None else checked_count(limit, "limit")
     retracted: set[str] = set()
@@ -43,7 +49,7 @@ async def newest_messages(
     if most == 0:
         return []
     # Backward, a retraction is met before the message that it takes back.
-    async for event in read_history(store, session_id, Window(before=before), types=_TYPES, backward=True):
+    async for event in read_back(store, session_id, _TYPES, before=before):
         data = event.data
         if isinstance(data, MessageRetracted):
             retracted.add(data.offset)
@@ -63,7 +69,7 @@ async def pop(store: Store, session_id: str, count: int) -> list[dict[str, Any]]
         head, _ = await store.existing_head(session_id)
         version = version_of(head[b"offset"].decode())
         newest = await newest_messages(store, session_id, limit=count)
-        popped[:] = [event for event in newest if event.version <= version]
+        popped[:] = [event for event in newest if event.session_id != session_id or event.version <= version]
         if not popped:
             return None
         return Decision([MessageRetracted(offset=event.offset) for event in popped], version)

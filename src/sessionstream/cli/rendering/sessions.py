@@ -77,7 +77,10 @@ def print_conversation(terminal: Terminal, messages: Sequence[Mapping[str, Any]]
 
 def _of_session(one: Session, state: str, now_ms: int) -> list[tuple[str, str | Text]]:
     expires = "never" if one.expires_at is None else f"{full(one.expires_at)} ({age(one.expires_at, now_ms)})"
+    forked = one.forked_from
+    origin = [] if forked is None else [("forked from", f"{forked.session_id} at {forked.offset}")]
     return [
+        *origin,
         ("user", one.user_id),
         ("agent", one.agent_id),
         ("state", _state(state)),
