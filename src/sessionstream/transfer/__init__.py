@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from sessionstream.transfer.exporting import export_events, export_messages
 from sessionstream.transfer.importing import Imported, import_messages
+from sessionstream.transfer.importing_events import Restored, import_events
 
-__all__ = ["Imported", "export_events", "export_messages", "import_messages"]
+__all__ = ["Imported", "Restored", "export_events", "export_messages", "import_events", "import_messages"]

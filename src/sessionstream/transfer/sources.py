@@ -9,7 +9,7 @@ import io
 import threading
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from sessionstream.errors import InvalidImportLine
 
@@ -17,6 +17,7 @@ __all__ = ["LineSource", "pumped"]
 
 _GZIP = b"\x1f\x8b"
 _AHEAD = 64
+_Item = TypeVar("_Item")
 
 
 class LineSource:
@@ -65,11 +66,11 @@ class _Raw(io.RawIOBase):
         return len(data)
 
 
-async def pumped(lines: Iterable[bytes | str]) -> AsyncIterator[bytes | str]:
-    """Yield what a thread reads from ``lines``, which may block; at most 64 are read ahead."""
+async def pumped(lines: Iterable[_Item], ahead: int = _AHEAD) -> AsyncIterator[_Item]:
+    """Yield what a thread reads from ``lines``, which may block; at most ``ahead`` are read ahead."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
-    room, stopped = threading.Semaphore(_AHEAD), threading.Event()
+    room, stopped = threading.Semaphore(ahead), threading.Event()
 
     def tell(word: str, what: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
