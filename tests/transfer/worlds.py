@@ -124,7 +124,7 @@ async def content_of(manager: SessionManager) -> dict[str, Any]:
         await manager.get_total_session_count(),
         await manager.get_expired_session_count(),
         await manager.get_avg_session_duration(),
-        [session.session_id for session in await manager.get_all_active_sessions()],
+        sorted(session.session_id for session in await manager.get_all_active_sessions()),
     )
     return found
 

@@ -37,7 +37,7 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str | None
     data: _Text
     meta: _Text
-    other: list[tuple[_Text, _Text]] | msgspec.UnsetType = msgspec.UNSET
+    other: list[list[_Text]] | msgspec.UnsetType = msgspec.UNSET
     entry: list[_Text] | msgspec.UnsetType = msgspec.UNSET
     body: _Text | msgspec.UnsetType = msgspec.UNSET
     last: bool = False
