@@ -13,7 +13,7 @@ from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.log.history import parse_offset
 
-__all__ = ["EventLine", "encode_line", "event_record", "read_line", "session_named"]
+__all__ = ["EventLine", "encode_line", "event_record", "read_line", "session_named", "tells_of_event"]
 
 _MOST_WORDS = 1_000
 _encode = msgspec.json.Encoder().encode
@@ -47,6 +47,12 @@ class _Named(msgspec.Struct, frozen=True):
     session_id: str | None = None
 
 
+class _Look(msgspec.Struct, frozen=True):
+    offset: Any = msgspec.UNSET
+    version: Any = msgspec.UNSET
+    messages: Any = msgspec.UNSET
+
+
 class EventLine(msgspec.Struct, frozen=True):
     """An event that a line tells of, checked in itself.
 
@@ -68,6 +74,7 @@ class EventLine(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(_Line).decode
+_decode_look = msgspec.json.Decoder(_Look).decode
 _decode_name = msgspec.json.Decoder(_Named).decode
 _OF_THE_ENTRY = ("version", "type", "schema_version", "id", "data", "meta", "other", "entry")
 
@@ -149,6 +156,15 @@ def session_named(raw: bytes) -> str | None:
         return _decode_name(raw).session_id
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def tells_of_event(raw: bytes) -> bool:
+    """Whether a line looks as if it were an event of an export."""
+    try:
+        line = _decode_look(raw.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return line.messages is msgspec.UNSET and msgspec.UNSET not in (line.offset, line.version)
 
 
 def _entry_of(line: _Line) -> list[bytes]:

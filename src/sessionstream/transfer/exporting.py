@@ -1,27 +1,23 @@
-"""Exporting: conversations as the JSON lines that an import takes, or every event as it is stored."""
+"""Exporting as lines: conversations that an import takes, every event as it is stored, or CloudEvents."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 
-import msgspec
-
-from sessionstream.conversation.messages import newest_messages
 from sessionstream.errors import SessionNotFound
+from sessionstream.log.history import Window
 from sessionstream.log.store import Store
 from sessionstream.session import Session
 from sessionstream.transfer.choosing import Choice, chosen_sessions, kept_session
-from sessionstream.transfer.event_lines import encode_line
-from sessionstream.transfer.histories import leaving_events
+from sessionstream.transfer.shapes import SHAPES
 
-__all__ = ["Sessions", "export_events", "export_messages"]
+__all__ = ["Sessions", "export_cloudevents", "export_events", "export_messages"]
 
 Sessions = Iterable[str] | AsyncIterator[str] | None
+_EVERYTHING = Window()
 
-_encode = msgspec.json.Encoder().encode
 
-
-async def export_messages(
+def export_messages(
     store: Store,
     session_ids: Sessions = None,
     *,
@@ -39,21 +35,15 @@ async def export_messages(
     Raises:
         SessionNotFound: a session that was named is not there.
     """
-    absent = _absent(session_ids, missing)
-    async for session in _sessions(store, session_ids, absent):
-        try:
-            found = await newest_messages(store, session.session_id)
-        except SessionNotFound:  # it was removed just now
-            absent(session.session_id)
-            continue
-        line = dict(session.metadata)
-        if with_ids:
-            line |= {"session_id": session.session_id, "user_id": session.user_id, "agent_id": session.agent_id}
-        yield _encode(line | {"messages": [event.data.message() for event in found]}) + b"\n"
+    return _lines("messages", store, session_ids, _EVERYTHING, missing, with_ids=with_ids)
 
 
-async def export_events(
-    store: Store, session_ids: Sessions = None, *, missing: Callable[[str], None] | None = None
+def export_events(
+    store: Store,
+    session_ids: Sessions = None,
+    *,
+    window: Window = _EVERYTHING,
+    missing: Callable[[str], None] | None = None,
 ) -> AsyncIterator[bytes]:
     """Yield one JSON line for each event, session by session, with everything that is stored.
 
@@ -63,16 +53,43 @@ async def export_events(
     Args:
         store: where they are kept.
         session_ids: which; None is every session that is not over, in the order of creation.
+        window: which of their events.
         missing: called with the id of a session that is not there, instead of raising.
 
     Raises:
         SessionNotFound: a session that was named is not there.
     """
+    return _lines("events", store, session_ids, window, missing)
+
+
+def export_cloudevents(
+    store: Store,
+    session_ids: Sessions = None,
+    *,
+    window: Window = _EVERYTHING,
+    missing: Callable[[str], None] | None = None,
+) -> AsyncIterator[bytes]:
+    """Yield one CloudEvent a line for each event, session by session; the arguments are those of `export_events`.
+
+    See `sessionstream.transfer.cloudevents.cloudevent`.
+    """
+    return _lines("cloudevents", store, session_ids, window, missing)
+
+
+async def _lines(
+    shape: str,
+    store: Store,
+    session_ids: Sessions,
+    window: Window,
+    missing: Callable[[str], None] | None,
+    *,
+    with_ids: bool = False,
+) -> AsyncIterator[bytes]:
     absent = _absent(session_ids, missing)
     async for session in _sessions(store, session_ids, absent):
         try:
-            async for event, last, body in leaving_events(store, session.session_id, with_bodies=True):
-                yield encode_line(event, last=last, body=body)
+            async for item in SHAPES[shape](store, session, window, with_ids):
+                yield item.value
         except SessionNotFound:  # it was removed just now
             absent(session.session_id)
 

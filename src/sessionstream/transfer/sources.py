@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import io
+import itertools
 import threading
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from sessionstream.errors import InvalidImportLine
 
-__all__ = ["LineSource", "pumped"]
+__all__ = ["LineSource", "looked_at", "pumped"]
 
 _GZIP = b"\x1f\x8b"
 _AHEAD = 64
@@ -64,6 +65,21 @@ class _Raw(io.RawIOBase):
         data: bytes = self._read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+
+async def looked_at(lines: Iterable[bytes | str]) -> tuple[bytes | str, Iterable[bytes | str]]:
+    """Return the first line that is not empty, or an empty one, and all lines, that one among them."""
+    reader, begun = iter(lines), list[bytes | str]()
+
+    def beginning() -> Iterator[bytes | str]:
+        for line in reader:
+            yield line
+            if line.strip():
+                return
+
+    async for line in pumped(beginning()):
+        begun.append(line)
+    return begun[-1] if begun else b"", itertools.chain(begun, reader)
 
 
 async def pumped(lines: Iterable[_Item], ahead: int = _AHEAD) -> AsyncIterator[_Item]:
