@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from sessionstream.cli import checkpoints, doctor, history, holds, sessions, transfers, travel, upkeep
+from sessionstream.cli import checkpoints, doctor, exports, history, holds, sessions, transfers, travel, upkeep
 from sessionstream.cli.calling import application
 from sessionstream.cli.demo import play
 
 __all__ = ["application", "run"]
 
-_THEMES = (play, transfers, sessions, history, travel, checkpoints, holds, upkeep, doctor)
+_THEMES = (play, transfers, exports, sessions, history, travel, checkpoints, holds, upkeep, doctor)
 _ORDER = (
     *("demo", "import", "export", "sessions", "show", "history", "as-of", "diff", "checkpoints", "resume", "stats"),
     *("fork", "hold"),
