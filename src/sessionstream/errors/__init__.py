@@ -7,7 +7,10 @@
     │   ├── InvalidType (TypeError)
     │   ├── InvalidData                       a value that JSON would change; `.path` names it
     │   ├── TooLarge                          past a limit of the settings
-    │   └── InvalidImportLine                 `.line` names it; the other lines go in
+    │   ├── InvalidImportLine                 `.line` names it; the other lines go in
+    │   ├── SealKeyMissing                    no key to make or verify seals with
+    │   ├── InvalidAnchor                     no anchor of this namespace, or an altered one
+    │   └── InvalidEvidence                   a file that is no evidence
     ├── SessionNotFound (ValueError)          no such session
     │   └── SessionEnded                      deleted or expired; `.reason` says which
     ├── SessionExists (ValueError)            the id is in use, or ended and still kept
@@ -24,6 +27,9 @@
     │   └── LockReentered (RuntimeError)      the same task asked for it twice
     ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
+    ├── IntegrityError                        a session is not sealed any further
+    │   ├── HistoryAltered                    what is to be sealed is not what was appended; `.offset` says where
+    │   └── SealKeyUnknown                    the last seal was made with a key that is not here; `.key_id` names it
     ├── NamespaceMismatch                     the namespace was made with other settings
     ├── Unavailable (ConnectionError)         nothing was written; try again later
     │   ├── ServerLoading                     it is still loading its data
@@ -45,6 +51,14 @@ from sessionstream.errors.arguments import (
     InvalidImportLine,
     InvalidType,
     TooLarge,
+)
+from sessionstream.errors.integrity import (
+    HistoryAltered,
+    IntegrityError,
+    InvalidAnchor,
+    InvalidEvidence,
+    SealKeyMissing,
+    SealKeyUnknown,
 )
 from sessionstream.errors.locks import (
     LockError,
@@ -87,9 +101,13 @@ __all__ = [
     "CorruptEvent",
     "EmbeddedUnavailable",
     "EventTypeError",
+    "HistoryAltered",
     "IdempotencyConflict",
+    "IntegrityError",
+    "InvalidAnchor",
     "InvalidArgument",
     "InvalidData",
+    "InvalidEvidence",
     "InvalidImportLine",
     "InvalidType",
     "LockError",
@@ -100,6 +118,8 @@ __all__ = [
     "NamespaceMismatch",
     "NotPermittedInPhase",
     "OutcomeUnknown",
+    "SealKeyMissing",
+    "SealKeyUnknown",
     "ServerError",
     "ServerLoading",
     "ServerOutOfMemory",
