@@ -20,13 +20,16 @@ import msgspec
 from sessionstream.events.recorded import version_of
 from sessionstream.integrity.keyring import SealKey
 
-__all__ = ["MOST_EVENTS", "TAG", "Digester", "Run", "Seal", "is_authentic", "seal_from", "without_meta"]
+__all__ = ["MOST_EVENTS", "TAG", "TRIMMED", "Digester", "Run", "Seal", "is_authentic", "seal_from", "without_meta"]
 
 MOST_EVENTS = 1024
 """The longest run of events that one seal covers."""
 
 TAG = 4
 """Bytes of an event's tag."""
+
+TRIMMED = "trimmed"
+"""The field of a head that holds the offset up to which the session was trimmed."""
 
 _META = b"meta"
 _encode = msgspec.json.Encoder().encode

@@ -22,7 +22,7 @@ class HistoryCheck:
     Args:
         session_id: the session.
         keyring: the keys.
-        begins: the first version that there is; those before it were trimmed, and lie elsewhere.
+        begins: the first version that is there; those before it were trimmed.
 
     Attributes:
         last: the offset of the last event, empty before the first one.
@@ -36,7 +36,7 @@ class HistoryCheck:
     def __init__(self, session_id: str, keyring: Keyring, begins: int = 1) -> None:
         self._session_id = session_id
         self._keyring = keyring
-        self._begins = begins
+        self.begins = begins
         self._digesters: dict[str, Digester] = {}
         self._previous: Seal | None = None
         self._previous_authentic = True
@@ -93,7 +93,7 @@ class HistoryCheck:
         if key is not None and authentic:
             self.sealed_to, self.last_seal = seal.version, seal
             self.seals[seal.version] = seal.seal
-            self._run = _Run(seal, self._digester(key.id), self._begins)
+            self._run = _Run(seal, self._digester(key.id), self.begins)
         if self._run is None:
             self._unproven_from, self._unproven_to = self._unproven_from or seal.first, seal.version
         self._covered_to = seal.version
@@ -111,9 +111,11 @@ class HistoryCheck:
         if seal.version < expected or seal.first < expected:
             self._find(Kind.SEAL_ALTERED, "the seal covers what is sealed already", seal.offset, seal.version)
             return False
-        if seal.first > expected and self._known_first:
-            text = f"nothing seals versions {expected} to {seal.first - 1}, though seals before and behind did"
-            self._find(Kind.SEAL_REMOVED, text, version=expected)
+        # What was trimmed need not have been sealed before.
+        missing = range(max(expected, self.begins), seal.first)
+        if missing and self._known_first:
+            text = f"the seal of versions {missing[0]} to {missing[-1]} is gone"
+            self._find(Kind.SEAL_REMOVED, text, version=missing[0])
             self.unproven = True
         elif self._known_first and self._previous_authentic and seal.previous != self._seal_before:
             text = "the seal was not made on the one before it"

@@ -136,7 +136,7 @@ def saved_checkpoints(views: Views) -> dict[bytes, bytes]:
 
 
 async def altered_bodies(
-    store: Store, session_id: str, saved: Mapping[bytes, bytes], fine: set[bytes]
+    store: Store, session_id: str, saved: Mapping[bytes, bytes], fine: set[bytes], *, all_known: bool
 ) -> list[Finding]:
     """Return which checkpoints' bodies are not what was saved.
 
@@ -145,6 +145,7 @@ async def altered_bodies(
         session_id: the session.
         saved: what the events tell of each.
         fine: the ids of those that were found to be right; they are passed over, and others are added.
+        all_known: whether the events tell of every checkpoint that there is.
     """
     key = store.keys.bodies(session_id)
     found = []
@@ -155,7 +156,7 @@ async def altered_bodies(
             found.append(_body_finding(identifier, saved[identifier], problem))
         else:
             fine.add(identifier)
-    kept = await store.server.call("HKEYS", key)
+    kept = await store.server.call("HKEYS", key) if all_known else []
     found += [
         Finding(Kind.CHECKPOINT_ALTERED, "no event saved it", name=identifier.decode(errors="replace"))
         for identifier in kept

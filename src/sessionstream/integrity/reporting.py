@@ -73,6 +73,7 @@ _SAYS = {
     "events": "every sealed event is as it was appended, in its place",
     "seals": "the seals follow each other without a gap, and are as they were made",
     "tail": "the events behind the last seal are as they were appended",
+    "beginning": "no event is missing at the beginning",
     "checkpoints": "the body of every checkpoint is the one that was saved",
     "views": "the session's own views, and its places in the indexes, are the fold of its events",
     "counters": "the counters that sessions share are the sums over them",

@@ -11,7 +11,7 @@ from sessionstream.chores import Chores
 from sessionstream.errors import HistoryAltered, SealKeyUnknown, SessionNotFound, Unavailable
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import NOWHERE, moment, version_of
-from sessionstream.integrity.chain import MOST_EVENTS, TAG, Digester, Run, Seal, is_authentic, seal_from
+from sessionstream.integrity.chain import MOST_EVENTS, TAG, TRIMMED, Digester, Run, Seal, is_authentic, seal_from
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
@@ -117,14 +117,21 @@ class _Sealer:
         self._partition = store.keys.partition(session_id)
         self._log, self._events = store.keys.log(self._partition), store.keys.events(session_id)
         self._seals = store.keys.seals(session_id)
+        self._trimmed_to = 0
 
     async def look(self) -> tuple[Seal | None, str, int]:
         """Return the last seal, the session's last offset, and the server's milliseconds."""
-        gate, kept, time = await self._store.server.calls(
-            [("HGET", self._log, name_in_log(self._session_id)), ("LINDEX", self._seals, -1), ("TIME",)]
+        gate, kept, trimmed, time = await self._store.server.calls(
+            [
+                ("HGET", self._log, name_in_log(self._session_id)),
+                ("LINDEX", self._seals, -1),
+                ("HGET", self._store.keys.head(self._session_id), TRIMMED),
+                ("TIME",),
+            ]
         )
         if gate is None:
             raise SessionNotFound(self._session_id)
+        self._trimmed_to = version_of(trimmed.decode()) if trimmed else 0
         end = gate.split(b" ", 1)[0].decode()
         return self._checked(kept, end) if kept is not None else None, end, milliseconds(time)
 
@@ -143,15 +150,16 @@ class _Sealer:
 
     async def add(self, last: Seal | None, end: str, now: int) -> int:
         """Seal the next run, and return how many events that are; 0 if somebody else was faster."""
-        first = 1 if last is None else last.version + 1
-        start = "-" if last is None else last.offset
-        page = await self._store.server.call(
-            "XRANGE", self._events, start, end, "COUNT", MOST_EVENTS + (last is not None)
-        )
-        if last is not None:
-            self._check_border(last, page)
+        # The last event that is sealed is read too, unless it was trimmed.
+        border = last if last is not None and last.version > self._trimmed_to else None
+        first = max(self._trimmed_to, last.version if last is not None else 0) + 1
+        start = border.offset if border is not None else "-"
+        more = 0 if border is None else 1
+        page = await self._store.server.call("XRANGE", self._events, start, end, "COUNT", MOST_EVENTS + more)
+        if border is not None:
+            self._check_border(border, page)
         run = Run(self._keyring.present, self._session_id, last.seal if last else "", first)
-        for identifier, words in page[last is not None :]:
+        for identifier, words in page[more:]:
             offset = identifier.decode()
             if version_of(offset) != first + run.events:
                 raise self._altered(offset, f"version {first + run.events} is missing")

@@ -14,6 +14,7 @@ from sessionstream.errors import AuthenticationFailed, ServerError
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
 from sessionstream.integrity.anchors import Anchor
+from sessionstream.integrity.chain import TRIMMED
 from sessionstream.integrity.checking import HistoryCheck
 from sessionstream.integrity.feeds import FeedWords, Word, read_feed
 from sessionstream.integrity.folding import Folded, altered_bodies, saved_checkpoints
@@ -29,6 +30,7 @@ __all__ = ["verify_session"]
 _PAGE = 1000
 _SEALS = 64
 _MOST_LOOKS = 50
+_TRIM = b"session.trimmed"
 _SHORTER = (Kind.CUT_OFF, Kind.REMOVED, Kind.ROLLED_BACK)
 
 
@@ -63,6 +65,7 @@ async def verify_session(
     word = await feeds.of(session_id) if feeds is not None else await _word_of(store, session_id, since)
     if not await verifier.is_there():
         return vanished(session_id, anchor, word)
+    await verifier.compare_projections()
     await verifier.read(archived)
     return await verifier.result(word, since, anchor)
 
@@ -80,27 +83,43 @@ class _Verifier:
         self._session_id = session_id
         self._partition = store.keys.partition(session_id)
         self._events = store.keys.events(session_id)
+        self._keyring = keyring
         self._check = HistoryCheck(session_id, keyring)
+        self._first = 0
+        self._trimmed = ""
+        self._trims: set[str] = set()
         self._folded = Folded(store.projections, session_id)
+        self._unknown = ""
         self._seals: list[bytes] = []
         self._seals_read = self._seals_there = 0
         self._gate = b""
-        self._created = ""
         self._fine: set[bytes] = set()
         self._findings: list[Finding] = []
         self._unstable = False
 
+    async def compare_projections(self) -> None:
+        """Fold with the projections that the namespace was made with, as far as this process has them."""
+        stamp = await self._store.server.call("HGET", self._store.keys.log(0), ":stamp")
+        theirs = (stamp or b"").decode().rpartition("projections=")[2].split(",")
+        ours = {f"{one.name}:{one.version}": one for one in self._store.projections}
+        unknown = [name for name in theirs if name and name not in ours]
+        self._unknown = f"of {', '.join(unknown)}, which this process does not have" if unknown else ""
+        self._folded = Folded([one for name, one in ours.items() if name in theirs], self._session_id)
+
     async def is_there(self) -> bool:
         """Whether anything is kept of the session."""
         keys = self._store.keys
-        gate, head, stream, self._seals_there = await self._store.server.calls(
+        gate, head, trimmed, stream, self._seals_there = await self._store.server.calls(
             [
                 self._gate_command,
                 ("EXISTS", keys.head(self._session_id)),
-                ("EXISTS", self._events),
+                ("HGET", keys.head(self._session_id), TRIMMED),
+                ("XRANGE", self._events, "-", "+", "COUNT", 1),
                 ("LLEN", keys.seals(self._session_id)),
             ]
         )
+        self._trimmed = (trimmed or b"").decode()
+        self._first = version_of(stream[0][0].decode()) if stream else 0
         return gate is not None or bool(head or stream or self._seals_there)
 
     @property
@@ -111,7 +130,12 @@ class _Verifier:
         """Go through the history, then hold the views and the bodies against it as they are at one moment."""
         if archived is not None:
             async for event in archived:
+                if self._first and event.version >= self._first:
+                    break
                 await self._take(event.offset, event.words)
+        elif self._trimmed:
+            gone = version_of(self._trimmed)
+            self._check = HistoryCheck(self._session_id, self._keyring, min(self._first or gone + 1, gone + 1))
         while len(page := await self._page()) == _PAGE:
             await self._take_all(page)
         await self._take_all(page)
@@ -136,7 +160,8 @@ class _Verifier:
             self._check.seal(kept)
         self._check.event(offset, words)
         self._folded.take(offset, words)
-        self._created = self._created or offset
+        if words and words[0] == _TRIM:
+            self._trims.add(str(getattr(RecordedEvent(self._session_id, offset, words).data, "upto", "")))
 
     async def _next_seal(self) -> bytes | None:
         """Return the next of the seals that there were at the beginning."""
@@ -165,9 +190,11 @@ class _Verifier:
         if before != after or len(more) == _PAGE or self._folded.spots() != spots:
             return False
         self._gate = after or b""
-        findings = [*self._compare_log(score), *self._folded.differences(spots, replies)]
+        # Without its first events the fold is not what the views are.
+        findings = [] if self._begins_late else [*self._compare_log(score), *self._folded.differences(spots, replies)]
         saved = saved_checkpoints(self._folded.views)
-        bodies = await altered_bodies(self._store, self._session_id, saved, self._fine)
+        whole = not self._begins_late
+        bodies = await altered_bodies(self._store, self._session_id, saved, self._fine, all_known=whole)
         if bodies and await self._store.server.call(*self._gate_command) != after:
             return False
         self._findings = [*findings, *bodies]
@@ -201,6 +228,7 @@ class _Verifier:
         history = await self._told_apart(history)
         if end and not any(one.kind is Kind.CUT_OFF for one in history):
             history += self._compare_end(end)
+        history += self._untold_trim()
         intact = not any(one.kind not in (Kind.SEAL_ALTERED, Kind.SEAL_REMOVED) for one in history)
         # Against a history that is not what it was, only what an event of it tells of can be held.
         found = history + [one for one in self._findings if intact or one.version is not None]
@@ -250,6 +278,19 @@ class _Verifier:
             return bool(facts.get(b"last-generated-id") == self._check.last.encode())
         return False
 
+    @property
+    def _begins_late(self) -> bool:
+        return self._check.begins > 1
+
+    def _untold_trim(self) -> list[Finding]:
+        """Whoever trims says so by an event; the head alone proves nothing."""
+        if not self._begins_late or self._trimmed in self._trims:
+            return []
+        text = (
+            f"versions 1 to {self._check.begins - 1} are not in the stream, and no event tells that they were trimmed"
+        )
+        return [Finding(Kind.REMOVED, text, version=1)]
+
     def _compare_end(self, end: str) -> list[Finding]:
         last, version = self._check.last, self._check.version
         if version > version_of(end):
@@ -263,9 +304,11 @@ class _Verifier:
     def _claims(self, intact: bool) -> list[Claim]:
         unstable = f"the session was changed at each of {_MOST_LOOKS} looks" if self._unstable else ""
         altered = "" if intact else "the history is not what it was"
+        late = f"versions 1 to {self._check.begins - 1} are in an archive" if self._begins_late else ""
         return [
             *history_claims(self._check),
-            claim("checkpoints", unstable),
-            claim("views", unstable or altered),
+            claim("beginning", late),
+            claim("checkpoints", unstable or late),
+            claim("views", unstable or altered or late or self._unknown),
             claim("counters", "one session does not tell: a rebuild of all makes them anew"),
         ]
