@@ -21,6 +21,7 @@ from sessionstream.directory.users import sessions_of_user
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.hub import Hub
+from sessionstream.integrity.sealing import Sealing
 from sessionstream.lifecycle import changing, cleaning, creating, ending, reading
 from sessionstream.locks import Lock, Locks
 from sessionstream.log.history import Window, read_history
@@ -67,6 +68,7 @@ class SessionManager(Opened):
         self.audit = Audit(self.store)
         self.retention = Retention(self.store)
         self._bases = BasesBeside(self.store, self._chores)
+        self._sealing = Sealing(self.store, self._chores)
         self._locks = Locks(self.store)
         self._hub = Hub(self.store.server)
         self.consumers = Consumers(self.store, self._hub)
@@ -306,9 +308,11 @@ class SessionManager(Opened):
             label: the caller's own name for it.
             checkpoint_id: the caller's own id for it; otherwise a new one, ``ckpt_…``.
         """
-        return await checkpoint_saving.save(
+        saved = await checkpoint_saving.save(
             self.store, session_id, data, offset=offset, label=label, checkpoint_id=checkpoint_id
         )
+        self._sealing.soon(session_id)
+        return saved
 
     async def get_latest_checkpoint(self, session_id: str) -> Checkpoint | None:
         """Return the latest checkpoint with its data; None if there is none."""

@@ -49,6 +49,9 @@ class Store:
         settings: its namespace, partitions and limits.
         projections: the user's own inline projections, run after the built-in ones.
 
+    Attributes:
+        endings: called with the id of a session that this process has ended, in the event loop and without waiting.
+
     Raises:
         InvalidArgument: two projections have one name.
     """
@@ -62,6 +65,7 @@ class Store:
         if len(set(names)) < len(names):
             raise InvalidArgument(f"two projections have one name: {', '.join(names)}")
         self.positions = Positions()
+        self.endings: list[Callable[[str], object]] = []
         self._number = next(_numbers)
         self._read_as_made = self._written_as_made = False
         self._most_event_bytes = settings.max_event_bytes
