@@ -1,18 +1,11 @@
-"""The lines of an archive's files: events as an export writes them, between a line that says whose and one that ends.
-
-An entry that an export cannot tell in full, as one that somebody put there by hand, has its words under ``entry`` too.
-"""
+"""The lines of an archive's files: events as an export writes them, between a line that says whose and one that ends."""
 
 from __future__ import annotations
-
-import base64
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from sessionstream.events.recorded import RecordedEvent
-from sessionstream.transfer.exporting import event_record
+from sessionstream.transfer.event_lines import encode_line, read_line
 
 __all__ = ["FORMAT", "BodyLine", "Foot", "Head", "Whose", "encode", "event_of", "line_of"]
 
@@ -76,46 +69,9 @@ class BodyLine(msgspec.Struct, frozen=True):
 
 def line_of(event: RecordedEvent) -> bytes:
     """Return the line of an event."""
-    record = event_record(event)
-    if _words_of(record) != list(event.words):
-        record["entry"] = [_text(word) for word in event.words]
-    return encode(record) + b"\n"
+    return encode_line(event, last=False)
 
 
 def event_of(line: bytes) -> RecordedEvent:
-    """Return the event of a line, with every byte of its entry.
-
-    Raises:
-        ValueError: it is no such line.
-    """
-    record = msgspec.json.decode(line)
-    try:
-        return RecordedEvent(str(record["session_id"]), str(record["offset"]), _words_of(record))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it is no event: {error!r}") from None
-
-
-def _words_of(record: Mapping[str, Any]) -> Sequence[bytes]:
-    if "entry" in record:
-        return [_bytes(word) for word in record["entry"]]
-    version = record["schema_version"]
-    name = (record["type"] or "") if version == 1 else f"{record['type']}@{version}"
-    words = [name.encode(), (record["id"] or "").encode() + _bytes(record["data"])]
-    if record["meta"] is not None:
-        words += (b"meta", _bytes(record["meta"]))
-    return words
-
-
-def _text(raw: bytes) -> Any:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(raw).decode()}
-
-
-def _bytes(text: Any) -> bytes:
-    if text is None:
-        return b""
-    if isinstance(text, str):
-        return text.encode()
-    return base64.b64decode(text["base64"], validate=True)
+    """Return the event of a line, with every byte of its entry; raises `InvalidArgument` if it is no such line."""
+    return read_line(0, line).event
