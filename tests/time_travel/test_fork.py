@@ -17,6 +17,7 @@ from sessionstream import (
     SessionNotFound,
     SessionState,
 )
+from sessionstream.conversation.messages import newest_messages
 from sessionstream.errors import CorruptEvent
 from tests.time_travel.conftest import OpenManager, bases_of, talk
 
@@ -95,6 +96,22 @@ async def test_its_conversation_is_paged_across_the_border(manager: SessionManag
     assert await _said(manager, fork, before=await _offset(manager, origin, 5)) == ["one", "two"]
     assert await _said(manager, fork, before=await _offset(manager, origin, 3), limit=1) == ["one"]
     assert await _said(manager, fork, before=await _offset(manager, origin, 2)) == []
+
+
+async def test_its_newest_messages_are_found_behind_an_offset(manager: SessionManager, origin: str) -> None:
+    """Of the fork or of its origin; what lies before is not asked for, though it were gone."""
+    fork = (await manager.audit.fork(origin, at=5)).session_id
+    made = await manager.add_messages(fork, [message("a"), message("b")])
+    second, third = [await _offset(manager, origin, version) for version in (3, 5)]
+    await manager.store.server.call("XTRIM", manager.store.keys.events(origin), "MINID", second)
+
+    async def behind(offset: str) -> list[str]:
+        found = await newest_messages(manager.store, fork, after=offset)
+        return [event.data.content for event in found]
+
+    assert await behind(made.offsets[0]) == ["b"]
+    assert await behind(third) == ["a", "b"]
+    assert await behind(second) == ["three", "a", "b"]
 
 
 async def test_a_fork_takes_back_what_its_origin_said(manager: SessionManager, origin: str) -> None:

@@ -19,7 +19,7 @@ __all__ = ["read_back", "read_inherited"]
 
 
 async def read_back(
-    store: Store, session_id: str, types: Sequence[type], *, before: str | None
+    store: Store, session_id: str, types: Sequence[type], *, after: str | None = None, before: str | None = None
 ) -> AsyncIterator[RecordedEvent]:
     """Yield a session's events of some types, newest first; behind a fork's own those of its origin.
 
@@ -27,7 +27,8 @@ async def read_back(
         store: where they are kept.
         session_id: the session.
         types: of which types; not `SessionCreated`.
-        before: an offset, of the session or of one that it comes from: only what lies in front of it.
+        after: an offset, of the session or of one that it comes from: only what lies behind it.
+        before: another one: only what lies in front of it.
 
     Raises:
         SessionNotFound: nothing is kept of such a session.
@@ -35,7 +36,7 @@ async def read_back(
     """
     forked, began = None, False
     wanted = (*types, SessionCreated)
-    async for event in read_history(store, session_id, Window(before=before), types=wanted, backward=True):
+    async for event in read_history(store, session_id, Window(after, before), types=wanted, backward=True):
         if isinstance(event.data, SessionCreated):
             forked, began = event.data.forked_from, True
         else:
@@ -43,11 +44,13 @@ async def read_back(
     if not began:
         head, _ = await store.head(session_id)
         forked = session_from(session_id, head).forked_from if head else None
-    while forked is not None:
+    while forked is not None and not _reaches(after, forked.offset):
         first = await _first_event(store, forked)
-        window = Window(before=_earlier(_behind(forked.offset), before))
+        window = Window(after, _earlier(_behind(forked.offset), before))
         async for event in read_history(store, forked.session_id, window, types=types, backward=True):
             yield event
+        if _reaches(after, first.offset):
+            return
         forked = _origin_of(first)
 
 
@@ -104,6 +107,10 @@ def _origin_of(first: RecordedEvent) -> ForkedFrom | None:
 def _behind(offset: str) -> str:
     ms, version = parse_offset(offset)
     return f"{ms}-{version + 1}"
+
+
+def _reaches(after: str | None, offset: str) -> bool:
+    return after is not None and parse_offset(after) >= parse_offset(offset)
 
 
 def _earlier(offset: str, other: str | None) -> str:
