@@ -40,7 +40,7 @@ async def test_every_version_from_bases_is_the_fold_of_its_events(
         parent, before = None, Views(session_id)
         for event in events:
             folded = await fold_until(store, session_id, event.offset)
-            assert await _write(store, folded, False, parent, before if parent else None)
+            assert await _write(store, folded, [], parent, before if parent else None)
             parent, before = event.offset, folded.views
             assert [await _content_at(store, one) for one in events] == whole
             await _assert_there(store, event)

@@ -190,6 +190,19 @@ async def test_a_checkpoint_of_its_own_covers_the_origin_too(
     assert resumed.events == []
 
 
+async def test_who_has_the_checkpoint_knows_all_that_it_covers(open_manager: OpenManager, origin: str) -> None:
+    """In a fork of just that moment nothing is missing; in a later one what came between is given again."""
+    manager = open_manager()
+    for version, again in ((4, 0), (6, 6)):
+        fork = (await manager.audit.fork(origin, at=version)).session_id
+        agent = open_manager()
+        await agent.get_latest_checkpoint(fork)
+        await agent.add_messages(fork, message("x"))
+        await agent.save_checkpoint(fork, {"said": "x"})
+        resumed = await manager.resume(fork)
+        assert len([event for event in resumed.events if event.session_id == origin]) == again
+
+
 async def test_a_checkpoint_that_was_deleted_since_is_left_out(manager: SessionManager, origin: str) -> None:
     """Then it is the one before it whose data is kept, or none."""
     await manager.delete_checkpoint(origin, "four")

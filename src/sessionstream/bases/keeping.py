@@ -44,7 +44,8 @@ async def keep(store: Store, session_id: str, until: str) -> int:
         SessionNotFound: nothing is kept of such a session.
         HistoryTrimmed: events are gone that are needed.
     """
-    chain = await _own_chain(store, session_id, until)
+    names = await base_names(store, session_id)
+    chain = _own_chain(store, names, until)
     if not _may_be_due(chain, until):
         return 0
     folded = await nearest(store, session_id, until) or Folded(session_id, store.projections)
@@ -57,10 +58,11 @@ async def keep(store: Store, session_id: str, until: str) -> int:
             if not folded.sure:
                 break
             if growth.is_due:
-                name = await _write(store, folded, *growth.next())
+                name = await _write(store, folded, names, *growth.next())
                 if name is None:
                     break
                 growth.made(name)
+                names.append(name)
                 made += 1
     return made
 
@@ -93,11 +95,9 @@ class _Growth:
         whole = self._whole
         return whole is None or self._folded.weight - whole.weight >= _SHARE * whole.size
 
-    def next(self) -> tuple[bool, str | None, Views | None]:
-        """Return how the next base is written: not pinned, and on which other it rests, if on any."""
-        if self._is_whole() or self._last is None:
-            return False, None, None
-        return False, self._last.offset, self._before
+    def next(self) -> tuple[str | None, Views | None]:
+        """Return the offset of the base on which the next one rests, and what that one holds; None twice for none."""
+        return (None, None) if self._is_whole() or self._last is None else (self._last.offset, self._before)
 
     def made(self, name: BaseName) -> None:
         """Note that a base was made of what is folded now."""
@@ -113,10 +113,10 @@ def _copy(views: Views) -> Views:
     return copied
 
 
-async def _own_chain(store: Store, session_id: str, until: str) -> list[BaseName]:
+def _own_chain(store: Store, names: Sequence[BaseName], until: str) -> list[BaseName]:
     """Return the last base of these very projections up to an offset, with those on which it rests."""
-    names = [name for name in await base_names(store, session_id) if name.projections == names_of(store.projections)]
-    for name in names:
+    ours = names_of(store.projections)
+    for name in [name for name in names if name.projections == ours]:
         if parse_offset(name.offset) <= parse_offset(until) and (chain := chain_of(name, names)):
             return chain
     return []
@@ -145,18 +145,35 @@ async def write(store: Store, folded: Folded, *, pinned: bool = False) -> bool:
         False if it was not kept: the session is gone, or the namespace is one of other projections, or there was an
         event of which a process that knows its type might make something else.
     """
-    return folded.sure and await _write(store, folded, pinned, None, None) is not None
+    names = await base_names(store, folded.session_id)
+    return folded.sure and await _write(store, folded, names, pinned=pinned) is not None
 
 
 async def _write(
-    store: Store, folded: Folded, pinned: bool, parent: str | None, since: Views | None
+    store: Store,
+    folded: Folded,
+    others: Sequence[BaseName],
+    parent: str | None = None,
+    since: Views | None = None,
+    *,
+    pinned: bool = False,
 ) -> BaseName | None:
+    """Write a base and return its name; None if it was refused.
+
+    Args:
+        store: where the session is kept.
+        folded: what it holds.
+        others: the bases that are kept already.
+        parent: the offset of the base on which it rests, if on any.
+        since: what that one holds.
+        pinned: see `write`.
+    """
     keys, session_id = store.keys, folded.session_id
     name = BaseName(folded.offset, folded.weight, 0, pinned, parent, names_of(store.projections))
     name, value = encode_base(folded.views, name, since)
     replaced = [
         other.field()
-        for other in await base_names(store, session_id)
+        for other in others
         if not other.pinned and (other.offset == name.offset or other.projections != name.projections)
     ]
     gone = [field for field in replaced if field != name.field()][:_MOST_REPLACED]

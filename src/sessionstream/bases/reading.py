@@ -26,22 +26,20 @@ async def base_names(store: Store, session_id: str) -> list[BaseName]:
 
 def chain_of(name: BaseName, names: Sequence[BaseName]) -> list[BaseName]:
     """Return a base with those on which it rests, a whole one first; nothing if one of these is not there."""
+    # Of two at one offset the whole one comes last, and stays.
+    known = {one.offset: one for one in sorted(names, key=_is_whole) if one.projections == name.projections}
     chain = [name]
     while (parent := chain[-1].parent) is not None:
+        found = known.get(parent)
         # Each lies before the one that rests on it, so this ends.
-        found = [
-            one
-            for one in names
-            if one.offset == parent and one.projections == name.projections and _is_before(one, chain[-1])
-        ]
-        if not found:
+        if found is None or parse_offset(found.offset) >= parse_offset(chain[-1].offset):
             return []
-        chain.append(min(found, key=lambda one: one.parent is not None))
+        chain.append(found)
     return chain[::-1]
 
 
-def _is_before(one: BaseName, other: BaseName) -> bool:
-    return parse_offset(one.offset) < parse_offset(other.offset)
+def _is_whole(name: BaseName) -> bool:
+    return name.parent is None
 
 
 async def nearest(store: Store, session_id: str, until: str | None = None) -> Folded | None:

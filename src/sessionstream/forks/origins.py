@@ -34,24 +34,26 @@ async def read_back(
         SessionNotFound: nothing is kept of such a session.
         HistoryTrimmed: what would come next is gone.
     """
-    forked, began = None, False
+    forked, begins = None, None
     wanted = (*types, SessionCreated)
     async for event in read_history(store, session_id, Window(after, before), types=wanted, backward=True):
         if isinstance(event.data, SessionCreated):
-            forked, began = event.data.forked_from, True
+            forked, begins = event.data.forked_from, event.offset
         else:
             yield event
-    if not began:
+    if begins is None:
         head, _ = await store.head(session_id)
         forked = session_from(session_id, head).forked_from if head else None
-    while forked is not None and not _reaches(after, forked.offset):
+        begins = f"{head[b'created_at'].decode()}-1" if forked else NOWHERE
+    while forked is not None and not _reaches(after, begins):
+        if before is not None and not _reaches(begins, before):
+            before = None  # an offset of the session that was just read: the clock of its origin may be ahead of it
         first = await _first_event(store, forked)
         window = Window(after, _earlier(_behind(forked.offset), before))
         async for event in read_history(store, forked.session_id, window, types=types, backward=True):
             yield event
-        if _reaches(after, first.offset):
-            return
-        forked = _origin_of(first)
+        begins = first.offset
+        forked = None if _reaches(after, begins) else _origin_of(first)
 
 
 async def read_inherited(store: Store, forked: ForkedFrom, *, whole: bool) -> AsyncIterator[RecordedEvent]:
