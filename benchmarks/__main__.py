@@ -29,6 +29,7 @@ SCRIPTS = (
     "get_session",
     "history",
     "resume",
+    "time_travel",
     "fsync",
     "server_time",
     "bytes_per_event",

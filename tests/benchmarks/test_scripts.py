@@ -34,6 +34,16 @@ SCRIPTS = {
         },
     ),
     "resume": (1, {"resume", "fold from the beginning"}),
+    "time_travel": (
+        7,
+        {
+            "as_of",
+            "diff, 100 events apart",
+            "fork",
+            "as_of, a checkpoint for every 10 events",
+            "as_of without bases",
+        },
+    ),
     "fsync": (1, {"append, appendfsync always", "append, appendfsync everysec"}),
 }
 

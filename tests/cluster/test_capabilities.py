@@ -10,11 +10,13 @@ import pytest
 from redis.asyncio import Redis, RedisCluster
 
 from sessionstream import NoteAdded, SessionManager
+from sessionstream.bases import nearest
 from sessionstream.errors import AuthenticationFailed, LockTimeout
 from sessionstream.recipes.caching import CachedSessionManager
 from sessionstream.wire.cluster.slots import slot_of
 from tests.cluster.conftest import PARTITIONS, Open
 from tests.clusters import Node, TestCluster
+from tests.time_travel.conftest import settled
 
 
 async def spread(manager: SessionManager, count: int = 30) -> list[str]:
@@ -179,3 +181,20 @@ async def test_a_manager_that_is_dropped_leaves_no_connection(cluster: TestClust
     async with asyncio.timeout(5):
         while {node.port: connections(node) for node in cluster.nodes} != before:
             await asyncio.sleep(0.01)
+
+
+async def test_a_session_is_looked_back_into_and_forked(cluster: TestCluster, open_manager: Open) -> None:
+    """Its bases lie in its slot; a fork may lie on another node than its origin."""
+    manager = open_manager()
+    origin, *_ = await spread(manager, 1)
+    await manager.append(origin, [NoteAdded(text="x")] * 2_000)
+    await settled(manager)
+    assert await nearest(manager.store, origin) is not None
+    assert (await manager.audit.as_of(origin, 1_500)).metadata == {"n": 0}
+    made = await manager.add_messages(origin, {"role": "user", "content": "Hi"})
+    assert (await manager.audit.diff(origin, 1_990, made.version)).messages_added == 1
+    forks = [await manager.audit.fork(origin, at=made.version) for _ in range(8)]
+    assert len({manager.store.server.node_of(manager.store.keys.head(fork.session_id)) for fork in forks}) > 1
+    for fork in forks:
+        assert len(await manager.messages(fork.session_id)) == 1
+        assert len((await manager.resume(fork.session_id)).events) == made.version + 1

@@ -9,10 +9,13 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import MessageAdded, Projection, SessionManager
-from sessionstream.bases import Folded, fold_until, keep, nearest, write
-from sessionstream.bases.encoding import BaseName
+from sessionstream.bases import fold_until, keep, nearest, write
+from sessionstream.bases.encoding import BaseName, apply_base, encode_base
+from sessionstream.bases.reading import base_names
 from sessionstream.errors import HistoryTrimmed
-from sessionstream.projection import Increment, Operation, Put, view
+from sessionstream.fold import Spot, Views
+from sessionstream.projection import Increment, Operation, Put, ranking, view
+from tests.sessions.waiting import until
 from tests.time_travel.conftest import BytesRead, OpenManager, bases_of, settled, talk
 
 
@@ -46,6 +49,24 @@ async def test_bases_are_made_beside_the_appends(manager: SessionManager, sessio
     made = [int(name.offset.partition("-")[2]) for name in await bases_of(manager, session_id)]
     assert len(made) == 5
     assert all(later - earlier >= 1_000 for earlier, later in zip(made[1:], made, strict=False))
+
+
+async def test_a_busy_session_is_not_disturbed(manager: SessionManager, session_id: str, client: Redis) -> None:
+    """Its bases come when it has become calm, by themselves."""
+    key = manager.store.keys.bases(session_id)
+    for _ in range(3):
+        await talk(manager, session_id, 1_024)
+        assert not await client.exists(key)
+    await until(lambda: client.hlen(key))
+
+
+async def test_a_manager_that_is_closed_leaves_no_base_unmade(
+    manager: SessionManager, open_manager: OpenManager, session_id: str
+) -> None:
+    """A process that comes, appends and goes has its sessions' bases made, too."""
+    async with open_manager() as other:
+        await talk(other, session_id, 2_100)
+    assert len(await base_names(manager.store, session_id)) == 2
 
 
 async def test_a_short_session_has_none(manager: SessionManager, session_id: str) -> None:
@@ -215,7 +236,7 @@ async def test_no_base_holds_what_another_process_may_read_otherwise(
 async def test_the_bases_of_a_session_are_a_small_share_of_it(
     open_manager: OpenManager, client: Redis, projection: Projection | None
 ) -> None:
-    """A sixteenth of its events at most; where its views are as large as they are, about as much as these views."""
+    """An eighth of its events at most; where its views are as large as they are, about as much as these views."""
     manager = open_manager(projections=[projection] if projection else [])
     session_id = (await manager.create_session("user_1", "assistant")).session_id
     checkpoints = 0
@@ -232,7 +253,7 @@ async def test_the_bases_of_a_session_are_a_small_share_of_it(
     if projection is not None and projection.name == "hoarding":
         assert share < 1.25
     else:
-        assert share < 1 / 16
+        assert share < 1 / 8
         assert len(names) > 3
 
 
@@ -299,21 +320,75 @@ async def test_a_pinned_base_is_never_replaced(open_manager: OpenManager) -> Non
     assert [name.pinned for name in await bases_of(after, session_id)].count(True) == 1
 
 
-def test_the_views_read_back_as_they_were() -> None:
-    """Scores and texts of every kind, and nothing of nothing."""
-    from sessionstream.bases.encoding import decode_base, encode_base
-    from sessionstream.fold import Spot
-    from sessionstream.projection import ranking
+def _name(**given: Any) -> BaseName:
+    whole = {"offset": "17-3", "weight": 5, "size": 0, "pinned": False, "parent": None, "projections": ("counting:1",)}
+    return BaseName(**{**whole, **given})
 
-    projection = counting()
-    folded = Folded("é", [projection], offset="17-3", weight=5)
-    folded.views.head.update({b"a": b"\xff\0", b"": b""})
-    folded.views.hashes[Spot("counting", view("messages"))] = {b"x": b"1"}
-    folded.views.sets[Spot("counting", ranking("r"))] = {b"m": float("inf"), b"n": -0.1, b"": 2.0**60}
-    folded.views.sets[Spot("counting", ranking("empty"))] = {}
-    name, value = encode_base(folded, [projection], pinned=False)
-    read: Any = decode_base("é", BaseName.parse(name.field().encode()) or name, value, [projection])
-    assert read.views.hashes == folded.views.hashes
-    assert read.views.sets == {spot: members for spot, members in folded.views.sets.items() if members}
-    assert (read.offset, read.weight, name.size) == ("17-3", 5, len(value))
-    assert decode_base("e", name, value, [projection]) is None
+
+def _views(**content: float) -> Views:
+    views = Views("é")
+    views.head.update({b"a": b"\xff\0", b"": b"", b"count": b"%d" % len(content)})
+    views.hashes[Spot("counting", view("messages"))] = {b"x": b"1"}
+    views.sets[Spot("counting", ranking("r"))] = {name.encode(): score for name, score in content.items()}
+    views.sets[Spot("counting", ranking("empty"))] = {}
+    return views
+
+
+def _full(views: Views) -> dict[Spot, Any]:
+    return {spot: content for spot, content in {**views.hashes, **views.sets}.items() if content}
+
+
+def test_the_views_read_back_as_they_were() -> None:
+    """Scores and texts of every kind, and nothing of nothing; what differs from a base before it, too."""
+    first, second = _views(m=float("inf"), n=-0.1), _views(m=2.0**60, o=1)
+    whole, value = encode_base(first, _name())
+    apart, difference = encode_base(second, _name(offset="17-4", parent="17-3"), first)
+    read = Views("é")
+    for name, stored, expected in ((whole, value, first), (apart, difference, second)):
+        assert BaseName.parse(name.field().encode()) == name
+        assert name.size == len(stored)
+        assert apply_base(read, name, stored, [counting()])
+        assert _full(read) == _full(expected)
+    assert not apply_base(Views("e"), whole, value, [counting()])
+    assert not apply_base(Views("é"), whole, difference, [counting()])
+
+
+async def _large(manager: SessionManager, session_id: str) -> list[BaseName]:
+    """A session whose views are so large that most of its bases hold what differs from another one."""
+    for turn in range(5):
+        for _ in range(150):
+            await manager.save_checkpoint(session_id, {"turn": turn})
+        await talk(manager, session_id, 900)
+        await settled(manager)
+    return await bases_of(manager, session_id)
+
+
+async def test_large_views_are_not_kept_again_and_again(manager: SessionManager, session_id: str) -> None:
+    """A base of them holds what differs from the one before it; a moment is near to one all the same."""
+    names = await _large(manager, session_id)
+    assert len(names) >= 4
+    apart = [name for name in names if name.parent is not None]
+    assert len(apart) >= 2
+    whole = [name for name in names if name.parent is None]
+    assert max(name.size for name in apart) < 2 * min(name.size for name in whole)
+    last = (await fold_until(manager.store, session_id)).version
+    found = [await manager.audit.as_of(session_id, version) for version in range(2, last, 97)]
+    await manager.store.server.call("DEL", manager.store.keys.bases(session_id))
+    assert [await manager.audit.as_of(session_id, version) for version in range(2, last, 97)] == found
+
+
+async def test_a_base_whose_parent_is_gone_is_passed_over(
+    manager: SessionManager, session_id: str, client: Redis
+) -> None:
+    """So is one whose parent is damaged; what comes next is a whole one."""
+    names = await _large(manager, session_id)
+    apart = next(name for name in names if name.parent is not None)
+    parent = next(name for name in names if name.offset == apart.parent)
+    key = manager.store.keys.bases(session_id)
+    await _damage(client, key, parent)
+    found = await nearest(manager.store, session_id, apart.offset)
+    assert found is None or int(found.offset.partition("-")[2]) < int(parent.offset.partition("-")[2])
+    await client.hdel(key, *(name.field() for name in names if name != apart))
+    assert await nearest(manager.store, session_id) is None
+    assert await keep(manager.store, session_id, (await fold_until(manager.store, session_id)).offset) > 0
+    assert await nearest(manager.store, session_id) is not None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 
 from sessionstream.bases import fold_until, nearest, write
+from sessionstream.bases.keeping import _write
 from sessionstream.directory.listing import every_session_id
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.fold import Spot, Views, fold
@@ -24,7 +25,7 @@ __all__ = ["lanes", "make_store"]
 async def test_every_version_from_bases_is_the_fold_of_its_events(
     scenario: Scenario, make_store: MakeStore, make_namespace: Callable[[], str]
 ) -> None:
-    """Whatever happened, whatever projections a user has, and wherever a base lies."""
+    """Whatever happened, whatever projections a user has, wherever a base lies, and on whichever others it rests."""
     store = make_store(*scenario.projections, partitions=scenario.partitions, writer=0, name=make_namespace())
     await play(scenario, [store])
     async for session_id in every_session_id(store):
@@ -34,9 +35,22 @@ async def test_every_version_from_bases_is_the_fold_of_its_events(
         for event in events:
             assert await write(store, await fold_until(store, session_id, event.offset))
             assert [await _content_at(store, one) for one in events] == whole
-            base = await nearest(store, session_id, event.offset)
-            assert base is not None
-            assert base.offset == event.offset
+            await _assert_there(store, event)
+        await store.server.call("DEL", store.keys.bases(session_id))
+        parent, before = None, Views(session_id)
+        for event in events:
+            folded = await fold_until(store, session_id, event.offset)
+            assert await _write(store, folded, [], parent, before if parent else None)
+            parent, before = event.offset, folded.views
+            assert [await _content_at(store, one) for one in events] == whole
+            await _assert_there(store, event)
+
+
+async def _assert_there(store: Store, event: RecordedEvent) -> None:
+    """There is a base of the very offset of an event."""
+    base = await nearest(store, event.session_id, event.offset)
+    assert base is not None
+    assert base.offset == event.offset
 
 
 async def _content_at(store: Store, event: RecordedEvent) -> dict[Spot, dict[bytes, bytes] | dict[bytes, float]]:

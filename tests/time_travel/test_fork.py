@@ -17,6 +17,7 @@ from sessionstream import (
     SessionNotFound,
     SessionState,
 )
+from sessionstream.conversation.messages import newest_messages
 from sessionstream.errors import CorruptEvent
 from tests.time_travel.conftest import OpenManager, bases_of, talk
 
@@ -97,6 +98,22 @@ async def test_its_conversation_is_paged_across_the_border(manager: SessionManag
     assert await _said(manager, fork, before=await _offset(manager, origin, 2)) == []
 
 
+async def test_its_newest_messages_are_found_behind_an_offset(manager: SessionManager, origin: str) -> None:
+    """Of the fork or of its origin; what lies before is not asked for, though it were gone."""
+    fork = (await manager.audit.fork(origin, at=5)).session_id
+    made = await manager.add_messages(fork, [message("a"), message("b")])
+    second, third = [await _offset(manager, origin, version) for version in (3, 5)]
+    await manager.store.server.call("XTRIM", manager.store.keys.events(origin), "MINID", second)
+
+    async def behind(offset: str) -> list[str]:
+        found = await newest_messages(manager.store, fork, after=offset)
+        return [event.data.content for event in found]
+
+    assert await behind(made.offsets[0]) == ["b"]
+    assert await behind(third) == ["a", "b"]
+    assert await behind(second) == ["three", "a", "b"]
+
+
 async def test_a_fork_takes_back_what_its_origin_said(manager: SessionManager, origin: str) -> None:
     """For itself: the origin's conversation stays. What the origin had taken back is not there."""
     await manager.pop_messages(origin)
@@ -171,6 +188,19 @@ async def test_a_checkpoint_of_its_own_covers_the_origin_too(
     assert resumed.checkpoint is not None
     assert resumed.checkpoint.data == {"by": "one who knows"}
     assert resumed.events == []
+
+
+async def test_who_has_the_checkpoint_knows_all_that_it_covers(open_manager: OpenManager, origin: str) -> None:
+    """In a fork of just that moment nothing is missing; in a later one what came between is given again."""
+    manager = open_manager()
+    for version, again in ((4, 0), (6, 6)):
+        fork = (await manager.audit.fork(origin, at=version)).session_id
+        agent = open_manager()
+        await agent.get_latest_checkpoint(fork)
+        await agent.add_messages(fork, message("x"))
+        await agent.save_checkpoint(fork, {"said": "x"})
+        resumed = await manager.resume(fork)
+        assert len([event for event in resumed.events if event.session_id == origin]) == again
 
 
 async def test_a_checkpoint_that_was_deleted_since_is_left_out(manager: SessionManager, origin: str) -> None:

@@ -29,7 +29,7 @@ __all__ = ["Wanted", "fork"]
 
 _DEEPEST = 32
 _LOOKS = 20
-_KEY = "fork"
+_KEY = "audit.fork"
 
 
 @dataclass(frozen=True)

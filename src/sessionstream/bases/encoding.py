@@ -1,26 +1,29 @@
-"""A base snapshot as it is stored: its name says what it holds, a digest that it is whole."""
+"""A base snapshot as it is stored: its name says what it holds, a digest that it is whole.
+
+A base holds the views as they are, or, where these are large, what differs from those of a base before it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import zlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from sessionstream.bases.folded import Folded
 from sessionstream.fold import Spot, Views
 from sessionstream.projection import Place, Projection
 
-__all__ = ["BaseName", "decode_base", "encode_base", "names_of"]
+__all__ = ["BaseName", "apply_base", "encode_base", "names_of"]
 
-_NAME = re.compile(r"(\d{1,20}-\d{1,20}) (\d{1,20}) (\d{1,20}) ([-p]) (\S+)\Z")
+_NAME = re.compile(r"(\d{1,20}-\d{1,20}) (\d{1,20}) (\d{1,20}) (-|p|\d{1,20}-\d{1,20}) (\S+)\Z")
 _FORMAT = b"base 1"
 _DIGEST = 32
 # Small views are what there mostly is; of large ones a higher level takes more time than it saves bytes.
 _LEVEL = 1
+_Value = TypeVar("_Value", bytes, float)
 
 
 class BaseName(NamedTuple):
@@ -31,6 +34,7 @@ class BaseName(NamedTuple):
         weight: bytes of the events that it holds.
         size: bytes of the base.
         pinned: whether events before it may be gone, so that it must not be left out.
+        parent: the offset of the base from which it tells what differs; None if it is whole.
         projections: names and versions of those that made it.
     """
 
@@ -38,6 +42,7 @@ class BaseName(NamedTuple):
     weight: int
     size: int
     pinned: bool
+    parent: str | None
     projections: tuple[str, ...]
 
     @classmethod
@@ -46,18 +51,21 @@ class BaseName(NamedTuple):
         found = _NAME.match(field.decode(errors="replace"))
         if found is None:
             return None
-        offset, weight, size, pinned, projections = found.groups()
-        return cls(offset, int(weight), int(size), pinned == "p", tuple(projections.split(",")))
+        offset, weight, size, kind, projections = found.groups()
+        parent = None if kind in ("-", "p") else kind
+        return cls(offset, int(weight), int(size), kind == "p", parent, tuple(projections.split(",")))
 
     def field(self) -> str:
         """Return the field of the hash."""
-        pinned = "p" if self.pinned else "-"
-        return f"{self.offset} {self.weight} {self.size} {pinned} {','.join(self.projections)}"
+        kind = self.parent or ("p" if self.pinned else "-")
+        return f"{self.offset} {self.weight} {self.size} {kind} {','.join(self.projections)}"
 
 
 class _Content(msgspec.Struct, array_like=True):
-    hashes: list[tuple[str, str, str, str, dict[bytes, bytes]]]
-    sets: list[tuple[str, str, str, str, dict[bytes, float]]]
+    """For each view its spot, what is new or other in it, and what is gone."""
+
+    hashes: list[tuple[str, str, str, str, dict[bytes, bytes], list[bytes]]]
+    sets: list[tuple[str, str, str, str, dict[bytes, float], list[bytes]]]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -69,39 +77,74 @@ def names_of(projections: Sequence[Projection]) -> tuple[str, ...]:
     return tuple(f"{projection.name}:{projection.version}" for projection in projections)
 
 
-def encode_base(folded: Folded, projections: Sequence[Projection], *, pinned: bool) -> tuple[BaseName, bytes]:
-    """Return the name and the value of a base."""
-    views = folded.views
-    content = _Content(
-        [(spot.projection, *spot.place, fields) for spot, fields in views.hashes.items() if fields],
-        [(spot.projection, *spot.place, members) for spot, members in views.sets.items() if members],
-    )
-    packed = zlib.compress(_encode(content), _LEVEL)
-    name = BaseName(folded.offset, folded.weight, _DIGEST + len(packed), pinned, names_of(projections))
-    return name, _digest(folded.session_id, name, packed) + packed
-
-
-def decode_base(session_id: str, name: BaseName, value: bytes, projections: Sequence[Projection]) -> Folded | None:
-    """Return the views that a base holds of some projections, or None if it is damaged, or another session's.
+def encode_base(views: Views, name: BaseName, since: Views | None = None) -> tuple[BaseName, bytes]:
+    """Return the name and the value of a base.
 
     Args:
-        session_id: the session.
-        name: the name under which it was found.
+        views: what it holds.
+        name: its name, but for the size.
+        since: what its parent holds, if it has one.
+    """
+    content = _Content(
+        list(_differences(views.hashes, {} if since is None else since.hashes)),
+        list(_differences(views.sets, {} if since is None else since.sets)),
+    )
+    packed = zlib.compress(_encode(content), _LEVEL)
+    name = name._replace(size=_DIGEST + len(packed))
+    return name, _digest(views.session_id, name, packed) + packed
+
+
+def _differences(
+    now: Mapping[Spot, dict[bytes, _Value]], before: Mapping[Spot, dict[bytes, _Value]]
+) -> Iterator[tuple[str, str, str, str, dict[bytes, _Value], list[bytes]]]:
+    for spot, content in now.items():
+        old = before.get(spot, {})
+        other = {name: value for name, value in content.items() if old.get(name) != value}
+        gone = [name for name in old if name not in content]
+        if other or gone:
+            place = spot.place
+            yield spot.projection, place.kind, place.name, place.key, other, gone
+
+
+def apply_base(views: Views, name: BaseName, value: bytes, projections: Sequence[Projection]) -> bool:
+    """Make of the views of a base's parent, or of none, those that the base holds.
+
+    Args:
+        views: which are changed.
+        name: the name under which the base was found.
         value: what was found.
         projections: those whose views are wanted, all of which have made it.
+
+    Returns:
+        False if it is damaged, or another session's; then nothing is changed.
     """
     packed = value[_DIGEST:]
-    if value[:_DIGEST] != _digest(session_id, name, packed):
-        return None
+    if value[:_DIGEST] != _digest(views.session_id, name, packed):
+        return False
     try:
         content = _decode(zlib.decompress(packed))
     except (zlib.error, msgspec.MsgspecError):
-        return None
+        return False
     wanted = {"", *(projection.name for projection in projections)}
-    views = Views(session_id)
-    views.hashes = {Spot(made, Place(*place)): held for made, *place, held in content.hashes if made in wanted}
-    views.sets = {Spot(made, Place(*place)): held for made, *place, held in content.sets if made in wanted}
-    return Folded(session_id, projections, views, name.offset, name.weight, name.size)
+    _apply(views.hashes, content.hashes, wanted)
+    _apply(views.sets, content.sets, wanted)
+    return True
+
+
+def _apply(
+    views: dict[Spot, dict[bytes, _Value]],
+    content: list[tuple[str, str, str, str, dict[bytes, _Value], list[bytes]]],
+    wanted: set[str],
+) -> None:
+    for made, kind, name, key, other, gone in content:
+        if made in wanted:
+            spot = Spot(made, Place(kind, name, key))
+            if spot in views:
+                views[spot].update(other)
+                for one in gone:
+                    views[spot].pop(one, None)
+            else:
+                views[spot] = other
 
 
 def _digest(session_id: str, name: BaseName, packed: bytes) -> bytes:

@@ -26,14 +26,12 @@ class Folded:
         views: of the events before; none are the views of no event.
         offset: of the last event that they hold.
         weight: bytes of the events that they hold.
-        base_size: bytes of the base that these views come from.
 
     Attributes:
         session_id: the session.
         views: what the events make.
         offset: of the last one; ``0-0`` before the first.
         weight: bytes of their values.
-        base_size: bytes of the base from which the folding began; 0 for none.
         sure: whether every process with these projections makes the same of them. One that knows an event's type, or a
             newer version of it, may make something of an event that this process cannot read.
     """
@@ -45,13 +43,11 @@ class Folded:
         views: Views | None = None,
         offset: str = NOWHERE,
         weight: int = 0,
-        base_size: int = 0,
     ) -> None:
         self.session_id = session_id
         self.views = Views(session_id) if views is None else views
         self.offset = offset
         self.weight = weight
-        self.base_size = base_size
         self.sure = True
         self._projections = projections
         self._own = any(projection not in BUILT_IN for projection in projections)

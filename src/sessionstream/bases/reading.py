@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from sessionstream.bases.encoding import BaseName, decode_base, names_of
+from sessionstream.bases.encoding import BaseName, apply_base, names_of
 from sessionstream.bases.folded import Folded
 from sessionstream.errors import HistoryTrimmed
 from sessionstream.events.recorded import NOWHERE, version_of
+from sessionstream.fold import Views
 from sessionstream.log.history import first_offset, parse_offset, read_entries
 from sessionstream.log.store import Store
 
-__all__ = ["base_names", "entries_behind", "fold_until", "nearest"]
+__all__ = ["base_names", "chain_of", "entries_behind", "fold_until", "nearest"]
 
 
 async def base_names(store: Store, session_id: str) -> list[BaseName]:
@@ -21,6 +22,24 @@ async def base_names(store: Store, session_id: str) -> list[BaseName]:
     fields = await store.server.call("HKEYS", store.keys.bases(session_id))
     names = [name for field in fields if (name := BaseName.parse(field)) is not None]
     return sorted(names, key=lambda name: parse_offset(name.offset), reverse=True)
+
+
+def chain_of(name: BaseName, names: Sequence[BaseName]) -> list[BaseName]:
+    """Return a base with those on which it rests, a whole one first; nothing if one of these is not there."""
+    # Of two at one offset the whole one comes last, and stays.
+    known = {one.offset: one for one in sorted(names, key=_is_whole) if one.projections == name.projections}
+    chain = [name]
+    while (parent := chain[-1].parent) is not None:
+        found = known.get(parent)
+        # Each lies before the one that rests on it, so this ends.
+        if found is None or parse_offset(found.offset) >= parse_offset(chain[-1].offset):
+            return []
+        chain.append(found)
+    return chain[::-1]
+
+
+def _is_whole(name: BaseName) -> bool:
+    return name.parent is None
 
 
 async def nearest(store: Store, session_id: str, until: str | None = None) -> Folded | None:
@@ -31,16 +50,27 @@ async def nearest(store: Store, session_id: str, until: str | None = None) -> Fo
         session_id: the session.
         until: the offset; None is the session's present end.
     """
-    ours = set(names_of(store.projections))
-    for name in await base_names(store, session_id):
-        if until is not None and parse_offset(name.offset) > parse_offset(until):
-            continue
-        if ours <= set(name.projections):
-            value = await store.server.call("HGET", store.keys.bases(session_id), name.field())
-            folded = None if value is None else decode_base(session_id, name, value, store.projections)
+    ours, names = set(names_of(store.projections)), await base_names(store, session_id)
+    for name in names:
+        if ours <= set(name.projections) and (until is None or parse_offset(name.offset) <= parse_offset(until)):
+            folded = await _read(store, session_id, chain_of(name, names))
             if folded is not None:
                 return folded
     return None
+
+
+async def _read(store: Store, session_id: str, chain: Sequence[BaseName]) -> Folded | None:
+    """Return the views that the last base of a chain holds; None if one of them is not there, or not whole."""
+    if not chain:
+        return None
+    fields = [name.field() for name in chain]
+    values = await store.server.call("HMGET", store.keys.bases(session_id), *fields)
+    views = Views(session_id)
+    for name, value in zip(chain, values, strict=True):
+        if value is None or not apply_base(views, name, value, store.projections):
+            return None
+    last = chain[-1]
+    return Folded(session_id, store.projections, views, last.offset, last.weight)
 
 
 async def fold_until(store: Store, session_id: str, until: str | None = None) -> Folded:

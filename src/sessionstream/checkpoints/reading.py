@@ -74,14 +74,24 @@ def checkpoint_from(session_id: str, checkpoint_id: str, kept: bytes, body: byte
 
 async def latest(store: Store, session_id: str) -> Checkpoint | None:
     """Return the latest checkpoint; None if there is none, or the session is unknown or over."""
-    if not await _is_live(store, session_id):
+    head, now = await store.head(session_id)
+    if not head or end_of(head, now) is not None:
         return None
     checkpoint = await _latest(store, session_id)
     if checkpoint is not None:
         own, covered = version_of(checkpoint.saved_at), version_of(checkpoint.offset)
         # Whoever has the data knows what it covers, and the checkpoint's own event if nothing came in between.
-        store.positions.read(session_id, checkpoint.saved_at if own == covered + 1 else checkpoint.offset)
+        whole = own == covered + 1 or (own == COPIED and _covers_origin(session_from(session_id, head)))
+        store.positions.read(session_id, checkpoint.saved_at if whole else checkpoint.offset)
     return checkpoint
+
+
+def _covers_origin(session: Session) -> bool:
+    """Whether the checkpoint that a fork began with includes all that its origin had done, its own event aside."""
+    forked = session.forked_from
+    if forked is None or not forked.covers or forked.covers_in:
+        return False
+    return version_of(forked.offset) == version_of(forked.covers) + 1
 
 
 async def _latest(store: Store, session_id: str) -> Checkpoint | None:

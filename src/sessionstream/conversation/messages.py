@@ -28,7 +28,7 @@ def as_events(messages: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list
 
 
 async def newest_messages(
-    store: Store, session_id: str, *, limit: int | None = None, before: str | None = None
+    store: Store, session_id: str, *, limit: int | None = None, before: str | None = None, after: str | None = None
 ) -> list[RecordedEvent]:
     """Return the events of the newest messages that were not retracted, oldest first.
 
@@ -38,6 +38,7 @@ async def newest_messages(
         limit: at most so many.
         before: an offset; only messages in front of it, as the conversation was then. That of a fork is its origin's up
             to the moment of the fork, then its own; an offset may be of either.
+        after: an offset; only messages behind it.
 
     Raises:
         SessionNotFound: nothing is kept of such a session.
@@ -49,7 +50,7 @@ async def newest_messages(
     if most == 0:
         return []
     # Backward, a retraction is met before the message that it takes back.
-    async for event in read_back(store, session_id, _TYPES, before=before):
+    async for event in read_back(store, session_id, _TYPES, after=after, before=before):
         data = event.data
         if isinstance(data, MessageRetracted):
             retracted.add(data.offset)

@@ -19,7 +19,7 @@ __all__ = ["read_back", "read_inherited"]
 
 
 async def read_back(
-    store: Store, session_id: str, types: Sequence[type], *, before: str | None
+    store: Store, session_id: str, types: Sequence[type], *, after: str | None = None, before: str | None = None
 ) -> AsyncIterator[RecordedEvent]:
     """Yield a session's events of some types, newest first; behind a fork's own those of its origin.
 
@@ -27,28 +27,33 @@ async def read_back(
         store: where they are kept.
         session_id: the session.
         types: of which types; not `SessionCreated`.
-        before: an offset, of the session or of one that it comes from: only what lies in front of it.
+        after: an offset, of the session or of one that it comes from: only what lies behind it.
+        before: another one: only what lies in front of it.
 
     Raises:
         SessionNotFound: nothing is kept of such a session.
         HistoryTrimmed: what would come next is gone.
     """
-    forked, began = None, False
+    forked, begins = None, None
     wanted = (*types, SessionCreated)
-    async for event in read_history(store, session_id, Window(before=before), types=wanted, backward=True):
+    async for event in read_history(store, session_id, Window(after, before), types=wanted, backward=True):
         if isinstance(event.data, SessionCreated):
-            forked, began = event.data.forked_from, True
+            forked, begins = event.data.forked_from, event.offset
         else:
             yield event
-    if not began:
+    if begins is None:
         head, _ = await store.head(session_id)
         forked = session_from(session_id, head).forked_from if head else None
-    while forked is not None:
+        begins = f"{head[b'created_at'].decode()}-1" if forked else NOWHERE
+    while forked is not None and not _reaches(after, begins):
+        if before is not None and not _reaches(begins, before):
+            before = None  # an offset of the session that was just read: the clock of its origin may be ahead of it
         first = await _first_event(store, forked)
-        window = Window(before=_earlier(_behind(forked.offset), before))
+        window = Window(after, _earlier(_behind(forked.offset), before))
         async for event in read_history(store, forked.session_id, window, types=types, backward=True):
             yield event
-        forked = _origin_of(first)
+        begins = first.offset
+        forked = None if _reaches(after, begins) else _origin_of(first)
 
 
 async def read_inherited(store: Store, forked: ForkedFrom, *, whole: bool) -> AsyncIterator[RecordedEvent]:
@@ -104,6 +109,10 @@ def _origin_of(first: RecordedEvent) -> ForkedFrom | None:
 def _behind(offset: str) -> str:
     ms, version = parse_offset(offset)
     return f"{ms}-{version + 1}"
+
+
+def _reaches(after: str | None, offset: str) -> bool:
+    return after is not None and parse_offset(after) >= parse_offset(offset)
 
 
 def _earlier(offset: str, other: str | None) -> str:

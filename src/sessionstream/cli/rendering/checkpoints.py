@@ -13,6 +13,7 @@ from sessionstream.cli.rendering.shapes import Column, facts, section, table
 from sessionstream.cli.rendering.timeline import Timeline
 from sessionstream.cli.summaries import counted, size_of
 from sessionstream.cli.terminal import Terminal, visible
+from sessionstream.events.recorded import NOWHERE
 from sessionstream.session import Checkpoint
 
 __all__ = ["checkpoint_line", "print_checkpoints", "print_data", "print_resumed"]
@@ -34,7 +35,8 @@ def checkpoint_line(checkpoint: Checkpoint | None) -> str:
     if checkpoint is None:
         return "none"
     label = "" if checkpoint.label is None else f" “{checkpoint.label}”"
-    return f"{checkpoint.checkpoint_id}{label}, {size_of(checkpoint.size)}, covers up to {checkpoint.offset}"
+    covers = "none of its events" if checkpoint.offset == NOWHERE else f"up to {checkpoint.offset}"
+    return f"{checkpoint.checkpoint_id}{label}, {size_of(checkpoint.size)}, covers {covers}"
 
 
 def print_checkpoints(terminal: Terminal, checkpoints: Sequence[Checkpoint], now_ms: int) -> None:

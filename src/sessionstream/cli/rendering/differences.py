@@ -16,11 +16,11 @@ __all__ = ["print_diff"]
 
 _COLUMNS = (
     Column("field", "bold", whole=True),
+    Column("by", "dim", whole=True),
     Column("was", whole=True),
     Column("is", whole=True),
-    Column("by", "dim", whole=True),
 )
-_MOST_CAUSES = 3
+_MOST_CAUSES, _MOST_SIGNS = 3, 80
 _STYLES = {"added": ("dim", "green"), "removed": ("red", "dim"), "changed": ("red", "green")}
 
 
@@ -40,22 +40,24 @@ def print_diff(terminal: Terminal, found: Diff) -> None:
         terminal.say("no field differs")
         return
     section(terminal, "what differs")
-    table(terminal, _COLUMNS, [_row(change) for change in found.changes])
+    table(terminal, _COLUMNS, [_row(change, plain=terminal.plain) for change in found.changes])
 
 
 def _moment(known: AsOf) -> str:
     return f"{full(known.at)}  offset {known.offset}"
 
 
-def _row(change: Change) -> list[str | Text]:
+def _row(change: Change, *, plain: bool) -> list[str | Text]:
     was, now = _STYLES[change.kind]
-    before = "-" if change.kind == "added" else _value(change.before)
-    after = "-" if change.kind == "removed" else _value(change.after)
-    return [change.name, Text(before, style=was), Text(after, style=now), _causes(change)]
+    most = None if plain else _MOST_SIGNS
+    before = "-" if change.kind == "added" else _value(change.before, most)
+    after = "-" if change.kind == "removed" else _value(change.after, most)
+    return [change.name, _causes(change), Text(before, style=was), Text(after, style=now)]
 
 
-def _value(value: object) -> str:
-    return shortened(full(value) or "" if isinstance(value, datetime) else short(value))
+def _value(value: object, most: int | None) -> str:
+    text = shortened(full(value) or "" if isinstance(value, datetime) else short(value))
+    return text if most is None or len(text) <= most else text[: most - 1] + "…"
 
 
 def _causes(change: Change) -> str:
