@@ -27,7 +27,7 @@ def as_events(messages: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list
 
 
 async def newest_messages(
-    store: Store, session_id: str, *, limit: int | None = None, before: str | None = None
+    store: Store, session_id: str, *, limit: int | None = None, before: str | None = None, after: str | None = None
 ) -> list[RecordedEvent]:
     """Return the events of the newest messages that were not retracted, oldest first.
 
@@ -36,6 +36,7 @@ async def newest_messages(
         session_id: the session.
         limit: at most so many.
         before: an offset; only messages in front of it, as the conversation was then.
+        after: an offset; only messages behind it.
     """
     most = None if limit is None else checked_count(limit, "limit")
     retracted: set[str] = set()
@@ -43,7 +44,7 @@ async def newest_messages(
     if most == 0:
         return []
     # Backward, a retraction is met before the message that it takes back.
-    async for event in read_history(store, session_id, Window(before=before), types=_TYPES, backward=True):
+    async for event in read_history(store, session_id, Window(after=after, before=before), types=_TYPES, backward=True):
         data = event.data
         if isinstance(data, MessageRetracted):
             retracted.add(data.offset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,10 @@ class Store:
         settings: its namespace, partitions and limits.
         projections: the user's own inline projections, run after the built-in ones.
 
+    Attributes:
+        archive_first: what archives an ended session before it is retired, and gives the offset of its last event; None
+            leaves the session for now.
+
     Raises:
         InvalidArgument: two projections have one name.
     """
@@ -62,6 +66,7 @@ class Store:
         if len(set(names)) < len(names):
             raise InvalidArgument(f"two projections have one name: {', '.join(names)}")
         self.positions = Positions()
+        self.archive_first: Callable[[str], Awaitable[str | None]] | None = None
         self._number = next(_numbers)
         self._read_as_made = self._written_as_made = False
         self._most_event_bytes = settings.max_event_bytes

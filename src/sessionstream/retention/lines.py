@@ -14,7 +14,7 @@ import msgspec
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.transfer.exporting import event_record
 
-__all__ = ["FORMAT", "BodyLine", "Foot", "Head", "Whose", "encode", "event_of", "line_of"]
+__all__ = ["FORMAT", "BodyLine", "Foot", "Head", "Whose", "bytes_of", "encode", "event_of", "line_of", "text_of"]
 
 FORMAT = 1
 
@@ -67,18 +67,18 @@ class BodyLine(msgspec.Struct, frozen=True):
 
     Attributes:
         checkpoint_id: its id.
-        body: its JSON, as it is stored.
+        body: its JSON, as it is stored; None if it was missing.
     """
 
     checkpoint_id: str
-    body: str
+    body: Any
 
 
 def line_of(event: RecordedEvent) -> bytes:
     """Return the line of an event."""
     record = event_record(event)
     if _words_of(record) != list(event.words):
-        record["entry"] = [_text(word) for word in event.words]
+        record["entry"] = [text_of(word) for word in event.words]
     return encode(record) + b"\n"
 
 
@@ -97,23 +97,25 @@ def event_of(line: bytes) -> RecordedEvent:
 
 def _words_of(record: Mapping[str, Any]) -> Sequence[bytes]:
     if "entry" in record:
-        return [_bytes(word) for word in record["entry"]]
+        return [bytes_of(word) for word in record["entry"]]
     version = record["schema_version"]
     name = (record["type"] or "") if version == 1 else f"{record['type']}@{version}"
-    words = [name.encode(), (record["id"] or "").encode() + _bytes(record["data"])]
+    words = [name.encode(), (record["id"] or "").encode() + bytes_of(record["data"])]
     if record["meta"] is not None:
-        words += (b"meta", _bytes(record["meta"]))
+        words += (b"meta", bytes_of(record["meta"]))
     return words
 
 
-def _text(raw: bytes) -> Any:
+def text_of(raw: bytes) -> Any:
+    """Return bytes as JSON has them: text, or base64 where they are none."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(raw).decode()}
 
 
-def _bytes(text: Any) -> bytes:
+def bytes_of(text: Any) -> bytes:
+    """Return the bytes that JSON has as text; none for null."""
     if text is None:
         return b""
     if isinstance(text, str):
