@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sessionstream.audit import AsOf as AsOf
     from sessionstream.audit import Audit as Audit
+    from sessionstream.audit import Change as Change
+    from sessionstream.audit import Diff as Diff
     from sessionstream.checkpoints.reading import Resumed as Resumed
     from sessionstream.errors import AccessDenied as AccessDenied
     from sessionstream.errors import ArchiveDamaged as ArchiveDamaged
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from sessionstream.events.base import Phase as Phase
     from sessionstream.events.base import event as event
     from sessionstream.events.context import acting as acting
+    from sessionstream.events.forked import ForkedFrom as ForkedFrom
     from sessionstream.events.lifecycle import CheckpointDeleted as CheckpointDeleted
     from sessionstream.events.lifecycle import CheckpointSaved as CheckpointSaved
     from sessionstream.events.lifecycle import HoldPlaced as HoldPlaced
@@ -70,7 +73,7 @@ if TYPE_CHECKING:
     from sessionstream.settings import Settings as Settings
 
 _ROOMS = {
-    "audit": ("AsOf", "Audit"),
+    "audit": ("AsOf", "Audit", "Change", "Diff"),
     "checkpoints.reading": ("Resumed",),
     "errors": (
         "AccessDenied", "ArchiveDamaged", "ConflictError", "HistoryTrimmed", "IdempotencyConflict", "InvalidArgument",
@@ -79,6 +82,7 @@ _ROOMS = {
     ),
     "events.base": ("Event", "Phase", "event"),
     "events.context": ("acting",),
+    "events.forked": ("ForkedFrom",),
     "events.lifecycle": (
         "CheckpointDeleted", "CheckpointSaved", "HoldPlaced", "HoldReleased", "MetadataUpdated", "SessionCreated",
         "SessionDeleted", "SessionExpired", "SessionRefreshed", "SessionRetired", "SessionTrimmed", "StateChanged",

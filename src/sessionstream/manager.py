@@ -10,7 +10,7 @@ from types import EllipsisType
 from typing import Any
 
 from sessionstream.audit import Audit
-from sessionstream.bases import keep_at_milestones
+from sessionstream.bases import BasesBeside
 from sessionstream.checkpoints import reading as checkpoint_reading
 from sessionstream.checkpoints import saving as checkpoint_saving
 from sessionstream.checkpoints.reading import Resumed
@@ -68,11 +68,17 @@ class SessionManager(Opened):
         super().__init__(conn, ttl, url=url, projections=projections, **settings)
         self.audit = Audit(self.store)
         self.retention = Retention(self.store)
-        keep_at_milestones(self.store, self._chores)
+        self._bases = BasesBeside(self.store, self._chores)
         self._locks = Locks(self.store)
         self._hub = Hub(self.store.server)
         self.consumers = Consumers(self.store, self._hub)
-        self._closing += (self._locks.aclose, self.consumers.aclose, self._hub.aclose)
+        self._closing = (
+            self._bases.aclose,
+            *self._closing,
+            self._locks.aclose,
+            self.consumers.aclose,
+            self._hub.aclose,
+        )
 
     # Sessions
 

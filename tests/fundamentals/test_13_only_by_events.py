@@ -60,6 +60,7 @@ async def _acquire_and_release(manager: SessionManager) -> None:
 CHANGES: dict[str, Method] = {
     "add_messages": lambda m: m.add_messages(LIVE, {"role": "user", "content": "Hi"}),
     "append": lambda m: m.append(LIVE, NoteAdded(text="x"), idempotency_key="k"),
+    "audit.fork": lambda m: m.audit.fork(LIVE, at=3),
     "cleanup_expired_sessions": lambda m: m.cleanup_expired_sessions(),
     "clear_checkpoints": lambda m: m.clear_checkpoints(LIVE),
     "create_session": lambda m: m.create_session(USER, AGENT, {"a": 1}, ttl=60),
@@ -79,6 +80,7 @@ CHANGES: dict[str, Method] = {
 }
 READS: dict[str, Method] = {
     "audit.as_of": lambda m: m.audit.as_of(LIVE, version=2),
+    "audit.diff": lambda m: m.audit.diff(LIVE, 1, 4),
     "get_active_session_count": lambda m: m.get_active_session_count(),
     "get_all_active_sessions": lambda m: m.get_all_active_sessions(),
     "get_avg_session_duration": lambda m: m.get_avg_session_duration(),

@@ -59,7 +59,6 @@ async def test_finding_a_version_costs_the_same_in_a_long_history(
 ) -> None:
     """Some dozens of looks, each at one entry."""
     manager = open_manager()
-    manager.store.milestones.clear()  # what is done there is counted by others
     session_id = (await manager.create_session("user_1", "assistant")).session_id
     for _ in range(10):
         await manager.append(session_id, [NoteAdded(text="x")] * (count // 10))

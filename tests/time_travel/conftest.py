@@ -58,7 +58,8 @@ def bytes_read(client: Redis) -> BytesRead:
 
 
 async def settled(manager: SessionManager) -> None:
-    """Return when the chores that the manager has begun are done."""
+    """Return when the bases that are due are made."""
+    await manager._bases.aclose()
     await manager._chores.aclose()
 
 

@@ -6,8 +6,9 @@ that lack one of the reader's, or have it in another version, is passed over: th
 
 from __future__ import annotations
 
+from sessionstream.bases.beside import BasesBeside
 from sessionstream.bases.folded import Folded
-from sessionstream.bases.keeping import keep, keep_at_milestones, write
+from sessionstream.bases.keeping import keep, write
 from sessionstream.bases.reading import entries_behind, fold_until, nearest
 
-__all__ = ["Folded", "entries_behind", "fold_until", "keep", "keep_at_milestones", "nearest", "write"]
+__all__ = ["BasesBeside", "Folded", "entries_behind", "fold_until", "keep", "nearest", "write"]

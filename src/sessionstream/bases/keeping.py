@@ -9,20 +9,17 @@ much as these views.
 from __future__ import annotations
 
 import contextlib
-import weakref
 
 from sessionstream.bases.encoding import BaseName, encode_base, names_of
 from sessionstream.bases.folded import Folded
 from sessionstream.bases.reading import base_names, entries_behind, nearest
-from sessionstream.chores import Chores
 from sessionstream.events.recorded import version_of
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.history import parse_offset
-from sessionstream.log.request import Appended
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["LEAST_EVENTS", "keep", "keep_at_milestones", "write"]
+__all__ = ["LEAST_EVENTS", "keep", "write"]
 
 LEAST_EVENTS = 1_000
 """So many events lie between two bases at least."""
@@ -30,17 +27,6 @@ LEAST_EVENTS = 1_000
 _SHARE = 16
 _MOST_REPLACED = 500
 _KEEP = load_script("sessionstream.bases", "keep")
-
-
-def keep_at_milestones(store: Store, chores: Chores) -> None:
-    """Let a store begin a chore that makes a session's base whenever the session comes to a milestone."""
-    kept = weakref.ref(store)
-
-    def begin(appended: Appended) -> None:
-        if (store := kept()) is not None:
-            chores.start(("base", appended.session_id), keep(store, appended.session_id, appended.offset))
-
-    store.milestones.append(begin)
 
 
 async def keep(store: Store, session_id: str, until: str) -> int:

@@ -83,29 +83,30 @@ async def history(
 async def as_of(
     call: Call,
     session: SessionId,
+    at: Annotated[str | None, typer.Option("--at", help=f"A version, an offset, or a time: {_TIME}")] = None,
     version: Annotated[int | None, typer.Option("--version", min=1, help="After so many events.")] = None,
     offset: Annotated[str | None, typer.Option("--offset", help="Up to and with this offset.")] = None,
     time: Annotated[str | None, typer.Option("--time", help=f"At this moment: {_TIME}")] = None,
     messages: Annotated[int, typer.Option("--messages", min=0, help="How many of the then newest messages.")] = 5,
 ) -> int:
     """Show a session as it was known at a moment, which is given in exactly one way."""
-    from sessionstream.cli.moments import parse_moment
+    from sessionstream.cli.moments import parse_at, parse_moment
     from sessionstream.cli.records import as_of_record
     from sessionstream.cli.rendering.sessions import print_as_of, print_conversation
     from sessionstream.conversation.messages import newest_messages
     from sessionstream.events.recorded import at_ms, version_of
-    from sessionstream.log.history import trimmed_to
 
-    if sum(one is not None for one in (version, offset, time)) != 1:
-        raise typer.BadParameter("give exactly one of --version, --offset and --time")
+    if sum(one is not None for one in (at, version, offset, time)) != 1:
+        raise typer.BadParameter("give exactly one of --at, --version, --offset and --time")
     async with call.open() as manager:
         store = manager.store
-        moment = None if time is None else parse_moment(time, "--time", await store.now_ms())
-        known = await manager.audit.as_of(session, version=version, offset=offset, time=moment)
+        now_ms = await store.now_ms()
+        any_form = None if at is None else parse_at(at, "--at", now_ms)
+        moment = None if time is None else parse_moment(time, "--time", now_ms)
+        known = await manager.audit.as_of(session, any_form, version=version, offset=offset, time=moment)
         head, _ = await store.existing_head(session)
         behind = f"{at_ms(known.offset)}-{known.version + 1}"
-        trimmed = await trimmed_to(store, session)
-        found = await newest_messages(store, session, limit=messages, before=behind, after=trimmed)
+        found = await newest_messages(store, session, limit=messages, before=behind, kept_only=True)
     newest = [event.data.message() for event in found]
     if call.terminal.as_json:
         call.terminal.emit({**as_of_record(known), "newest_messages": newest})

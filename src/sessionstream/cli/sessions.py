@@ -91,7 +91,7 @@ async def show(
         saved = await _latest_checkpoint(manager, kept)
         now_ms = await manager.store.now_ms()
         trimmed = await trimmed_to(manager.store, session)
-        found = await newest_messages(manager.store, session, limit=messages, after=trimmed)
+        found = await newest_messages(manager.store, session, limit=messages, kept_only=True)
         newest = [event.data.message() for event in found]
         holds = await manager.retention.holds(session)
     if call.terminal.as_json:

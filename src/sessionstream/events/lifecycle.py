@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sessionstream.events.base import LIVE, Event, Phase, event
+from sessionstream.events.forked import ForkedFrom
 
 __all__ = [
     "CheckpointDeleted",
@@ -35,6 +36,7 @@ class SessionCreated(Event, frozen=True, kw_only=True, omit_defaults=True):
         metadata: the caller's own facts about it.
         ttl_ms: milliseconds until it expires; None does not expire.
         sliding: every runtime event renews the time to live.
+        forked_from: where it comes from, if it is a fork.
     """
 
     user_id: str
@@ -42,6 +44,7 @@ class SessionCreated(Event, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, Any] = {}
     ttl_ms: int | None = None
     sliding: bool = False
+    forked_from: ForkedFrom | None = None
 
 
 @event("session.metadata_updated", phases=LIVE, runtime=False)

@@ -43,7 +43,7 @@ def _row(terminal: Terminal, kept: Kept, now_ms: int) -> list[str | Text]:
 
 
 def print_session(
-    terminal: Terminal, kept: Kept, checkpoint: Checkpoint | None, now_ms: int, trimmed: str | None
+    terminal: Terminal, kept: Kept, checkpoint: Checkpoint | None, now_ms: int, trimmed: str | None = None
 ) -> None:
     """Print a session, its metadata, its latest checkpoint, and up to which offset its stream is trimmed."""
     rows = [*_of_session(kept.session, kept.state, now_ms), ("latest checkpoint", checkpoint_line(checkpoint))]
@@ -78,7 +78,10 @@ def print_conversation(terminal: Terminal, messages: Sequence[Mapping[str, Any]]
 
 def _of_session(one: Session, state: str, now_ms: int) -> list[tuple[str, str | Text]]:
     expires = "never" if one.expires_at is None else f"{full(one.expires_at)} ({age(one.expires_at, now_ms)})"
+    forked = one.forked_from
+    origin = [] if forked is None else [("forked from", f"{forked.session_id} at {forked.offset}")]
     return [
+        *origin,
         ("user", one.user_id),
         ("agent", one.agent_id),
         ("state", _state(state)),
