@@ -14,7 +14,7 @@ from typing import Self
 
 from sessionstream.consumers.dividing import share_of
 from sessionstream.consumers.held import Held, Membership
-from sessionstream.consumers.item import Item
+from sessionstream.consumers.item import Item, Stage
 from sessionstream.consumers.leases import Leases
 from sessionstream.consumers.options import Options
 from sessionstream.consumers.patience import persist
@@ -68,7 +68,8 @@ class Consumer:
         self._store, self._hub, self._after, self._options, self._handler = store, hub, after, options, handler
         holder = os.urandom(12).hex()
         self._leases = Leases(store, group, member, holder, options.lease)
-        self._membership = Membership(store, hub, group, holder, options, self._offer, self._returned, self._ended, projection)
+        called = (self._offer, self._returned, self._ended)
+        self._membership = Membership(store, hub, group, holder, options, *called, projection)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._held: dict[int, Held] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -82,8 +83,8 @@ class Consumer:
 
     @property
     def partitions(self) -> list[int]:
-        """The partitions that this member holds now."""
-        return sorted(partition for partition, held in self._held.items() if not held.lost)
+        """The partitions that this member holds now, without those that it is giving back."""
+        return sorted(number for number, held in self._held.items() if not (held.lost or held.giving_back))
 
     @property
     def over(self) -> bool:
@@ -212,6 +213,8 @@ class Consumer:
             return
         share = share_of(self.member, members, self._store.keys.partitions)
         mine = [held for held in self._held.values() if not held.giving_back]
+        # What is idle is given back at once, and rather than what is not.
+        mine.sort(key=lambda held: not held.busy)
         for held in mine[share:]:
             self._give_back(held)
         if len(mine) < share:
@@ -245,7 +248,8 @@ class Consumer:
 
     def _give_back(self, held: Held) -> None:
         async def give_back() -> None:
-            await held.give_back(wait=True)
+            await held.settle((Stage.GIVEN, Stage.OPEN))
+            await held.end()
             await persist(lambda: self._leases.release(held.lease))
 
         task = asyncio.create_task(give_back(), name=f"sessionstream: giving back {held.lease.partition}")
@@ -303,14 +307,16 @@ class Consumer:
                 task.cancel()
         mine = list(self._held.values())
         try:
-            async with asyncio.timeout(None if wait else _LET_GO):
-                await asyncio.gather(*self._leaving, *(held.give_back(wait=wait) for held in mine))
+            # What was given and not begun is given to somebody else: nobody may come to begin it.
+            await asyncio.gather(*(held.settle((Stage.OPEN,) if wait else ()) for held in mine))
+            async with asyncio.timeout(self._store.server.deadline if wait else _LET_GO):
+                await asyncio.gather(*self._leaving, *(held.end() for held in mine))
                 await asyncio.gather(*(self._leases.release(held.lease) for held in mine), self._leases.leave())
         except (TimeoutError, SessionStreamError) as late:
             # Where the server is away the leases run out by themselves.
-            _log.warning("group %r: member %r leaves what it holds to run out: %s", self.group, self.member, late)
+            _log.warning("group %r: member %r leaves what it holds to run out: %r", self.group, self.member, late)
         finally:
             for held in mine:
-                held.lose()
+                held.cancel()
             for task in self._leaving:
                 task.cancel()
