@@ -1,6 +1,6 @@
 """A member in a process of its own that kills itself behind the work of its handler, before that is acknowledged.
 
-    python -m tests.consumers.dying URL NAMESPACE PARTITIONS VERSION
+python -m tests.consumers.dying URL NAMESPACE PARTITIONS VERSION
 """
 
 from __future__ import annotations

@@ -203,7 +203,7 @@ async def test_attempts_count_on_over_members(manager: SessionManager, session_i
 
 
 async def test_what_fails_is_readable_while_it_does(manager: SessionManager, session_id: str) -> None:
-    """Health is ``failing`` while an event is being retried, with session, attempts and error; then ``active`` again."""
+    """Health is ``failing`` while an event is being retried, with its error; then ``active`` again."""
     seen = Seen(1)
     async with manager.consumers.join("g", seen, backoff=0.05):
         await until(lambda: _health(manager, "failing"))

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager
+from sessionstream.consumers.administering import move_group
 from sessionstream.consumers.committing import Commit, send_commit
 from sessionstream.consumers.leases import Lease, Leases
 from sessionstream.consumers.registry import found
-from sessionstream.errors import EventTypeError, GroupNotFound, InvalidArgument, LeaseLost
+from sessionstream.errors import EventTypeError, InvalidArgument, LeaseLost
 from sessionstream.projection import HEAD, Add, Increment, Put, Slide, counters, index, ranking, view
 from tests.consumers.conftest import QUICK, MakeManager
 from tests.consumers.joining import Seen, add_notes, caught_up
+from tests.servers import Server
 from tests.sessions.waiting import until
 
 COUNT, OWN = counters("count"), view("own")
@@ -225,8 +228,6 @@ class _Partition(RuleBasedStateMachine):
     def reset(self, to: int) -> None:
         """Whoever holds it loses it, unless nothing moves."""
         cursor = [f"{to + 1}-{to}"] + ["0-0"] * (self.manager.store.keys.partitions - 1)
-        from sessionstream.consumers.administering import move_group
-
         self._run(move_group(self.manager.store, self.group, cursor))
         if self.position_text != cursor[0]:
             self.token, self.holder = self.token + 1, None
@@ -264,24 +265,20 @@ class _Partition(RuleBasedStateMachine):
 _numbers = itertools.count()
 
 
-def test_leases_and_commits_are_what_a_plain_model_says(_shared_server: Any) -> None:
+@pytest.fixture
+def own_server(make_server: Callable[..., Server]) -> Server:
+    """A server that no event loop of a test uses."""
+    return make_server()
+
+
+def test_leases_and_commits_are_what_a_plain_model_says(own_server: Server) -> None:
     """G27: whatever members do in whatever order."""
     loop = asyncio.new_event_loop()
-    manager = SessionManager(url=_shared_server.unix_url, namespace="model", partitions=1)
+    manager = SessionManager(url=own_server.unix_url, namespace="model", partitions=1)
     _Partition.manager, _Partition.loop = manager, loop
     run = settings(max_examples=40, stateful_step_count=30, suppress_health_check=list(HealthCheck), deadline=None)
     try:
-        from hypothesis.stateful import run_state_machine_as_test
-
         run_state_machine_as_test(_Partition, settings=run)
     finally:
-        loop.run_until_complete(_empty(manager))
+        loop.run_until_complete(manager.aclose())
         loop.close()
-
-
-async def _empty(manager: SessionManager) -> None:
-    for group in await manager.consumers.groups():
-        await manager.consumers.delete(group)
-    with pytest.raises(GroupNotFound):
-        await manager.consumers.status("g0")
-    await manager.aclose()

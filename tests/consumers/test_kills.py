@@ -82,6 +82,6 @@ async def test_a_commit_whose_answer_is_lost_counts_once(
 
     async with manager.consumers.join("g", handle, concurrency=4):
         for _ in range(4):
-            await manager.append(session_id, [NoteAdded(text=str(number)) for number in range(10)], idempotency_key=None)
+            await manager.append(session_id, [NoteAdded(text=str(number)) for number in range(10)])
             await caught_up(manager)
     assert await manager.consumers.view("g").counters(COUNT) == {"n": 41}
