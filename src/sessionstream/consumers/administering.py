@@ -15,10 +15,9 @@ from sessionstream.feed.reading import oldest, read_pointers
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["ask", "delete_group", "group_names", "move_group", "parked_events", "skip_trimmed"]
+__all__ = ["ask", "group_names", "move_group", "parked_events", "skip_trimmed"]
 
 _ASK = load_script("sessionstream.consumers", "ask")
-_FORGET = load_script("sessionstream.consumers", "forget")
 _RESET = load_script("sessionstream.consumers", "reset")
 
 
@@ -118,13 +117,3 @@ async def skip_trimmed(store: Store, group: str) -> int:
             if await _move(store, group, partition, first, position):
                 count += number_of(first) - number_of(position)
     return count
-
-
-async def delete_group(store: Store, group: str) -> bool:
-    """Remove a group, and all that it keeps; False if there is none."""
-    keys, known = store.keys, False
-    # The first partition goes last: as long as it is there, the group can be deleted again.
-    for partition in reversed(range(keys.partitions)):
-        names = [keys.groups(partition), keys.group(group, partition), keys.parked(group, partition)]
-        known = bool(await store.server.script(_FORGET, names, [group])) or known
-    return known

@@ -53,9 +53,11 @@ class CatchingUp:
         """Read what is parked, and what has failed before."""
         held, keys = self._held, self._held.store.keys
         partition = held.lease.partition
-        failing, asked = await held.store.server.call("HMGET", keys.group(held.group, partition), "failing", "asked")
-        held.know_failing(failing)
-        self._asked = int(asked or 0)
+        found = await held.store.server.call("HGETALL", keys.group(held.group, partition))
+        fields = found if isinstance(found, dict) else dict(zip(found[::2], found[1::2], strict=True))
+        held.know_failing(fields.get(b"failing"))
+        held.places.know(fields)
+        self._asked = int(fields.get(b"asked", 0))
         self.known = read_fields(await self._read())
 
     async def _read(self) -> dict[bytes, bytes]:

@@ -8,6 +8,11 @@
 -- include log/operations
 -- include log/memberships
 
+-- All that is kept of a session goes.
+function operate.drop(e, i, last)
+  for n = i, last do redis.call('UNLINK', KEYS[ARGV[n] + 0]) end
+end
+
 local h = redis.call('HMGET', KEYS[2], 'holder', 'token', 'last', 'asked')
 if h[1] ~= ARGV[2] or h[2] ~= ARGV[3] then return {'lost'} end
 local number = ARGV[3] .. '.' .. ARGV[4]

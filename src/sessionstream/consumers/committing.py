@@ -13,12 +13,29 @@ from sessionstream.log.store import Store
 from sessionstream.projection import Operation
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["Answer", "Commit", "Operated", "send_commit"]
+__all__ = ["Answer", "Commit", "Dropped", "Operated", "owner_of", "send_commit"]
 
 _COMMIT = load_script("sessionstream.consumers", "commit")
 
-Operated = tuple[str, str, Sequence[Operation]]
+
+@dataclass(frozen=True)
+class Dropped:
+    """In the place of operations: that all which is kept of a session goes.
+
+    Attributes:
+        keys: under which that is kept.
+    """
+
+    keys: Sequence[str]
+
+
+Operated = tuple[str, str, Sequence[Operation] | Dropped]
 """An event's session, its offset, and the operations that belong to it."""
+
+
+def owner_of(group: str) -> str:
+    """Return under whose name the views of a group are kept: no projection has such a name."""
+    return f"@{group}"
 
 
 @dataclass
@@ -82,8 +99,11 @@ async def send_commit(
     parked = [(name, *values) for name, values in one.parked.items() if values[0] != values[1]]
     words += (3 * len(parked), *(word for change in parked for word in change))
     for session_id, offset, operations in one.operated:
-        count, operated = encode_each(f"@{group}", session_id, operations, keys, numbers)
-        words += (offset, count, *operated)
+        if isinstance(operations, Dropped):
+            words += (offset, 1, "drop", len(operations.keys), *(numbers[key] for key in operations.keys))
+        else:
+            count, operated = encode_each(owner_of(group), session_id, operations, keys, numbers)
+            words += (offset, count, *operated)
     args = [group, holder, lease.token, number, before, one.position, *words]
     answer, *rest = await store.server.script(_COMMIT, numbers.keys, args)
     return Answer(True, int(rest[0])) if answer == b"done" else Answer(False)

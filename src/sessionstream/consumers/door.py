@@ -6,19 +6,25 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from sessionstream.consumers import administering
 from sessionstream.consumers.consumer import Consumer, Handler
-from sessionstream.consumers.options import options_from
+from sessionstream.consumers.generations import Generations
+from sessionstream.consumers.options import Options, options_from
 from sessionstream.consumers.parking import Parked
+from sessionstream.consumers.projected import Projected
+from sessionstream.consumers.projecting import Projector
 from sessionstream.consumers.registry import checked_name
+from sessionstream.consumers.removing import delete_group
 from sessionstream.consumers.status import GroupStatus, status_of
+from sessionstream.consumers.views import GroupViews
 from sessionstream.feed.cursor import Cursor
 from sessionstream.feed.hub import Hub
 from sessionstream.feed.reading import newest, oldest
 from sessionstream.log.store import Store
+from sessionstream.projection import Projection
 
 __all__ = ["Consumers"]
 
@@ -91,18 +97,83 @@ class Consumers:
             max_handling=max_handling,
         )
         name = _own_name() if member is None else checked_name(member, "member")
-        if after in ("beginning", "now"):
-            positions = [str(after)] * self._store.keys.partitions
-        else:
-            positions = list(Cursor.parse(after, self._store.keys).positions)
+        positions = self._beginnings(after)
         checked_name(group, "group")
         return Consumer(self._store, self._hub, group, name, positions, options, handler, self._open_ones)
+
+    def _beginnings(self, after: str | Cursor) -> list[str]:
+        if after in ("beginning", "now"):
+            return [str(after)] * self._store.keys.partitions
+        return list(Cursor.parse(after, self._store.keys).positions)
 
     async def aclose(self) -> None:
         """Let the members that joined in the running loop leave their groups."""
         for consumer in list(self._open_ones):
             if consumer.loop is asyncio.get_running_loop():
                 await consumer.aclose()
+
+    def project(
+        self,
+        projection: Projection,
+        *,
+        member: str | None = None,
+        progress: Callable[[int, int], object] | None = None,
+        anew: bool = False,
+        lease: float = 15.0,
+        concurrency: int = 16,
+    ) -> Projector:
+        """Keep a projection's views up to date for an ``async with`` block, beside the appends, from the feed.
+
+        Its views are built from the sessions' own streams first, by all processes that run this, beside those of the
+        version that is in use; then they are switched to in one step, and the old ones removed. The block may be left
+        at any moment. Read them by `projected`.
+
+        Args:
+            projection: yours, which the manager was not given: it runs no projection inside its appends that is
+                run here.
+            member: see `join`.
+            progress: called with how many sessions are built, and about how many there are.
+            anew: build the views anew, even if they are of this version.
+            lease: see `join`.
+            concurrency: see `join`.
+        """
+        name = _own_name() if member is None else checked_name(member, "member")
+        options = Options(lease=lease, concurrency=concurrency)
+
+        def join(group: str, handler: Handler) -> Consumer:
+            positions = ["now"] * self._store.keys.partitions
+            return Consumer(
+                self._store, self._hub, group, name, positions, options, handler, self._open_ones, projection
+            )
+
+        return Projector(Generations(self._store, projection), projection, join, progress, anew=anew)
+
+    def projected(self, projection: Projection) -> Projected:
+        """Return what reads the views that `project` keeps: ``counters``, ``fields``, ``index``, ``wait_until``."""
+        return Projected(self._store, self._hub, projection)
+
+    async def rebuild(self, projection: Projection, *, progress: Callable[[int, int], object] | None = None) -> None:
+        """Build a projection's views anew beside those in use, then switch; cancelled, the old ones stay as they are.
+
+        Args:
+            projection: see `project`.
+            progress: called with how many sessions are built, and about how many there are.
+        """
+        async with self.project(projection, progress=progress, anew=True) as projector:
+            await projector.in_use()
+
+    async def drop(self, projection: Projection) -> bool:
+        """Remove all that is kept for a projection that is run from the feed; False if that is nothing."""
+        return await Generations(self._store, projection).drop()
+
+    def view(self, group: str) -> GroupViews:
+        """Return what reads the views that the members of a group change with `Item.apply`."""
+        name = checked_name(group, "group")
+
+        async def find() -> str:
+            return name
+
+        return GroupViews(self._store, find)
 
     async def groups(self) -> list[str]:
         """Return the names of all groups, sorted."""
@@ -118,11 +189,11 @@ class Consumers:
         Raises:
             GroupNotFound: there is no such group.
         """
-        return await status_of(self._store, checked_name(group, "group"), stalled_after)
+        return await status_of(self._store, checked_name(group, "group", known=True), stalled_after)
 
     async def parked(self, group: str) -> list[Parked]:
         """Return the events that a group could not handle; raises `GroupNotFound`."""
-        return await administering.parked_events(self._store, checked_name(group, "group"))
+        return await administering.parked_events(self._store, checked_name(group, "group", known=True))
 
     async def replay(self, group: str, *, session_id: str | None = None, offset: str | None = None) -> int:
         """Let parked events be handled once more, with the later ones of a session that waits behind them.
@@ -140,14 +211,16 @@ class Consumers:
         Raises:
             GroupNotFound: there is no such group.
         """
-        return await administering.ask(self._store, checked_name(group, "group"), "replay", session_id, offset)
+        name = checked_name(group, "group", known=True)
+        return await administering.ask(self._store, name, "replay", session_id, offset)
 
     async def discard(self, group: str, *, session_id: str | None = None, offset: str | None = None) -> int:
         """Let go of parked events, which are never handled then; a session that waits goes on behind its own.
 
         The arguments are those of `replay`, and the members of the group do it as they do that.
         """
-        return await administering.ask(self._store, checked_name(group, "group"), "discard", session_id, offset)
+        name = checked_name(group, "group", known=True)
+        return await administering.ask(self._store, name, "discard", session_id, offset)
 
     async def reset(self, group: str, to: str | Cursor) -> None:
         """Move a group, while its members live: what they are handling is not acknowledged.
@@ -162,7 +235,7 @@ class Consumers:
             GroupNotFound: there is no such group.
             CursorMismatch: the cursor is of another namespace.
         """
-        name = checked_name(group, "group")
+        name = checked_name(group, "group", known=True)
         if to in ("beginning", "now"):
             cursor = await (oldest(self._store) if to == "beginning" else newest(self._store))
         else:
@@ -175,11 +248,11 @@ class Consumers:
         Raises:
             GroupNotFound: there is no such group.
         """
-        return await administering.skip_trimmed(self._store, checked_name(group, "group"))
+        return await administering.skip_trimmed(self._store, checked_name(group, "group", known=True))
 
     async def delete(self, group: str) -> bool:
         """Delete a group with its positions and what it has parked; False if there is none. Its members end."""
-        return await administering.delete_group(self._store, checked_name(group, "group"))
+        return await delete_group(self._store, checked_name(group, "group", known=True))
 
 
 def _own_name() -> str:

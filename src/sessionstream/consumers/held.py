@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import msgspec
 
+from sessionstream.consumers.building import Building
 from sessionstream.consumers.catching_up import CatchingUp
-from sessionstream.consumers.committing import Commit, send_commit
+from sessionstream.consumers.committing import Commit, owner_of, send_commit
 from sessionstream.consumers.item import Item, Stage
 from sessionstream.consumers.lanes import Lanes
 from sessionstream.consumers.leases import Lease
 from sessionstream.consumers.options import Options
 from sessionstream.consumers.parking import field_of, record_of, text_of
 from sessionstream.consumers.patience import persist
+from sessionstream.consumers.places import Places
 from sessionstream.consumers.progress import Mark, Progress
 from sessionstream.consumers.reading import Reader
 from sessionstream.errors import LeaseLost, SessionStreamError
@@ -25,11 +27,13 @@ from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.hub import Hub
 from sessionstream.log.encoding import KeyNumbers, encode_each
 from sessionstream.log.store import Store
-from sessionstream.projection import Operation
+from sessionstream.projection import Operation, Projection
 
 __all__ = ["Held", "Membership"]
 
 _MOST_FAILING = 100
+_MOST_UNSENT = 100
+"""So many acknowledgments wait for the next commit at most: what a process that dies has handled in vain."""
 _log = logging.getLogger("sessionstream")
 
 
@@ -45,6 +49,7 @@ class Membership:
         options: how it consumes.
         offer: is given each item whose turn it is.
         returned: is called when an item is in nobody's hands any more.
+        projection: what the group's views are made by, where it is the group of a projection.
         ended: is called with a partition that is held no longer, and the error that ended it if one did.
     """
 
@@ -56,6 +61,7 @@ class Membership:
     offer: Callable[[Item], None]
     returned: Callable[[], None]
     ended: Callable[[Held, SessionStreamError | None], None]
+    projection: Projection | None = None
 
 
 class Held:
@@ -79,8 +85,12 @@ class Held:
         self.progress = Progress(lease.position)
         self.lanes = Lanes(self._offer)
         self.catching_up = CatchingUp(self)
+        self.places = Places(self)
         self._reader = Reader(self)
         self._in_hand: set[Item] = set()
+        self._aside: list[Item] = []
+        self._unsent = 0
+        self._sure_until = asyncio.get_running_loop().time() + self.options.lease
         self._failing: dict[str, tuple[str, int, str]] = {}
         self._retries: dict[Item, asyncio.TimerHandle] = {}
         self._dirty, self._moved = asyncio.Event(), asyncio.Event()
@@ -88,12 +98,19 @@ class Held:
         self._committing = False
         self._task = asyncio.create_task(self._run(), name=f"sessionstream: {self.group} {lease.partition}")
 
+    @property
+    def busy(self) -> bool:
+        """Whether any of its items is in somebody's hands."""
+        return bool(self._in_hand)
+
     # What runs while it is held
 
     async def _run(self) -> None:
         error: SessionStreamError | None = None
         try:
             await persist(self.catching_up.load)
+            if self.lease.build:
+                await Building(self).run()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._reader.run())
                 tasks.create_task(self.catching_up.run())
@@ -113,11 +130,12 @@ class Held:
             await self._dirty.wait()
             self._dirty.clear()
             while self.progress.pending and not self.lost:
-                await self._commit(self.progress.take())
+                await self.commit(self.progress.take())
 
-    async def _commit(self, one: Commit) -> None:
+    async def commit(self, one: Commit) -> None:
+        """Commit something, and take note of what comes of it; one at a time."""
         self._commits += 1
-        self._committing = True
+        self._committing, self._unsent = True, 0
         number, before = self._commits, self.progress.position
         answer = await persist(
             lambda: send_commit(self.store, self.group, self.member.holder, self.lease, number, before, one)
@@ -164,12 +182,30 @@ class Held:
         if not self.lost:
             self.member.offer(item)
 
-    def give(self, item: Item) -> None:
-        """Note that an item is in somebody's hands, for as long as `Options.max_handling` allows."""
+    def renewed(self, asked_at: float) -> None:
+        """Note that the lease runs from a time of the loop on."""
+        self._sure_until = asked_at + self.options.lease
+        aside, self._aside = self._aside, []
+        for item in aside:
+            self._offer(item)
+
+    def give(self, item: Item) -> bool:
+        """Note that an item is in somebody's hands, for as long as `Options.max_handling` allows.
+
+        Returns:
+            False if it may not be given: the partition is lost, or given back, or may be somebody else's by now.
+        """
+        if self.lost or self.giving_back or item.stage is not Stage.WAITING:
+            return False
+        # A process that was paused does not know yet what became of its lease.
+        if asyncio.get_running_loop().time() > self._sure_until:
+            self._aside.append(item)
+            return False
         item.stage = Stage.GIVEN
         self._in_hand.add(item)
         loop = asyncio.get_running_loop()
         item.timer = loop.call_later(self.options.max_handling, self._overdue, item)
+        return True
 
     def _overdue(self, item: Item) -> None:
         item.stage = Stage.OVER
@@ -180,6 +216,7 @@ class Held:
         if self._over(item):
             return
         operated = (item.session_id, item.event.offset, item.operations)
+        self.places.note(item.operations)
         if self._failing.pop(item.session_id, None) is not None:
             self._tell_failing()
         if item.mark is not None:
@@ -194,7 +231,13 @@ class Held:
         if item.aside is not None:
             item.aside.handled()
         self.lanes.next(item.session_id)
+        self._unsent += 1
         self.dirty()
+
+    async def keep_up(self) -> None:
+        """Wait for a commit, if too much is acknowledged that none has taken along yet."""
+        while self._unsent >= _MOST_UNSENT and self.progress.pending and not self.lost:
+            await self.moved()
 
     def returned(self, item: Item) -> None:
         """Give an item again, since its handling was cancelled."""
@@ -272,7 +315,7 @@ class Held:
 
     def check_encoding(self, item: Item, operations: tuple[Operation, ...]) -> None:
         """Raise what an operation would meet when it is committed."""
-        encode_each(f"@{self.group}", item.session_id, operations, self.store.keys, KeyNumbers([]))
+        encode_each(owner_of(self.group), item.session_id, operations, self.store.keys, KeyNumbers([]))
 
     async def until_committed(self, item: Item) -> None:
         """Return when an item that is over was committed; raises `LeaseLost` if it never will be."""
@@ -292,18 +335,24 @@ class Held:
 
     # How it ends
 
-    async def give_back(self, *, wait: bool) -> None:
-        """Give no more items, commit what is handled, and let go.
-
-        Args:
-            wait: whether to wait for what is being handled.
-        """
+    async def settle(self, wait_for: Collection[Stage]) -> None:
+        """Give no more items, and wait for those that are at certain stages; what becomes of others is refused."""
         self.giving_back = True
-        while not self.lost and ((wait and self._in_hand) or self.progress.pending or self._committing):
+        while not self.lost and any(item.stage in wait_for for item in self._in_hand):
             await self.moved()
+
+    async def end(self) -> None:
+        """Commit what is handled, and end."""
+        self.giving_back = True
+        while not self.lost and (self.progress.pending or self._committing):
+            await self.moved()
+        self.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def cancel(self) -> None:
+        """End without any more waiting."""
         self.lose()
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
 
     def lose(self) -> None:
         """Let nothing become of what is still being handled."""

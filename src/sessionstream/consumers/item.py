@@ -134,6 +134,7 @@ class Item:
             return True
         if error is None:
             self.held.succeeded(self)
+            await self.held.keep_up()
             return False
         if isinstance(error, Exception):
             self.held.failed(self, error)

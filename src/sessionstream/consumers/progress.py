@@ -22,14 +22,16 @@ class Mark:
         handled: how many of its events were handled.
         gone: how many were removed before they could be.
         operated: the operations of those that were handled.
+        ends: whether a commit may hold nothing behind it.
     """
 
-    __slots__ = ("gone", "handled", "left", "number", "operated", "position")
+    __slots__ = ("ends", "gone", "handled", "left", "number", "operated", "position")
 
     def __init__(self, position: str, number: int) -> None:
         self.position = position
         self.number = number
         self.left = self.handled = self.gone = 0
+        self.ends = False
         self.operated: list[Operated] = []
 
 
@@ -95,6 +97,8 @@ class Progress:
             one.operated += mark.operated
             one.counters["handled"] += mark.handled
             one.counters["gone"] += mark.gone
+            if mark.ends:
+                break
         self._under_way = taken
         return one
 

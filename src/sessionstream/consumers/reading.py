@@ -28,7 +28,7 @@ class Reader:
 
     def __init__(self, held: Held) -> None:
         self._held = held
-        self._after = held.lease.position
+        self._after = held.progress.position
         self._room = asyncio.Event()
         self._agents: dict[str, str] = {}
 
@@ -43,6 +43,8 @@ class Reader:
             FeedTrimmed: what comes next is gone.
         """
         held = self._held
+        # What was built before this began has moved it.
+        self._after = held.progress.position
         partition = held.lease.partition
         with held.member.hub.watching([held.store.keys.feed(partition)]) as bell:
             while True:
@@ -66,6 +68,7 @@ class Reader:
             events = []
             if not pointer.events:
                 self._held.catching_up.removed(pointer.session_id)
+                self._held.places.drop(mark, pointer)
             elif wanted is None or pointer.session_id in wanted:
                 events = self._events(one)
                 mark.gone = pointer.events - len(one.events)

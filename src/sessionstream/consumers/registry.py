@@ -18,35 +18,46 @@ __all__ = ["checked_name", "found", "positions_of_group", "positions_of_groups"]
 
 _FOUND = load_script("sessionstream.consumers", "found")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_GENERATION = re.compile(r"[a-z][a-z0-9_]*@\d+\.\d+\Z")
 
 
-def checked_name(value: object, what: str) -> str:
-    """Return a name as given; raises `InvalidArgument` unless it is 1 to 64 of ``A-Z a-z 0-9 . _ -``."""
+def checked_name(value: object, what: str, *, known: bool = False) -> str:
+    """Return a name as given.
+
+    Args:
+        value: 1 to 64 of ``A-Z a-z 0-9 . _ -``.
+        what: is named so, for the error.
+        known: whether it may also be the group of a projection, such as ``spend@2.1``.
+
+    Raises:
+        InvalidArgument: it is no such name.
+    """
     if not isinstance(value, str):
         raise InvalidType(f"{what} is a string, not a {type(value).__name__}")
-    if not _NAME.match(value):
+    if not _NAME.match(value) and not (known and _GENERATION.match(value)):
         raise InvalidArgument(f"{what} {value!r} is not 1 to 64 of A-Z a-z 0-9 . _ - that begin with a letter or digit")
     return value
 
 
-async def found(store: Store, group: str, after: list[str]) -> list[str]:
+async def found(store: Store, group: str, after: list[str], build: str = "") -> list[str]:
     """Make a group known in every partition where it is not, and return its positions.
 
     Args:
         store: the namespace.
         group: its name.
         after: for each partition where it begins: a position, or ``beginning``, or ``now``.
+        build: what is built in each partition before the feed is read, or nothing.
     """
     keys = store.keys
-    # The first partition comes first: a group that is known there is made.
-    first = await store.server.script(_FOUND, [keys.log(0), keys.groups(0)], [group, after[0]])
-    rest = await asyncio.gather(
-        *(
-            store.server.script(_FOUND, [keys.log(partition), keys.groups(partition)], [group, after[partition]])
-            for partition in range(1, keys.partitions)
-        )
-    )
-    return [position.decode() for position in (first, *rest)]
+
+    async def in_partition(partition: int) -> str:
+        names = [keys.log(partition), keys.groups(partition), keys.group(group, partition)]
+        position: bytes = await store.server.script(_FOUND, names, [group, after[partition], build])
+        return position.decode()
+
+    # The first partition comes last: a group that is known there is known everywhere.
+    rest = await asyncio.gather(*map(in_partition, range(1, keys.partitions)))
+    return [await in_partition(0), *rest]
 
 
 async def positions_of_groups(store: Store, partition: int) -> dict[str, str]:

@@ -32,7 +32,8 @@
     │   ├── GroupNotFound (ValueError)        no such consumer group
     │   ├── MemberExists (ValueError)         another process lives under that name in the group
     │   ├── LeaseLost                         the partition went to another member
-    │   └── NotProjected (TimeoutError)       not in the view in time
+    │   ├── NotProjected (TimeoutError)       not in the view in time
+    │   └── ProjectionReplaced                another version of the projection is in use
     ├── FollowingError                        going on would pass over something
     │   ├── FeedTrimmed                       the feed is not kept so far back; `.first` is where it is whole
     │   ├── HistoryTrimmed                    events of a session are gone; `.first` is what is kept
@@ -67,6 +68,7 @@ from sessionstream.errors.consuming import (
     LeaseLost,
     MemberExists,
     NotProjected,
+    ProjectionReplaced,
 )
 from sessionstream.errors.following import (
     CursorMismatch,
@@ -143,6 +145,7 @@ __all__ = [
     "NotPermittedInPhase",
     "NotProjected",
     "OutcomeUnknown",
+    "ProjectionReplaced",
     "ServerError",
     "ServerLoading",
     "ServerOutOfMemory",

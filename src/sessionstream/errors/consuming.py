@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sessionstream.errors.root import SessionStreamError
 
-__all__ = ["ConsumerError", "GroupNotFound", "LeaseLost", "MemberExists", "NotProjected"]
+__all__ = ["ConsumerError", "GroupNotFound", "LeaseLost", "MemberExists", "NotProjected", "ProjectionReplaced"]
 
 
 class ConsumerError(SessionStreamError):
@@ -54,3 +54,16 @@ class LeaseLost(ConsumerError):
 
 class NotProjected(ConsumerError, TimeoutError):
     """What was waited for was not in the view in time."""
+
+
+class ProjectionReplaced(ConsumerError):
+    """The views of a projection are of another version now, or were removed; this process's is not kept up any more.
+
+    Attributes:
+        current: the generation in use, ``<version>.<number>``; None if there is none.
+    """
+
+    def __init__(self, group: str, current: str | None) -> None:
+        what = "was removed" if current is None else f"is at {current} now"
+        super().__init__(group, f"projection {group!r} {what}: what this process has is not kept up any more")
+        self.current = current
