@@ -11,7 +11,7 @@ __all__ = ["assert_no_ownerless_keys", "owner_of"]
 
 _KEY = re.compile(rb"(?P<partition>.*?:\{\d+\}:)(?P<rest>.*)\Z", re.DOTALL)
 _OF_A_PARTITION = re.compile(
-    rb"(?:log|feed|registry|groups)\Z|(?:index|counters):[@a-z]|(?:user|group|parked):.", re.DOTALL
+    rb"(?:log|feed|registry|groups)\Z|(?:index|counters):[@a-z]|(?:user|group|parked|restoring):.", re.DOTALL
 )
 _OF_A_SESSION = re.compile(
     rb"(?:(?:head|events|idempotency|bodies|bases|seals|deltas):"

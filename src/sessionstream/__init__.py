@@ -57,6 +57,10 @@ if TYPE_CHECKING:
     from sessionstream.events.runtime import ToolCalled as ToolCalled
     from sessionstream.events.runtime import ToolReturned as ToolReturned
     from sessionstream.events.runtime import UsageRecorded as UsageRecorded
+    from sessionstream.integrity.reporting import Claim as Claim
+    from sessionstream.integrity.reporting import Finding as Finding
+    from sessionstream.integrity.reporting import Verification as Verification
+    from sessionstream.integrity.sealing import Sealed as Sealed
     from sessionstream.locks import Lock as Lock
     from sessionstream.log.request import Appended as Appended
     from sessionstream.manager import SessionManager as SessionManager
@@ -91,6 +95,8 @@ _ROOMS = {
     "events.runtime": (
         "ErrorOccurred", "MessageAdded", "MessageRetracted", "NoteAdded", "ToolCalled", "ToolReturned", "UsageRecorded",
     ),
+    "integrity.reporting": ("Claim", "Finding", "Verification"),
+    "integrity.sealing": ("Sealed",),
     "locks": ("Lock",),
     "log.request": ("Appended",),
     "manager": ("SessionManager",),

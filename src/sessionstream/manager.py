@@ -21,6 +21,7 @@ from sessionstream.directory.users import sessions_of_user
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.hub import Hub
+from sessionstream.integrity.sealing import Sealing
 from sessionstream.lifecycle import changing, cleaning, creating, ending, reading
 from sessionstream.locks import Lock, Locks
 from sessionstream.log.history import Window, read_history
@@ -69,16 +70,12 @@ class SessionManager(Opened):
         self.audit = Audit(self.store)
         self.retention = Retention(self.store)
         self._bases = BasesBeside(self.store, self._chores)
+        self._sealing = Sealing(self.store, self._chores)
         self._locks = Locks(self.store)
         self._hub = Hub(self.store.server)
         self.consumers = Consumers(self.store, self._hub)
-        self._closing = (
-            self._bases.aclose,
-            *self._closing,
-            self._locks.aclose,
-            self.consumers.aclose,
-            self._hub.aclose,
-        )
+        closing = (self._locks.aclose, self.consumers.aclose, self._hub.aclose)
+        self._closing = (self._bases.aclose, *self._closing, *closing)
 
     # Sessions
 
@@ -313,12 +310,13 @@ class SessionManager(Opened):
             label: the caller's own name for it.
             checkpoint_id: the caller's own id for it; otherwise a new one, ``ckpt_…``.
         """
-        identifier = await checkpoint_saving.save(
+        saved = await checkpoint_saving.save(
             self.store, session_id, data, offset=offset, label=label, checkpoint_id=checkpoint_id
         )
+        self._sealing.soon(session_id)
         if (last := self.settings.keep_checkpoints) is not None:
             self._chores.start(("checkpoints", session_id), keep_last_quietly(self.store, session_id, last))
-        return identifier
+        return saved
 
     async def get_latest_checkpoint(self, session_id: str) -> Checkpoint | None:
         """Return the latest checkpoint with its data; None if there is none."""

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sessionstream.errors import InvalidArgument
 
 __all__ = ["Settings", "settings_from"]
+
+_LEAST_KEY_BYTES = 32
+
+
+def _strong(keys: SecretStr | None) -> SecretStr | None:
+    """Return keys as given, none of which is so short that somebody could find it by trying."""
+    for key in keys.get_secret_value().split(",") if keys is not None else ():
+        if not key.isascii() or not key.isprintable():
+            raise ValueError("a key is printable ASCII; `openssl rand -hex 32` makes one")
+        if len(key) < _LEAST_KEY_BYTES:
+            raise ValueError(
+                f"a key has {len(key)} bytes, at least {_LEAST_KEY_BYTES} are needed; `openssl rand -hex 32` makes one"
+            )
+    return keys
+
+
+_Keys = Annotated[SecretStr | None, AfterValidator(_strong)]
 
 
 class Settings(BaseSettings):
@@ -32,6 +49,8 @@ class Settings(BaseSettings):
         deadline: seconds over all tries of one call.
         reply_timeout: seconds without a reply after which a connection counts as broken.
         allow_eviction: accept a server that could drop keys.
+        seal_key: the secret that seals are made with, at least 32 bytes; with it sessions are sealed by themselves.
+        seal_keys_old: the secrets that it had before, separated by commas; what was sealed with them is verified still.
     """
 
     model_config = SettingsConfigDict(
@@ -53,6 +72,8 @@ class Settings(BaseSettings):
     deadline: float = Field(default=15.0, gt=0)
     reply_timeout: float = Field(default=5.0, gt=0)
     allow_eviction: bool = False
+    seal_key: _Keys = None
+    seal_keys_old: _Keys = None
 
 
 def settings_from(**given: Any) -> Settings:

@@ -9,16 +9,28 @@ from typing import Annotated
 
 import typer
 
-from sessionstream.cli import archives, checkpoints, doctor, history, holds, sessions, transfers, travel, upkeep
+from sessionstream.cli import (
+    archives,
+    checkpoints,
+    doctor,
+    exports,
+    history,
+    holds,
+    sessions,
+    transfers,
+    travel,
+    upkeep,
+)
 from sessionstream.cli.calling import application
 from sessionstream.cli.demo import play
 
 __all__ = ["application", "run"]
 
-_THEMES = (play, transfers, sessions, history, travel, checkpoints, archives, holds, upkeep, doctor)
+_THEMES = (play, transfers, exports, sessions, history, travel, checkpoints, archives, holds, upkeep, doctor)
 _ORDER = (
-    *("demo", "import", "export", "sessions", "show", "history", "as-of", "diff", "checkpoints", "resume"),
-    *("stats", "fork", "archive", "hold", "rebuild", "cleanup", "doctor"),
+    *("demo", "import", "export", "sessions", "show", "history", "as-of", "diff", "checkpoints", "resume", "stats"),
+    *("fork", "archive", "hold"),
+    *("rebuild", "cleanup", "doctor"),
 )
 application.registered_commands.sort(key=lambda one: _ORDER.index(one.name or ""))
 

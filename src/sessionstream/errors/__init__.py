@@ -9,7 +9,10 @@
     │   ├── TooLarge                          past a limit of the settings
     │   ├── CursorMismatch                    a cursor of another namespace or partition count
     │   ├── UnknownPosition                   a position past the end, or of another past; `.last` is the end
-    │   └── InvalidImportLine                 `.line` names it; the other lines go in
+    │   ├── InvalidImportLine                 `.line` names it; the other lines go in
+    │   ├── SealKeyMissing                    no key to make or verify seals with
+    │   ├── InvalidAnchor                     no anchor of this namespace, or an altered one
+    │   └── InvalidEvidence                   a file that is no evidence
     ├── SessionNotFound (ValueError)          no such session
     │   └── SessionEnded                      deleted or expired; `.reason` says which
     ├── SessionExists (ValueError)            the id is in use, or ended and still kept
@@ -40,6 +43,9 @@
     │   └── FollowerTooSlow                   dropped as it chose; go on from `.position`
     ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
+    ├── IntegrityError                        a session is not sealed any further
+    │   ├── HistoryAltered                    what is to be sealed is not what was appended; `.offset` says where
+    │   └── SealKeyUnknown                    the last seal was made with a key that is not here; `.key_id` names it
     ├── NamespaceMismatch                     the namespace was made with other settings
     ├── Unavailable (ConnectionError)         nothing was written; try again later
     │   ├── ServerLoading                     it is still loading its data
@@ -77,6 +83,14 @@ from sessionstream.errors.following import (
     FollowingError,
     HistoryTrimmed,
     UnknownPosition,
+)
+from sessionstream.errors.integrity import (
+    HistoryAltered,
+    IntegrityError,
+    InvalidAnchor,
+    InvalidEvidence,
+    SealKeyMissing,
+    SealKeyUnknown,
 )
 from sessionstream.errors.locks import (
     LockError,
@@ -128,10 +142,14 @@ __all__ = [
     "FollowerTooSlow",
     "FollowingError",
     "GroupNotFound",
+    "HistoryAltered",
     "HistoryTrimmed",
     "IdempotencyConflict",
+    "IntegrityError",
+    "InvalidAnchor",
     "InvalidArgument",
     "InvalidData",
+    "InvalidEvidence",
     "InvalidImportLine",
     "InvalidType",
     "LeaseLost",
@@ -146,6 +164,8 @@ __all__ = [
     "NotProjected",
     "OutcomeUnknown",
     "ProjectionReplaced",
+    "SealKeyMissing",
+    "SealKeyUnknown",
     "ServerError",
     "ServerLoading",
     "ServerOutOfMemory",

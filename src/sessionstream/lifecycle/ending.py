@@ -160,7 +160,9 @@ async def _end(
 
 
 async def forget_ended(store: Store, session_id: str, event: SessionDeleted | SessionExpired) -> None:
-    """Take a session that has just ended out of its user's list."""
+    """Take a session that has just ended out of its user's list, and tell who wants to know."""
+    for tell in store.endings:
+        tell(session_id)
     # The session is over: an error now would say that it is not. Readers pass over the entry.
     with contextlib.suppress(SessionStreamError):
         await delist(store, event.user_id, session_id, event.created_ms)

@@ -179,6 +179,11 @@ class Keys:
         prefix = self._prefixes[partition]
         return f"{prefix}beside:{key.removeprefix(prefix)}"
 
+    def restoring(self, run: str, key: str, partition: int) -> str:
+        """The key under which an import restores a key of a session, before the session is there."""
+        prefix = self._prefixes[partition]
+        return f"{prefix}restoring:{run}:{key.removeprefix(prefix)}"
+
     def place(self, projection: str, place: Place, session_id: str) -> str:
         """The key of a view, for a session or for the session's partition."""
         if place.kind == "head":

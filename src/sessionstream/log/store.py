@@ -52,6 +52,7 @@ class Store:
     Attributes:
         archive_first: what archives an ended session before it is retired, and gives the offset of its last event; None
             leaves the session for now.
+        endings: called with the id of a session that this process has ended, in the event loop and without waiting.
 
     Raises:
         InvalidArgument: two projections have one name.
@@ -67,6 +68,7 @@ class Store:
             raise InvalidArgument(f"two projections have one name: {', '.join(names)}")
         self.positions = Positions()
         self.archive_first: Callable[[str], Awaitable[str | None]] | None = None
+        self.endings: list[Callable[[str], object]] = []
         self._number = next(_numbers)
         self._read_as_made = self._written_as_made = False
         self._most_event_bytes = settings.max_event_bytes

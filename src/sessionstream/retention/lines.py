@@ -1,18 +1,14 @@
-"""The lines of an archive's files: events as an export writes them, between a line that says whose and one that ends.
-
-An entry that an export cannot tell in full, as one that somebody put there by hand, has its words under ``entry`` too.
-"""
+"""The lines of an archive: events as an export writes them, between a line that says whose and one that ends them."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from sessionstream.events.recorded import RecordedEvent
-from sessionstream.transfer.exporting import event_record
+from sessionstream.transfer.event_lines import encode_line, read_line
 
 __all__ = ["FORMAT", "BodyLine", "Foot", "Head", "Whose", "bytes_of", "encode", "event_of", "line_of", "text_of"]
 
@@ -76,34 +72,12 @@ class BodyLine(msgspec.Struct, frozen=True):
 
 def line_of(event: RecordedEvent) -> bytes:
     """Return the line of an event."""
-    record = event_record(event)
-    if _words_of(record) != list(event.words):
-        record["entry"] = [text_of(word) for word in event.words]
-    return encode(record) + b"\n"
+    return encode_line(event, last=False)
 
 
 def event_of(line: bytes) -> RecordedEvent:
-    """Return the event of a line, with every byte of its entry.
-
-    Raises:
-        ValueError: it is no such line.
-    """
-    record = msgspec.json.decode(line)
-    try:
-        return RecordedEvent(str(record["session_id"]), str(record["offset"]), _words_of(record))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it is no event: {error!r}") from None
-
-
-def _words_of(record: Mapping[str, Any]) -> Sequence[bytes]:
-    if "entry" in record:
-        return [bytes_of(word) for word in record["entry"]]
-    version = record["schema_version"]
-    name = (record["type"] or "") if version == 1 else f"{record['type']}@{version}"
-    words = [name.encode(), (record["id"] or "").encode() + bytes_of(record["data"])]
-    if record["meta"] is not None:
-        words += (b"meta", bytes_of(record["meta"]))
-    return words
+    """Return the event of a line, with every byte of its entry; raises `InvalidArgument` if it is no such line."""
+    return read_line(0, line).event
 
 
 def text_of(raw: bytes) -> Any:
@@ -115,9 +89,5 @@ def text_of(raw: bytes) -> Any:
 
 
 def bytes_of(text: Any) -> bytes:
-    """Return the bytes that JSON has as text; none for null."""
-    if text is None:
-        return b""
-    if isinstance(text, str):
-        return text.encode()
-    return base64.b64decode(text["base64"], validate=True)
+    """Return the bytes that JSON has as `text_of` gave it."""
+    return text.encode() if isinstance(text, str) else base64.b64decode(text["base64"], validate=True)

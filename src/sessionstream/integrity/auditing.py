@@ -1,0 +1,135 @@
+"""Sealing and verifying the sessions of a namespace, one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
+
+from sessionstream.directory.listing import every_session_id, session_ids_of
+from sessionstream.errors import IntegrityError, SessionNotFound
+from sessionstream.integrity.anchors import Anchor, anchor_writer, read_anchor
+from sessionstream.integrity.feeds import FeedWords
+from sessionstream.integrity.keyring import Keyring
+from sessionstream.integrity.lines import LinesWriter
+from sessionstream.integrity.reporting import Verification
+from sessionstream.integrity.sealing import Sealed, seal_session
+from sessionstream.integrity.verifying import verify_session
+from sessionstream.log.gates import session_named
+from sessionstream.log.store import Store
+
+__all__ = ["anchor_of", "seal_all", "verify_all"]
+
+_FIELDS = 1000
+
+
+def anchor_of(store: Store, keyring: Keyring, path: Path | str | None) -> Anchor | None:
+    """Return what an anchor says, None where none is named; raises `InvalidAnchor`."""
+    return None if path is None else read_anchor(Path(path), store.keys.namespace, keyring)
+
+
+async def _every_known_session(store: Store) -> AsyncIterator[str]:
+    """Yield the id of every session that the registry or the log knows: who takes one out of one of them is seen."""
+    await store.check_readable()
+    for partition in range(store.keys.partitions):
+        known: set[str] = set()
+        async for session_id in session_ids_of(store, partition):
+            known.add(session_id)
+            yield session_id
+        for session_id in await _gates(store, partition):
+            if session_id not in known:
+                yield session_id
+
+
+async def _gates(store: Store, partition: int) -> list[str]:
+    """Return the sessions that the log of a partition knows."""
+    found: list[str] = []
+    cursor: bytes | str = "0"
+    while True:
+        cursor, words = await store.server.call("HSCAN", store.keys.log(partition), cursor, "COUNT", _FIELDS)
+        names = [name.decode() for name in words[::2]]
+        found += [session_named(name) for name in names if not name.startswith(":") or name.startswith("::")]
+        if cursor in (b"0", "0"):
+            return found
+
+
+async def verify_all(
+    store: Store, keyring: Keyring, session_ids: Iterable[str] | None = None, *, anchor: Anchor | None = None
+) -> AsyncIterator[Verification]:
+    """Verify sessions, also those that only an anchor knows.
+
+    Args:
+        store: where they are kept.
+        keyring: the keys.
+        session_ids: which; None is every one that the registry, the log or the anchor knows.
+        anchor: what was known outside of the server.
+
+    Raises:
+        SessionNotFound: a session that was named is not there, and no anchor knows it.
+    """
+    if session_ids is not None:
+        for session_id in session_ids:
+            yield await verify_session(store, keyring, session_id, anchor=anchor)
+        return
+    feeds = FeedWords(store)
+    left = set(anchor.sessions) if anchor is not None else set()
+    async for session_id in _every_known_session(store):
+        left.discard(session_id)
+        with contextlib.suppress(SessionNotFound):  # it was removed just now
+            yield await verify_session(store, keyring, session_id, anchor=anchor, feeds=feeds)
+    for session_id in sorted(left, key=store.keys.partition):
+        yield await verify_session(store, keyring, session_id, anchor=anchor, feeds=feeds)
+
+
+async def seal_all(
+    store: Store,
+    keyring: Keyring,
+    session_ids: Iterable[str] | None = None,
+    *,
+    anchor: Path | None = None,
+    refused: Callable[[IntegrityError], None] | None = None,
+) -> AsyncIterator[Sealed]:
+    """Seal sessions, and yield how far each is sealed; write that to an anchor, if one is named.
+
+    Args:
+        store: where they are kept.
+        keyring: the keys.
+        session_ids: which; None is every one that is kept.
+        anchor: the file, which appears, or is replaced, when all sessions are sealed.
+        refused: called with the error of a session that is not sealed any further, instead of raising; an anchor does
+            not know such a session.
+
+    Raises:
+        SessionNotFound: a session that was named is not there.
+        IntegrityError: a session is not sealed any further, and ``refused`` is not given.
+    """
+    with contextlib.ExitStack() as stack:
+        writer: LinesWriter | None = None
+        if anchor is not None:
+            now = await store.now_ms()
+            writer = stack.enter_context(anchor_writer(anchor, store.keys.namespace, keyring, now))
+        async for session_id in _each(store, session_ids):
+            try:
+                sealed = await seal_session(store, keyring, session_id)
+            except SessionNotFound:
+                if session_ids is not None:
+                    raise
+                continue  # it was removed just now
+            except IntegrityError as error:
+                if refused is None:
+                    raise
+                refused(error)
+                continue
+            if writer is not None:
+                facts = {"offset": sealed.offset, "version": sealed.version, "seal": sealed.seal}
+                writer.write({"session_id": session_id, **facts})
+            yield sealed
+
+
+async def _each(store: Store, session_ids: Iterable[str] | None) -> AsyncIterator[str]:
+    if session_ids is None:
+        async for session_id in every_session_id(store):
+            yield session_id
+    else:
+        for session_id in session_ids:
+            yield session_id

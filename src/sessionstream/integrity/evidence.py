@@ -1,0 +1,162 @@
+"""Evidence: one session in one file, with its seals and the bodies of its checkpoints, to be verified without a server.
+
+The file is JSON lines: what it is; each seal, and behind it the events that it covers, then those that none covers; the
+bodies; the head; how many lines there were and a keyed digest of all of them. Everything is exactly as it was stored.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from sessionstream.errors import InvalidEvidence, SessionNotFound
+from sessionstream.events.ids import checked_id
+from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
+from sessionstream.integrity.chain import seal_from
+from sessionstream.integrity.keyring import Keyring
+from sessionstream.integrity.lines import LinesWriter
+from sessionstream.log.gates import name_in_log
+from sessionstream.log.store import Store
+
+__all__ = ["write_evidence"]
+
+_PAGE = 1000
+_SEALS = 64
+_LOCKS = (b"token", b"lock_")
+
+
+async def write_evidence(
+    store: Store,
+    keyring: Keyring,
+    session_id: str,
+    path: Path,
+    *,
+    archived: AsyncIterator[RecordedEvent] | None = None,
+) -> int:
+    """Write a session's evidence, and return how many events are in it.
+
+    Args:
+        store: where it is kept.
+        keyring: the keys; the file is closed with the present one.
+        session_id: the session, ended or not.
+        path: the file, which appears when all of it is on the disk.
+        archived: the events that are no more in the stream, from version 1 on.
+
+    Raises:
+        SessionNotFound: nothing is kept of such a session.
+        InvalidEvidence: the file cannot be written.
+    """
+    checked_id(session_id, "session_id")
+    await store.check_readable()
+    gate, seals, now = await _look(store, session_id)
+    if gate is None:
+        raise SessionNotFound(session_id)
+    end = gate.split(b" ", 1)[0].decode()
+    facts = {"namespace": store.keys.namespace, "session_id": session_id, "at": now, "offset": end}
+    with LinesWriter(path, "evidence", keyring.present, facts, InvalidEvidence) as writer:
+        evidence = _Evidence(store, session_id, end, seals, writer)
+        await evidence.write_history(archived)
+        await evidence.write_bodies()
+        await evidence.write_head()
+    return evidence.events
+
+
+async def _look(store: Store, session_id: str) -> tuple[bytes | None, int, int]:
+    log = store.keys.log(store.keys.partition(session_id))
+    gate, seals = await store.server.calls(
+        [("HGET", log, name_in_log(session_id)), ("LLEN", store.keys.seals(session_id))]
+    )
+    return gate, seals, await store.now_ms()
+
+
+class _Evidence:
+    """One session that is written down as it was at one offset."""
+
+    def __init__(self, store: Store, session_id: str, end: str, seals: int, writer: LinesWriter) -> None:
+        self._store = store
+        self._session_id = session_id
+        self._end = end
+        self._there = seals
+        self._writer = writer
+        self._read = self._covered_to = 0
+        self._seals: list[bytes] = []
+        self._last = NOWHERE
+        self.events = 0
+
+    async def write_history(self, archived: AsyncIterator[RecordedEvent] | None) -> None:
+        """Write the seals, each in front of its events, and the events."""
+        if archived is not None:
+            async for event in archived:
+                await self._write_event(event.offset, list(event.words))
+        while True:
+            key = self._store.keys.events(self._session_id)
+            page = await self._store.server.call("XRANGE", key, f"({self._last}", self._end, "COUNT", _PAGE)
+            for identifier, words in page:
+                await self._write_event(identifier.decode(), words or [])
+            if len(page) < _PAGE:
+                break
+        while (kept := await self._next_seal()) is not None:
+            self._writer.write({"seal": text_of(kept)})
+
+    async def _write_event(self, offset: str, words: list[bytes]) -> None:
+        while version_of(offset) > self._covered_to and (kept := await self._next_seal()) is not None:
+            self._writer.write({"seal": text_of(kept)})
+        self._writer.write({"event": offset, "words": [text_of(word) for word in words]})
+        self._last = offset
+        self.events += 1
+
+    async def _next_seal(self) -> bytes | None:
+        if not self._seals and self._read < self._there:
+            last = min(self._read + _SEALS, self._there) - 1
+            key = self._store.keys.seals(self._session_id)
+            self._seals = list(await self._store.server.call("LRANGE", key, self._read, last))[::-1]
+            self._read = last + 1
+        if not self._seals:
+            return None
+        kept = self._seals.pop()
+        seal = seal_from(kept)
+        self._covered_to = seal.version if seal is not None else self._covered_to
+        return kept
+
+    async def write_bodies(self) -> None:
+        """Write the body of each checkpoint; one that was deleted meanwhile is told as that."""
+        key = self._store.keys.bodies(self._session_id)
+        for identifier in await self._store.server.call("HKEYS", key):
+            body = await self._store.server.call("HGET", key, identifier)
+            if identifier and body is not None:
+                self._writer.write({"checkpoint": text_of(identifier), "body": text_of(body)})
+        deleted = [one async for one in self._deleted_since()]
+        if deleted:
+            self._writer.write({"deleted_since": deleted})
+
+    async def _deleted_since(self) -> AsyncIterator[str]:
+        """Yield the checkpoints that were deleted behind the end of what is written."""
+        key = self._store.keys.events(self._session_id)
+        last = self._end
+        while page := await self._store.server.call("XRANGE", key, f"({last}", "+", "COUNT", _PAGE):
+            for identifier, words in page:
+                last = identifier.decode()
+                event = RecordedEvent(self._session_id, last, words or ())
+                if event.type == "checkpoint.deleted":
+                    yield getattr(event.data, "checkpoint_id", "")
+
+    async def write_head(self) -> None:
+        """Write the head, if the session is still where the history ends."""
+        log, key = self._store.keys.log(self._store.keys.partition(self._session_id)), name_in_log(self._session_id)
+        words, gate = await self._store.server.calls(
+            [("HGETALL", self._store.keys.head(self._session_id)), ("HGET", log, key)]
+        )
+        pairs = words if isinstance(words, dict) else dict(zip(words[::2], words[1::2], strict=True))
+        if gate is not None and gate.split(b" ", 1)[0].decode() == self._end:
+            head = [[text_of(name), text_of(value)] for name, value in pairs.items() if not name.startswith(_LOCKS)]
+            self._writer.write({"head": head})
+
+
+def text_of(raw: bytes) -> Any:
+    """Return bytes as JSON holds them: text, or base64 where they are no UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(raw).decode()}

@@ -1,0 +1,152 @@
+"""Verifying evidence: from the file alone, without a server, and without what speaks to one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sessionstream.errors import InvalidEvidence
+from sessionstream.events.recorded import version_of
+from sessionstream.integrity.anchors import Anchor, read_anchor
+from sessionstream.integrity.checking import HistoryCheck
+from sessionstream.integrity.folding import Folded, body_problem, saved_checkpoints
+from sessionstream.integrity.keyring import Keyring
+from sessionstream.integrity.lines import LinesReader
+from sessionstream.integrity.outside import check_anchor
+from sessionstream.integrity.reporting import Claim, Finding, Kind, Verification, claim, history_claims
+from sessionstream.projections import BUILT_IN
+
+__all__ = ["Evidence", "verify_evidence"]
+
+_LOGS_OWN = (b"offset",)
+
+
+class Evidence(NamedTuple):
+    """What a file of evidence says, verified.
+
+    Attributes:
+        namespace: where the session was kept.
+        at: when the file was written, in milliseconds since 1970, by the server's clock.
+        verification: what was found, and what could be checked.
+    """
+
+    namespace: str
+    at: int
+    verification: Verification
+
+
+def verify_evidence(path: Path | str, keyring: Keyring, *, anchor: Path | str | None = None) -> Evidence:
+    """Verify a file of evidence, and return what it says.
+
+    Args:
+        path: the file.
+        keyring: the keys.
+        anchor: what was known outside of the server.
+
+    Raises:
+        InvalidEvidence: the file is no evidence, or cannot be read.
+        InvalidAnchor: the anchor is none of the evidence's namespace.
+    """
+    reader = LinesReader(Path(path), "evidence", keyring, InvalidEvidence)
+    records = iter(reader)
+    first = next(records, None)
+    header = reader.header
+    if any(name not in header for name in ("namespace", "session_id", "at", "offset")):
+        raise InvalidEvidence(str(path), "its first line lacks what every evidence says")
+    known = None if anchor is None else read_anchor(Path(anchor), header["namespace"], keyring)
+    verifier = _Verifier(header, keyring, known)
+    problems = verifier.read(records if first is None else itertools.chain([first], records))
+    problem = reader.problem or "; ".join(problems[:3])
+    return Evidence(header["namespace"], header["at"], verifier.result(problem, reader.unchecked))
+
+
+class _Verifier:
+    """One file that is verified."""
+
+    def __init__(self, header: dict[str, Any], keyring: Keyring, anchor: Anchor | None) -> None:
+        self._session_id = str(header["session_id"])
+        self._end = str(header["offset"])
+        self._anchor = anchor
+        self._anchored = anchor.sessions.get(self._session_id) if anchor is not None else None
+        self._stands = False
+        self._check = HistoryCheck(self._session_id, keyring)
+        self._folded = Folded(BUILT_IN, self._session_id)
+        self._bodies: set[bytes] = set()
+        self._gone: set[bytes] = set()
+        self._head: dict[bytes, bytes] | None = None
+        self._found: list[Finding] = []
+
+    def read(self, records: Iterable[dict[str, Any]]) -> list[str]:
+        """Go through the lines, and return what is wrong with them as lines of evidence."""
+        problems = []
+        for number, record in enumerate(records, 2):
+            try:
+                self._take(record)
+            except (KeyError, TypeError, ValueError, binascii.Error):
+                problems.append(f"line {number} is none of an evidence")
+        return problems
+
+    def _take(self, record: dict[str, Any]) -> None:
+        if "event" in record:
+            words = [_bytes_of(word) for word in record["words"]]
+            self._check.event(record["event"], words)
+            self._folded.take(record["event"], words)
+            self._stands |= self._anchored is not None and record["event"] == self._anchored.offset
+        elif "seal" in record:
+            self._check.seal(_bytes_of(record["seal"]))
+        elif "checkpoint" in record:
+            self._take_body(_bytes_of(record["checkpoint"]), _bytes_of(record["body"]))
+        elif "deleted_since" in record:
+            self._gone = {one.encode() for one in record["deleted_since"]}
+        else:
+            self._head = {_bytes_of(name): _bytes_of(value) for name, value in record["head"]}
+
+    def _take_body(self, identifier: bytes, body: bytes) -> None:
+        """Compare a body at once, so that only one is held at a time."""
+        told = saved_checkpoints(self._folded.views).get(identifier)
+        problem = "no event saved it" if told is None else body_problem(told, body)
+        if problem:
+            self._found.append(Finding(Kind.CHECKPOINT_ALTERED, problem, name=identifier.decode(errors="replace")))
+        self._bodies.add(identifier)
+
+    def result(self, problem: str, unchecked: str) -> Verification:
+        """Return what there is to say.
+
+        Args:
+            problem: what is wrong with the file.
+            unchecked: why that cannot be told.
+        """
+        found = [one.finding for one in self._check.finish(version_of(self._end))]
+        found += self._found
+        for identifier in saved_checkpoints(self._folded.views).keys() - self._bodies - self._gone:
+            name = identifier.decode(errors="replace")
+            found.append(Finding(Kind.CHECKPOINT_ALTERED, "its body is not in the file", name=name))
+        found += self._compare_head()
+        if problem:
+            found.insert(0, Finding(Kind.FILE_ALTERED, problem))
+        outside = check_anchor(self._check, self._session_id, self._anchor, stands=self._stands)
+        found += outside.findings
+        check = self._check
+        claims = (claim("file", unchecked), *history_claims(check), *self._claims(), outside.claim)
+        return Verification(self._session_id, check.version, check.sealed_to, tuple(found), claims)
+
+    def _compare_head(self) -> list[Finding]:
+        if self._head is None:
+            return []
+        live = {name: value for name, value in self._head.items() if name not in _LOGS_OWN and name}
+        folded = self._folded.views.head
+        names = sorted(name for name in {**live, **folded} if live.get(name) != folded.get(name))
+        text = f"{', '.join(name.decode(errors='replace') for name in names[:5])}: not what the events make"
+        return [Finding(Kind.VIEW_ALTERED, text, name="head")] if names else []
+
+    def _claims(self) -> list[Claim]:
+        why = "" if self._head is not None else "the session was changed while the file was written"
+        return [claim("checkpoints"), claim("views", why or "the head is what the events make; a file has no other")]
+
+
+def _bytes_of(text: Any) -> bytes:
+    return text.encode() if isinstance(text, str) else base64.b64decode(text["base64"], validate=True)

@@ -1,0 +1,135 @@
+"""What a verification found, and what it could and could not check."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sessionstream.integrity.checking import HistoryCheck
+
+__all__ = ["Claim", "Finding", "Kind", "Verification", "claim", "history_claims"]
+
+
+class Kind(enum.StrEnum):
+    """What was done to a session."""
+
+    CONTENT_EDITED = "content edited"
+    META_EDITED = "metadata edited"
+    REMOVED = "event removed"
+    INSERTED = "event inserted"
+    COPIED = "event copied"
+    REORDERED = "events reordered"
+    CUT_OFF = "tail cut off"
+    ROLLED_BACK = "rolled back"
+    LOST = "session lost"
+    SEAL_ALTERED = "seal altered"
+    SEAL_REMOVED = "seal removed"
+    CHECKPOINT_ALTERED = "checkpoint altered"
+    VIEW_ALTERED = "view altered"
+    LOG_ALTERED = "log altered"
+    FILE_ALTERED = "file altered"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it was.
+
+    Attributes:
+        kind: what was done.
+        detail: what exactly, in words.
+        offset: of the event that it concerns, where that is known.
+        version: the version that it concerns, where that is known.
+        name: of the view, or the checkpoint, that it concerns.
+    """
+
+    kind: Kind
+    detail: str
+    offset: str | None = None
+    version: int | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that can be said of an intact session.
+
+    Attributes:
+        name: which.
+        says: what is claimed.
+        checked: whether that could be checked.
+        why: if not, or not wholly, why.
+    """
+
+    name: str
+    says: str
+    checked: bool
+    why: str = ""
+
+
+_SAYS = {
+    "order": "the versions are 1, 2, 3 … without a gap, up to the one that the log tells of",
+    "events": "every sealed event is as it was appended, in its place",
+    "seals": "the seals follow each other without a gap, and are as they were made",
+    "tail": "the events behind the last seal are as they were appended",
+    "beginning": "no event is missing at the beginning",
+    "checkpoints": "the body of every checkpoint is the one that was saved",
+    "views": "the session's own views, and its places in the indexes, are the fold of its events",
+    "counters": "the counters that sessions share are the sums over them",
+    "feed": "the feed tells of nothing that the session lacks",
+    "anchor": "no later state was known outside of the server, so it was not rolled back",
+    "file": "the file is whole, and as it was written",
+}
+
+
+def claim(name: str, why: str = "", *, checked: bool | None = None) -> Claim:
+    """Return a claim, which was checked unless it is said why not."""
+    return Claim(name, _SAYS[name], not why if checked is None else checked, why)
+
+
+def history_claims(check: HistoryCheck) -> list[Claim]:
+    """Return what could be said of a history, seals and all."""
+    none = "" if check.covered_to else "it has no seal"
+    unproven = [f"{one}, which is not here" for one in check.foreign[:3]] + ["…"] * (len(check.foreign) > 3)
+    unproven += ["what altered or removed seals covered is not proven"] if check.unproven else []
+    left = check.version - check.covered_to
+    tail = f"no seal covers the last {left:,} yet" if check.covered_to and left > 0 else none
+    why = "; ".join(unproven) or none
+    return [claim("order"), claim("events", why), claim("seals", why), claim("tail", tail)]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What there is to say of one session.
+
+    Attributes:
+        session_id: the session.
+        version: up to which it was looked at.
+        sealed_to: the version that its last authentic seal covers; 0 if it has none.
+        findings: what is not as it was, in the order of their places.
+        claims: what could be checked, and what could not.
+        retired: its retention was over, or it was purged: there is nothing left to verify.
+    """
+
+    session_id: str
+    version: int
+    sealed_to: int
+    findings: tuple[Finding, ...]
+    claims: tuple[Claim, ...]
+    retired: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found; `unchecked` tells what that leaves open."""
+        return not self.findings
+
+    @property
+    def unchecked(self) -> tuple[Claim, ...]:
+        """The claims that could not be checked."""
+        return tuple(one for one in self.claims if not one.checked)
+
+    @property
+    def events_after_last_seal(self) -> int:
+        """How many events no seal covers yet."""
+        return max(0, self.version - self.sealed_to)
