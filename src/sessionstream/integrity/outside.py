@@ -51,7 +51,9 @@ def check_feed(check: HistoryCheck, word: Word, since: int) -> Judged:
     return Judged(told)
 
 
-def check_anchor(check: HistoryCheck, session_id: str, anchor: Anchor | None, *, stands: bool) -> Judged:
+def check_anchor(
+    check: HistoryCheck, session_id: str, anchor: Anchor | None, *, stands: bool, renewed: Word | None = None
+) -> Judged:
     """Hold a history against what was known of it outside.
 
     Args:
@@ -59,12 +61,17 @@ def check_anchor(check: HistoryCheck, session_id: str, anchor: Anchor | None, *,
         session_id: the session.
         anchor: what was known, if anything.
         stands: whether the last event that the anchor knows is in the stream, or at least its offset.
+        renewed: if the session began later than the anchor knows it, what the feed tells from then on.
     """
     if anchor is None:
         return Judged(claim("anchor", "no anchor is given"))
     anchored = anchor.sessions.get(session_id)
     if anchored is None:
         return Judged(claim("anchor", "the anchor does not know the session, which was not sealed then"))
+    if renewed is not None and renewed.retired:
+        return Judged(claim("anchor", "the one that the anchor knows was retired; this one was made since"))
+    if renewed is not None and (renewed.since > at_ms(anchored.offset) or not renewed.whole):
+        return Judged(claim("anchor", "it was made anew since, and the feed does not reach back to tell why"))
     told = claim("anchor")
     if check.seals.get(anchored.version) == anchored.seal:
         return Judged(told)
@@ -93,10 +100,11 @@ def vanished(session_id: str, anchor: Anchor | None, word: Word) -> Verification
     anchored = anchor.sessions.get(session_id) if anchor is not None else None
     if anchored is None:
         raise SessionNotFound(session_id)
-    retired = word.pointer is not None and word.pointer.events == 0
     known = word.whole and word.since <= at_ms(anchored.offset)
-    why = "" if retired or known else "the feed does not reach back: it is not known whether the session was retired"
+    why = (
+        "" if word.retired or known else "the feed does not reach back: it is not known whether the session was retired"
+    )
     text = f"the anchor tells of version {anchored.version}, nothing is kept, and the feed does not tell why"
     lost = Finding(Kind.LOST, text, anchored.offset, anchored.version)
-    findings = (lost,) if known and not retired else ()
-    return Verification(session_id, 0, 0, findings, (claim("anchor", why),), retired=retired)
+    findings = (lost,) if known and not word.retired else ()
+    return Verification(session_id, 0, 0, findings, (claim("anchor", why),), retired=word.retired)
