@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 from sessionstream.errors import SessionNotFound
@@ -23,6 +24,11 @@ class Judged(NamedTuple):
     claim: Claim
     findings: tuple[Finding, ...] = ()
 
+    @classmethod
+    def against(cls, told: Claim, finding: Finding) -> Judged:
+        """Return a claim that does not hold."""
+        return cls(dataclasses.replace(told, holds=False), (finding,))
+
 
 def check_feed(check: HistoryCheck, word: Word, since: int) -> Judged:
     """Hold a history against what the feed tells.
@@ -43,11 +49,11 @@ def check_feed(check: HistoryCheck, word: Word, since: int) -> Judged:
         return Judged(told)
     if pointer.events == 0:
         text = f"the feed tells that it was removed when it had {version_of(pointer.offset)} events, and here it is"
-        return Judged(told, (Finding(Kind.ROLLED_BACK, text, check.last or None, check.version),))
+        return Judged.against(told, Finding(Kind.ROLLED_BACK, text, check.last or None, check.version))
     version = version_of(pointer.offset)
     if version > check.version:
         text = f"the feed tells of version {version}, the session is at version {check.version}"
-        return Judged(told, (Finding(Kind.ROLLED_BACK, text, check.last or None, check.version),))
+        return Judged.against(told, Finding(Kind.ROLLED_BACK, text, check.last or None, check.version))
     return Judged(told)
 
 
@@ -75,7 +81,7 @@ def check_anchor(
     told = claim("anchor")
     if check.seals.get(anchored.version) == anchored.seal:
         return Judged(told)
-    return Judged(told, (_departure(check, anchored, stands=stands),))
+    return Judged.against(told, _departure(check, anchored, stands=stands))
 
 
 def _departure(check: HistoryCheck, anchored: Anchored, *, stands: bool) -> Finding:
@@ -107,4 +113,4 @@ def vanished(session_id: str, anchor: Anchor | None, word: Word) -> Verification
     text = f"the anchor tells of version {anchored.version}, nothing is kept, and the feed does not tell why"
     lost = Finding(Kind.LOST, text, anchored.offset, anchored.version)
     findings = (lost,) if known and not word.retired else ()
-    return Verification(session_id, 0, 0, findings, (claim("anchor", why),), retired=word.retired)
+    return Verification(session_id, 0, 0, 0, findings, (claim("anchor", why),), retired=word.retired)

@@ -21,7 +21,7 @@ from sessionstream.integrity.folding import Folded, altered_bodies, saved_checkp
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.origins import name_origins
 from sessionstream.integrity.outside import check_anchor, check_feed, vanished
-from sessionstream.integrity.reporting import Claim, Finding, Kind, Verification, claim, history_claims
+from sessionstream.integrity.reporting import Claim, Finding, Kind, Verification, claim, history_claims, judged
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
 
@@ -242,15 +242,16 @@ class _Verifier:
             check_anchor(self._check, self._session_id, anchor, stands=stands, renewed=renewed),
         ]
         shorter = any(one.kind in _SHORTER for one in found)
-        for judged in outside:
-            found += [one for one in judged.findings if not shorter or one.kind is not Kind.ROLLED_BACK]
-            shorter = shorter or bool(judged.findings)
+        for told in outside:
+            found += [one for one in told.findings if not shorter or one.kind is not Kind.ROLLED_BACK]
+            shorter = shorter or bool(told.findings)
         return Verification(
             self._session_id,
             self._check.version,
             self._check.sealed_to,
+            self._check.covered_to,
             tuple(found),
-            (*self._claims(intact), *(judged.claim for judged in outside)),
+            (*judged(self._claims(intact), found), *(one.claim for one in outside)),
         )
 
     async def _renewed(self, anchored: Anchored) -> Word | None:
