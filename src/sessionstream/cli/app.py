@@ -16,6 +16,7 @@ from sessionstream.cli import (
     exports,
     history,
     holds,
+    integrity,
     sessions,
     transfers,
     travel,
@@ -26,16 +27,20 @@ from sessionstream.cli.demo import play
 
 __all__ = ["application", "run"]
 
-_THEMES = (play, transfers, exports, sessions, history, travel, checkpoints, archives, holds, upkeep, doctor)
+_THEMES = (
+    *(play, transfers, exports, sessions, history, travel, checkpoints),
+    *(integrity, archives, holds, upkeep, doctor),
+)
 _ORDER = (
     *("demo", "import", "export", "sessions", "show", "history", "as-of", "diff", "checkpoints", "resume", "stats"),
+    *("seal", "verify", "evidence"),
     *("fork", "archive", "hold"),
     *("rebuild", "cleanup", "doctor"),
 )
 application.registered_commands.sort(key=lambda one: _ORDER.index(one.name or ""))
 
 _EXIT_CODES = (
-    "[bold]Exit codes[/bold]: 0 done · 1 nothing there, or doctor found something · 2 wrong usage · "
+    "[bold]Exit codes[/bold]: 0 done · 1 nothing there, or doctor or verify found something · 2 wrong usage · "
     "3 server unavailable, or outcome unknown · 4 partly done · 5 refused · 130 interrupted"
 )
 
