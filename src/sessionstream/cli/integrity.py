@@ -63,6 +63,12 @@ async def verify(
     anchor: Annotated[
         Path | None, typer.Option("--anchor", metavar="FILE", help="What `seal --anchor` wrote.", show_default=False)
     ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            "--archive", metavar="FOLDER", help="What was trimmed, which is verified too.", show_default=False
+        ),
+    ] = None,
 ) -> int:
     """Verify that sessions are what was appended, and say what could not be checked; nothing is written.
 
@@ -71,13 +77,15 @@ async def verify(
     from sessionstream.cli.progress import Progress
     from sessionstream.cli.rendering.integrity import Tally, verification_record
     from sessionstream.cli.summaries import counted
+    from sessionstream.retention.replaying import archived_in
 
     chosen = _chosen(sessions, every=every)
     tally = Tally(call.terminal, in_full=chosen is not None)
     async with call.open() as manager:
         total = len(chosen) if chosen is not None else await manager.get_total_session_count()
         with Progress(call.terminal, "verifying", total) as bar:
-            async for found in manager.audit.verify_all(chosen, anchor=anchor):
+            archived = None if archive is None else archived_in(manager.store, archive)
+            async for found in manager.audit.verify_all(chosen, anchor=anchor, archived=archived):
                 tally.add(found)
                 bar.move(tally.sessions, counted(tally.sessions, "session"))
                 if call.terminal.as_json:
@@ -101,9 +109,13 @@ async def evidence(
     anchor: Annotated[
         Path | None, typer.Option("--anchor", metavar="FILE", help="With --verify: what `seal --anchor` wrote.")
     ] = None,
+    archive: Annotated[
+        Path | None, typer.Option("--archive", metavar="FOLDER", help="What was trimmed, which goes into the file too.")
+    ] = None,
 ) -> int:
     """Write a session, its seals and its checkpoints into one file, or verify such a file without a server."""
     from sessionstream.cli.summaries import counted
+    from sessionstream.retention.replaying import archived_in
 
     if file is not None:
         if session is not None or output is not None:
@@ -114,7 +126,8 @@ async def evidence(
     if anchor is not None:
         raise typer.BadParameter("only with --verify", param_hint="--anchor")
     async with call.open() as manager:
-        events = await manager.audit.evidence(session, output)
+        archived = None if archive is None else archived_in(manager.store, archive)(session)
+        events = await manager.audit.evidence(session, output, archived=archived)
     if call.terminal.as_json:
         call.terminal.emit({"session_id": session, "events": events, "file": str(output)})
     else:

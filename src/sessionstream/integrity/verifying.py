@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from sessionstream.errors import AuthenticationFailed, ServerError
+from sessionstream.errors import ArchiveDamaged, ArchiveFailed, AuthenticationFailed, ServerError, SessionNotFound
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
 from sessionstream.integrity.anchors import Anchor, Anchored
@@ -96,6 +96,7 @@ class _Verifier:
         self._gate = b""
         self._fine: set[bytes] = set()
         self._findings: list[Finding] = []
+        self._damaged: list[Finding] = []
         self._unstable = False
 
     async def compare_projections(self) -> None:
@@ -129,12 +130,8 @@ class _Verifier:
 
     async def read(self, archived: AsyncIterator[RecordedEvent] | None) -> None:
         """Go through the history, then hold the views and the bodies against it as they are at one moment."""
-        if archived is not None:
-            async for event in archived:
-                if self._first and event.version >= self._first:
-                    break
-                await self._take(event.offset, event.words)
-        elif self._trimmed:
+        whole = archived is not None and await self._read_archived(archived)
+        if not whole and self._trimmed:
             gone = version_of(self._trimmed)
             self._check = HistoryCheck(self._session_id, self._keyring, min(self._first or gone + 1, gone + 1))
         while len(page := await self._page()) == _PAGE:
@@ -146,6 +143,24 @@ class _Verifier:
             if await self._look():
                 return
         self._unstable = True
+
+    async def _read_archived(self, archived: AsyncIterator[RecordedEvent]) -> bool:
+        """Whether the archive could be read; if not, that is a finding, and the rest begins where the stream does."""
+        try:
+            async for event in archived:
+                if self._first and event.version >= self._first:
+                    break
+                await self._take(event.offset, event.words)
+        except (ArchiveDamaged, ArchiveFailed) as error:
+            self._damaged.append(Finding(Kind.FILE_ALTERED, str(error), name=error.path))
+        except SessionNotFound:  # neither its head nor the registry tells when it began, and so which archive is its
+            pass
+        else:
+            return True
+        self._check = HistoryCheck(self._session_id, self._keyring)
+        await self.compare_projections()
+        self._seals, self._seals_read = [], 0
+        return False
 
     async def _page(self) -> list[Any]:
         start = f"({self._check.last}" if self._check.last else "-"
@@ -233,7 +248,7 @@ class _Verifier:
         history += self._untold_trim()
         intact = not any(one.kind not in (Kind.SEAL_ALTERED, Kind.SEAL_REMOVED) for one in history)
         # Against a history that is not what it was, only what an event of it tells of can be held.
-        found = history + [one for one in self._findings if intact or one.version is not None]
+        found = history + [one for one in self._findings if intact or one.version is not None] + self._damaged
         anchored = anchor.sessions.get(self._session_id) if anchor is not None else None
         stands = anchored is not None and await self._stands(anchored)
         renewed = await self._renewed(anchored) if anchored is not None else None
