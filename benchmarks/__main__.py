@@ -36,6 +36,7 @@ SCRIPTS = (
     "against_peers",
     "startup",
     "growth",
+    "verification",
 )
 
 # Settings of the user's own must not lead a benchmark to the user's own server.

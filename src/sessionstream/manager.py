@@ -30,6 +30,8 @@ from sessionstream.opening import Opened
 from sessionstream.projection import Projection
 from sessionstream.rebuild import Rebuilt, rebuild_all, rebuild_session
 from sessionstream.retention import Retention
+from sessionstream.retention.last_checkpoints import keep_last_quietly
+from sessionstream.retention.replaying import archived_in
 from sessionstream.session import Checkpoint, Session, SessionState
 
 __all__ = ["SessionManager"]
@@ -312,6 +314,8 @@ class SessionManager(Opened):
             self.store, session_id, data, offset=offset, label=label, checkpoint_id=checkpoint_id
         )
         self._sealing.soon(session_id)
+        if (last := self.settings.keep_checkpoints) is not None:
+            self._chores.start(("checkpoints", session_id), keep_last_quietly(self.store, session_id, last))
         return saved
 
     async def get_latest_checkpoint(self, session_id: str) -> Checkpoint | None:
@@ -385,7 +389,7 @@ class SessionManager(Opened):
             archive: the folder that has what was trimmed, which other projections than those of the trim need.
             options: of `sessionstream.rebuild.rebuild_all`: ``adopt``, ``progress``.
         """
-        archived = None if archive is None else self.retention.archived_in(archive)
+        archived = None if archive is None else archived_in(self.store, archive)
         if session_id is None:
             return await rebuild_all(self.store, archived=archived, **options)
         if options:

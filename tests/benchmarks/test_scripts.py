@@ -131,6 +131,13 @@ def test_growth_is_measured_at_every_size_of_everything_that_grows() -> None:
     assert all(row["bytes_per_session"] > 0 and row["peak_kib"] > 0 for row in found["memory"])
 
 
+def test_a_verification_is_measured() -> None:
+    """Its time and memory, the bytes of seals, and appends with them and without."""
+    shown, found = run("verification")
+    check_claims(shown, found, 4)
+    assert len(found["contestants"]) == 3
+
+
 def test_a_peer_that_is_not_installed_is_not_measured() -> None:
     """It is said, and counts as neither met nor missed."""
     installed = {distribution.name for distribution in importlib.metadata.distributions()}

@@ -1,6 +1,6 @@
 """A member of a group in a process of its own: it notes what it handles, one line an event, and counts it.
 
-    python -m tests.consumers.worker URL NAMESPACE GROUP MEMBER FILE
+python -m tests.consumers.worker URL NAMESPACE GROUP MEMBER FILE
 """
 
 from __future__ import annotations

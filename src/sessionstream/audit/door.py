@@ -17,7 +17,7 @@ from sessionstream.audit.moments import Moment
 from sessionstream.errors import IntegrityError, InvalidArgument
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.integrity import auditing, sealing, verifying
-from sessionstream.integrity.auditing import anchor_of
+from sessionstream.integrity.auditing import Archived, anchor_of
 from sessionstream.integrity.evidence import write_evidence
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.reporting import Verification
@@ -177,17 +177,22 @@ class Audit:
         return await verifying.verify_session(self._store, keyring, session_id, anchor=known, archived=archived)
 
     def verify_all(
-        self, session_ids: Iterable[str] | None = None, *, anchor: Path | str | None = None
+        self,
+        session_ids: Iterable[str] | None = None,
+        *,
+        anchor: Path | str | None = None,
+        archived: Archived | None = None,
     ) -> AsyncIterator[Verification]:
         """Verify sessions, one after the other, also those that only the anchor knows; see `verify`.
 
         Args:
             session_ids: which; None is every one.
             anchor: a file that `seal_all` wrote.
+            archived: gives the events of a session that are no more in its stream, from version 1 on.
         """
         keyring = self._keyring
         known = anchor_of(self._store, keyring, anchor)
-        return auditing.verify_all(self._store, keyring, session_ids, anchor=known)
+        return auditing.verify_all(self._store, keyring, session_ids, anchor=known, archived=archived)
 
     async def evidence(
         self, session_id: str, file: Path | str, *, archived: AsyncIterator[RecordedEvent] | None = None

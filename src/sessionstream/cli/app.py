@@ -9,22 +9,38 @@ from typing import Annotated
 
 import typer
 
-from sessionstream.cli import checkpoints, doctor, exports, history, holds, sessions, transfers, travel, upkeep
+from sessionstream.cli import (
+    archives,
+    checkpoints,
+    doctor,
+    exports,
+    history,
+    holds,
+    integrity,
+    sessions,
+    transfers,
+    travel,
+    upkeep,
+)
 from sessionstream.cli.calling import application
 from sessionstream.cli.demo import play
 
 __all__ = ["application", "run"]
 
-_THEMES = (play, transfers, exports, sessions, history, travel, checkpoints, holds, upkeep, doctor)
+_THEMES = (
+    *(play, transfers, exports, sessions, history, travel, checkpoints),
+    *(integrity, archives, holds, upkeep, doctor),
+)
 _ORDER = (
     *("demo", "import", "export", "sessions", "show", "history", "as-of", "diff", "checkpoints", "resume", "stats"),
-    *("fork", "hold"),
+    *("seal", "verify", "evidence"),
+    *("fork", "archive", "hold"),
     *("rebuild", "cleanup", "doctor"),
 )
 application.registered_commands.sort(key=lambda one: _ORDER.index(one.name or ""))
 
 _EXIT_CODES = (
-    "[bold]Exit codes[/bold]: 0 done · 1 nothing there, or doctor found something · 2 wrong usage · "
+    "[bold]Exit codes[/bold]: 0 done · 1 nothing there, or doctor or verify found something · 2 wrong usage · "
     "3 server unavailable, or outcome unknown · 4 partly done · 5 refused · 130 interrupted"
 )
 

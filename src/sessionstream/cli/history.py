@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,13 +31,20 @@ async def history(
     before: Annotated[str | None, typer.Option("--before", help="Only in front of this offset.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
     backward: Annotated[bool, typer.Option("--backward", help="Newest first.")] = False,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--archive", metavar="FOLDER", help="Also what was trimmed, or removed, from this archive."),
+    ] = None,
 ) -> int:
     """Show what happened to a session, one line an event. A damaged entry is named, and the replay goes on."""
     from sessionstream.cli.moments import parse_moment
     from sessionstream.cli.records import event_record
     from sessionstream.cli.rendering.timeline import Timeline
     from sessionstream.log.history import Window, read_history
+    from sessionstream.retention.replaying import chosen_events
 
+    if archive is not None and backward:
+        raise typer.BadParameter("an archive is read from its beginning", param_hint="--backward")
     count, damaged = 0, 0
     async with call.open() as manager:
         now_ms = await manager.store.now_ms()
@@ -48,7 +56,10 @@ async def history(
             None if since is None else parse_moment(since, "--since", now_ms),
             None if until is None else parse_moment(until, "--until", now_ms),
         )
-        events = read_history(manager.store, session, window, types=types, limit=limit, backward=backward)
+        if archive is not None:
+            events = chosen_events(manager.retention.replay(session, archive), window, types=types, limit=limit)
+        else:
+            events = read_history(manager.store, session, window, types=types, limit=limit, backward=backward)
         with Timeline(call.terminal) as timeline:
             async for event in events:
                 count += 1
@@ -95,7 +106,7 @@ async def as_of(
         known = await manager.audit.as_of(session, any_form, version=version, offset=offset, time=moment)
         head, _ = await store.existing_head(session)
         behind = f"{at_ms(known.offset)}-{known.version + 1}"
-        found = await newest_messages(store, session, limit=messages, before=behind)
+        found = await newest_messages(store, session, limit=messages, before=behind, kept_only=True)
     newest = [event.data.message() for event in found]
     if call.terminal.as_json:
         call.terminal.emit({**as_of_record(known), "newest_messages": newest})

@@ -1,8 +1,8 @@
 """A projection's views of one partition, built from the sessions' own streams before the feed is read.
 
-The group stands at a position of the feed when it is made; from there the feed is read later. Each session's stream is
-read up to its end, and what of it the feed tells of again is left out there: see `Caught`. A holder that takes over from
-one that died begins the partition anew, from the same position.
+The group stands at a position of the feed when it is made; from there the feed is read later. Each session's stream
+is read up to its end, and what of it the feed tells of again is left out there: see `Caught`. A holder that takes over
+from one that died begins the partition anew, from the same position.
 """
 
 from __future__ import annotations

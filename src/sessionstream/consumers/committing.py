@@ -18,7 +18,6 @@ __all__ = ["Answer", "Commit", "Dropped", "Operated", "owner_of", "send_commit"]
 _COMMIT = load_script("sessionstream.consumers", "commit")
 
 
-
 @dataclass(frozen=True)
 class Dropped:
     """In the place of operations: that all which is kept of a session goes.

@@ -8,13 +8,13 @@ import logging
 import os
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sessionstream.consumers.dividing import share_of
 from sessionstream.consumers.held import Held, Membership
-from sessionstream.consumers.item import Item
+from sessionstream.consumers.item import Item, Stage
 from sessionstream.consumers.leases import Leases
 from sessionstream.consumers.options import Options
 from sessionstream.consumers.patience import persist
@@ -68,7 +68,8 @@ class Consumer:
         self._store, self._hub, self._after, self._options, self._handler = store, hub, after, options, handler
         holder = os.urandom(12).hex()
         self._leases = Leases(store, group, member, holder, options.lease)
-        self._membership = Membership(store, hub, group, holder, options, self._offer, self._returned, self._ended, projection)
+        called = (self._offer, self._returned, self._ended)
+        self._membership = Membership(store, hub, group, holder, options, *called, projection)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._held: dict[int, Held] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -76,14 +77,15 @@ class Consumer:
         self._takers: deque[asyncio.Future[None]] = deque()
         self._in_hand = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._taking: asyncio.Task[None] | None = None
         self._again = asyncio.Event()
         self._failure: SessionStreamError | None = None
         self._over = asyncio.Event()
 
     @property
     def partitions(self) -> list[int]:
-        """The partitions that this member holds now."""
-        return sorted(partition for partition, held in self._held.items() if not held.lost)
+        """The partitions that this member holds now, without those that it is giving back."""
+        return sorted(number for number, held in self._held.items() if not (held.lost or held.giving_back))
 
     @property
     def over(self) -> bool:
@@ -173,6 +175,7 @@ class Consumer:
         partition = held.lease.partition
         if self._held.get(partition) is held:
             del self._held[partition]
+            self._leave_alone(self._leases.release(held.lease))
             self._again.set()
         if error is not None:
             self._fail(error)
@@ -212,10 +215,14 @@ class Consumer:
             return
         share = share_of(self.member, members, self._store.keys.partitions)
         mine = [held for held in self._held.values() if not held.giving_back]
+        # What is idle is given back at once, and rather than what is not.
+        mine.sort(key=lambda held: not held.busy)
         for held in mine[share:]:
             self._give_back(held)
         if len(mine) < share:
-            await self._acquire(share - len(mine))
+            # On its own: who leaves has to know what it was given, also if that comes late.
+            self._taking = asyncio.create_task(self._acquire(share - len(mine)))
+            await asyncio.shield(self._taking)
 
     async def _renew(self, held: Held) -> None:
         since = asyncio.get_running_loop().time()
@@ -240,15 +247,20 @@ class Consumer:
                 if lease is not None:
                     self._held[lease.partition] = Held(self._membership, lease)
                     most -= 1
-            if most <= 0:
+            if most <= 0 or self._over.is_set():
                 return
 
     def _give_back(self, held: Held) -> None:
         async def give_back() -> None:
-            await held.give_back(wait=True)
+            await held.settle((Stage.GIVEN, Stage.OPEN))
+            await held.end()
             await persist(lambda: self._leases.release(held.lease))
 
-        task = asyncio.create_task(give_back(), name=f"sessionstream: giving back {held.lease.partition}")
+        self._leave_alone(give_back())
+
+    def _leave_alone(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that is only waited for when the group is left."""
+        task = asyncio.create_task(_quiet(work), name=f"sessionstream: {self.group} {self.member} gives back")
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
@@ -293,7 +305,7 @@ class Consumer:
             tasks, self._tasks = self._tasks, []
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, *self._leaving, return_exceptions=True)
             self._open_ones.discard(self)
 
     async def _leave(self, *, wait: bool) -> None:
@@ -301,16 +313,27 @@ class Consumer:
         if not wait:
             for task in self._tasks[1:]:
                 task.cancel()
-        mine = list(self._held.values())
+        patience = self._store.server.deadline if wait else _LET_GO
         try:
-            async with asyncio.timeout(None if wait else _LET_GO):
-                await asyncio.gather(*self._leaving, *(held.give_back(wait=wait) for held in mine))
-                await asyncio.gather(*(self._leases.release(held.lease) for held in mine), self._leases.leave())
+            if self._taking is not None:
+                await asyncio.wait({self._taking}, timeout=patience)
+            # What was given and not begun is given to somebody else: nobody may come to begin it.
+            stages = (Stage.OPEN,) if wait else ()
+            await asyncio.gather(*(held.settle(stages) for held in list(self._held.values())))
+            async with asyncio.timeout(patience):
+                await asyncio.gather(*self._leaving, *(held.end() for held in list(self._held.values())))
+                await asyncio.gather(*self._leaving, self._leases.leave())
         except (TimeoutError, SessionStreamError) as late:
             # Where the server is away the leases run out by themselves.
-            _log.warning("group %r: member %r leaves what it holds to run out: %s", self.group, self.member, late)
+            _log.warning("group %r: member %r leaves what it holds to run out: %r", self.group, self.member, late)
         finally:
-            for held in mine:
-                held.lose()
-            for task in self._leaving:
+            for held in self._held.values():
+                held.cancel()
+            for task in (*self._leaving, *filter(None, (self._taking,))):
                 task.cancel()
+
+
+async def _quiet(work: Coroutine[Any, Any, None]) -> None:
+    # Where it fails the lease runs out by itself.
+    with contextlib.suppress(SessionStreamError):
+        await work

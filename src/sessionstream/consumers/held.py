@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import msgspec
@@ -97,6 +97,11 @@ class Held:
         self._commits = 0
         self._committing = False
         self._task = asyncio.create_task(self._run(), name=f"sessionstream: {self.group} {lease.partition}")
+
+    @property
+    def busy(self) -> bool:
+        """Whether any of its items is in somebody's hands."""
+        return bool(self._in_hand)
 
     # What runs while it is held
 
@@ -330,18 +335,24 @@ class Held:
 
     # How it ends
 
-    async def give_back(self, *, wait: bool) -> None:
-        """Give no more items, commit what is handled, and let go.
-
-        Args:
-            wait: whether to wait for what is being handled.
-        """
+    async def settle(self, wait_for: Collection[Stage]) -> None:
+        """Give no more items, and wait for those that are at certain stages; what becomes of others is refused."""
         self.giving_back = True
-        while not self.lost and ((wait and self._in_hand) or self.progress.pending or self._committing):
+        while not self.lost and any(item.stage in wait_for for item in self._in_hand):
             await self.moved()
+
+    async def end(self) -> None:
+        """Commit what is handled, and end."""
+        self.giving_back = True
+        while not self.lost and (self.progress.pending or self._committing):
+            await self.moved()
+        self.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def cancel(self) -> None:
+        """End without any more waiting."""
         self.lose()
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
 
     def lose(self) -> None:
         """Let nothing become of what is still being handled."""

@@ -65,6 +65,8 @@ class Projected(GroupViews):
             async with asyncio.timeout_at(until):
                 while not await self._holds(partition, session_id, wanted):
                     pass
+        except NotProjected:
+            raise
         except TimeoutError:
             raise NotProjected(
                 self._name, f"projection {self._name!r} did not hold it within {timeout:g} s: is anybody running it?"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sessionstream.errors import InvalidType
+from sessionstream.errors import HistoryTrimmed, InvalidType
 from sessionstream.events.recorded import RecordedEvent, version_of
 from sessionstream.events.runtime import MessageAdded, MessageRetracted
 from sessionstream.forks import read_back
@@ -28,7 +28,13 @@ def as_events(messages: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list
 
 
 async def newest_messages(
-    store: Store, session_id: str, *, limit: int | None = None, before: str | None = None, after: str | None = None
+    store: Store,
+    session_id: str,
+    *,
+    limit: int | None = None,
+    before: str | None = None,
+    after: str | None = None,
+    kept_only: bool = False,
 ) -> list[RecordedEvent]:
     """Return the events of the newest messages that were not retracted, oldest first.
 
@@ -39,25 +45,30 @@ async def newest_messages(
         before: an offset; only messages in front of it, as the conversation was then. That of a fork is its origin's up
             to the moment of the fork, then its own; an offset may be of either.
         after: an offset; only messages behind it.
+        kept_only: where the messages that would come next are gone, return those that are kept.
 
     Raises:
         SessionNotFound: nothing is kept of such a session.
-        HistoryTrimmed: the session is a fork, and what it would take from its origin is gone.
+        HistoryTrimmed: messages that are asked for are gone: of the session, or of the one that it was forked from.
     """
     most = None if limit is None else checked_count(limit, "limit")
     retracted: set[str] = set()
     found: list[RecordedEvent] = []
     if most == 0:
         return []
-    # Backward, a retraction is met before the message that it takes back.
-    async for event in read_back(store, session_id, _TYPES, after=after, before=before):
-        data = event.data
-        if isinstance(data, MessageRetracted):
-            retracted.add(data.offset)
-        elif isinstance(data, MessageAdded) and event.offset not in retracted:
-            found.append(event)
-            if len(found) == most:
-                break
+    try:
+        # Backward, a retraction is met before the message that it takes back.
+        async for event in read_back(store, session_id, _TYPES, after=after, before=before):
+            data = event.data
+            if isinstance(data, MessageRetracted):
+                retracted.add(data.offset)
+            elif isinstance(data, MessageAdded) and event.offset not in retracted:
+                found.append(event)
+                if len(found) == most:
+                    break
+    except HistoryTrimmed:
+        if not kept_only:
+            raise
     found.reverse()
     return found
 

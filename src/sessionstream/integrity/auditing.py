@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from sessionstream.directory.listing import every_session_id, session_ids_of
 from sessionstream.errors import IntegrityError, SessionNotFound
+from sessionstream.events.recorded import RecordedEvent
 from sessionstream.integrity.anchors import Anchor, anchor_writer, read_anchor
 from sessionstream.integrity.feeds import FeedWords
 from sessionstream.integrity.keyring import Keyring
@@ -19,6 +21,9 @@ from sessionstream.log.gates import session_named
 from sessionstream.log.store import Store
 
 __all__ = ["anchor_of", "seal_all", "verify_all"]
+
+Archived = Callable[[str], AsyncIterator[RecordedEvent]]
+"""Gives the events of a session that are no more in its stream."""
 
 _FIELDS = 1000
 
@@ -54,7 +59,12 @@ async def _gates(store: Store, partition: int) -> list[str]:
 
 
 async def verify_all(
-    store: Store, keyring: Keyring, session_ids: Iterable[str] | None = None, *, anchor: Anchor | None = None
+    store: Store,
+    keyring: Keyring,
+    session_ids: Iterable[str] | None = None,
+    *,
+    anchor: Anchor | None = None,
+    archived: Archived | None = None,
 ) -> AsyncIterator[Verification]:
     """Verify sessions, also those that only an anchor knows.
 
@@ -63,22 +73,36 @@ async def verify_all(
         keyring: the keys.
         session_ids: which; None is every one that the registry, the log or the anchor knows.
         anchor: what was known outside of the server.
+        archived: gives the events of a session that are no more in its stream, from version 1 on.
 
     Raises:
         SessionNotFound: a session that was named is not there, and no anchor knows it.
     """
+    verify = partial(_verify, store, keyring, anchor, archived)
     if session_ids is not None:
         for session_id in session_ids:
-            yield await verify_session(store, keyring, session_id, anchor=anchor)
+            yield await verify(session_id, None)
         return
     feeds = FeedWords(store)
     left = set(anchor.sessions) if anchor is not None else set()
     async for session_id in _every_known_session(store):
         left.discard(session_id)
         with contextlib.suppress(SessionNotFound):  # it was removed just now
-            yield await verify_session(store, keyring, session_id, anchor=anchor, feeds=feeds)
+            yield await verify(session_id, feeds)
     for session_id in sorted(left, key=store.keys.partition):
-        yield await verify_session(store, keyring, session_id, anchor=anchor, feeds=feeds)
+        yield await verify(session_id, feeds)
+
+
+async def _verify(
+    store: Store,
+    keyring: Keyring,
+    anchor: Anchor | None,
+    archived: Archived | None,
+    session_id: str,
+    feeds: FeedWords | None,
+) -> Verification:
+    events = None if archived is None else archived(session_id)
+    return await verify_session(store, keyring, session_id, anchor=anchor, archived=events, feeds=feeds)
 
 
 async def seal_all(

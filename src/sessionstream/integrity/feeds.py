@@ -20,11 +20,13 @@ class Word(NamedTuple):
         pointer: the last one, or None.
         since: the milliseconds from which on the feed is there.
         whole: whether all of it was read from then on.
+        retired: whether it tells that a session of this id was retired.
     """
 
     pointer: Pointer | None
     since: int
     whole: bool
+    retired: bool
 
 
 class FeedWord:
@@ -34,14 +36,15 @@ class FeedWord:
         since: the milliseconds from which on it was read.
         whole: whether it was read to its end.
         last: the last pointer of each session.
+        retired: the sessions of which it tells that they were retired.
     """
 
-    def __init__(self, since: int, whole: bool, last: dict[str, Pointer]) -> None:
-        self._since, self._whole, self._last = since, whole, last
+    def __init__(self, since: int, whole: bool, last: dict[str, Pointer], retired: set[str]) -> None:
+        self._since, self._whole, self._last, self._retired = since, whole, last, retired
 
     def of(self, session_id: str) -> Word:
         """Return what it says of a session."""
-        return Word(self._last.get(session_id), self._since, self._whole)
+        return Word(self._last.get(session_id), self._since, self._whole, session_id in self._retired)
 
 
 async def read_feed(store: Store, partition: int, since: int = 0, only: str | None = None) -> FeedWord:
@@ -57,6 +60,7 @@ async def read_feed(store: Store, partition: int, since: int = 0, only: str | No
     first = await store.server.call("XRANGE", key, "-", "+", "COUNT", 1)
     begins = int(first[0][0].partition(b"-")[0]) if first else 2**63
     last: dict[str, Pointer] = {}
+    retired: set[str] = set()
     pages = 0
     while only is None or pages < _MOST_PAGES:
         page = await store.server.call("XRANGE", key, start, "+", "COUNT", _PAGE)
@@ -64,10 +68,12 @@ async def read_feed(store: Store, partition: int, since: int = 0, only: str | No
             for pointer in pointers_of(entry):
                 if only is None or pointer.session_id == only:
                     last[pointer.session_id] = pointer
+                    if not pointer.events:
+                        retired.add(pointer.session_id)
         if len(page) < _PAGE:
-            return FeedWord(max(since, begins), True, last)
+            return FeedWord(max(since, begins), True, last, retired)
         start, pages = "(" + page[-1][0].decode(), pages + 1
-    return FeedWord(max(since, begins), False, last)
+    return FeedWord(max(since, begins), False, last, retired)
 
 
 class FeedWords:

@@ -17,7 +17,7 @@ from sessionstream.integrity.folding import Folded, body_problem, saved_checkpoi
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.lines import LinesReader
 from sessionstream.integrity.outside import check_anchor
-from sessionstream.integrity.reporting import Claim, Finding, Kind, Verification, claim, history_claims
+from sessionstream.integrity.reporting import Claim, Finding, Kind, Verification, claim, history_claims, judged
 from sessionstream.projections import BUILT_IN
 
 __all__ = ["Evidence", "verify_evidence"]
@@ -131,8 +131,10 @@ class _Verifier:
         outside = check_anchor(self._check, self._session_id, self._anchor, stands=self._stands)
         found += outside.findings
         check = self._check
-        claims = (claim("file", unchecked), *history_claims(check), *self._claims(), outside.claim)
-        return Verification(self._session_id, check.version, check.sealed_to, tuple(found), claims)
+        claims = judged((claim("file", unchecked), *history_claims(check), *self._claims()), found)
+        return Verification(
+            self._session_id, check.version, check.sealed_to, check.covered_to, tuple(found), (*claims, outside.claim)
+        )
 
     def _compare_head(self) -> list[Finding]:
         if self._head is None:
@@ -145,7 +147,8 @@ class _Verifier:
 
     def _claims(self) -> list[Claim]:
         why = "" if self._head is not None else "the session was changed while the file was written"
-        return [claim("checkpoints"), claim("views", why or "the head is what the events make; a file has no other")]
+        why = why or "the head is what the events make; a file has no other"
+        return [claim("beginning"), claim("checkpoints"), claim("views", why)]
 
 
 def _bytes_of(text: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 from sessionstream.errors import SessionNotFound
@@ -23,6 +24,11 @@ class Judged(NamedTuple):
     claim: Claim
     findings: tuple[Finding, ...] = ()
 
+    @classmethod
+    def against(cls, told: Claim, finding: Finding) -> Judged:
+        """Return a claim that does not hold."""
+        return cls(dataclasses.replace(told, holds=False), (finding,))
+
 
 def check_feed(check: HistoryCheck, word: Word, since: int) -> Judged:
     """Hold a history against what the feed tells.
@@ -43,15 +49,17 @@ def check_feed(check: HistoryCheck, word: Word, since: int) -> Judged:
         return Judged(told)
     if pointer.events == 0:
         text = f"the feed tells that it was removed when it had {version_of(pointer.offset)} events, and here it is"
-        return Judged(told, (Finding(Kind.ROLLED_BACK, text, check.last or None, check.version),))
+        return Judged.against(told, Finding(Kind.ROLLED_BACK, text, check.last or None, check.version))
     version = version_of(pointer.offset)
     if version > check.version:
         text = f"the feed tells of version {version}, the session is at version {check.version}"
-        return Judged(told, (Finding(Kind.ROLLED_BACK, text, check.last or None, check.version),))
+        return Judged.against(told, Finding(Kind.ROLLED_BACK, text, check.last or None, check.version))
     return Judged(told)
 
 
-def check_anchor(check: HistoryCheck, session_id: str, anchor: Anchor | None, *, stands: bool) -> Judged:
+def check_anchor(
+    check: HistoryCheck, session_id: str, anchor: Anchor | None, *, stands: bool, renewed: Word | None = None
+) -> Judged:
     """Hold a history against what was known of it outside.
 
     Args:
@@ -59,16 +67,21 @@ def check_anchor(check: HistoryCheck, session_id: str, anchor: Anchor | None, *,
         session_id: the session.
         anchor: what was known, if anything.
         stands: whether the last event that the anchor knows is in the stream, or at least its offset.
+        renewed: if the session began later than the anchor knows it, what the feed tells from then on.
     """
     if anchor is None:
         return Judged(claim("anchor", "no anchor is given"))
     anchored = anchor.sessions.get(session_id)
     if anchored is None:
         return Judged(claim("anchor", "the anchor does not know the session, which was not sealed then"))
+    if renewed is not None and renewed.retired:
+        return Judged(claim("anchor", "the one that the anchor knows was retired; this one was made since"))
+    if renewed is not None and (renewed.since > at_ms(anchored.offset) or not renewed.whole):
+        return Judged(claim("anchor", "it was made anew since, and the feed does not reach back to tell why"))
     told = claim("anchor")
     if check.seals.get(anchored.version) == anchored.seal:
         return Judged(told)
-    return Judged(told, (_departure(check, anchored, stands=stands),))
+    return Judged.against(told, _departure(check, anchored, stands=stands))
 
 
 def _departure(check: HistoryCheck, anchored: Anchored, *, stands: bool) -> Finding:
@@ -93,10 +106,11 @@ def vanished(session_id: str, anchor: Anchor | None, word: Word) -> Verification
     anchored = anchor.sessions.get(session_id) if anchor is not None else None
     if anchored is None:
         raise SessionNotFound(session_id)
-    retired = word.pointer is not None and word.pointer.events == 0
     known = word.whole and word.since <= at_ms(anchored.offset)
-    why = "" if retired or known else "the feed does not reach back: it is not known whether the session was retired"
+    why = (
+        "" if word.retired or known else "the feed does not reach back: it is not known whether the session was retired"
+    )
     text = f"the anchor tells of version {anchored.version}, nothing is kept, and the feed does not tell why"
     lost = Finding(Kind.LOST, text, anchored.offset, anchored.version)
-    findings = (lost,) if known and not retired else ()
-    return Verification(session_id, 0, 0, findings, (claim("anchor", why),), retired=retired)
+    findings = (lost,) if known and not word.retired else ()
+    return Verification(session_id, 0, 0, 0, findings, (claim("anchor", why),), retired=word.retired)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sessionstream.integrity.checking import HistoryCheck
 
-__all__ = ["Claim", "Finding", "Kind", "Verification", "claim", "history_claims"]
+__all__ = ["Claim", "Finding", "Kind", "Verification", "claim", "history_claims", "judged"]
 
 
 class Kind(enum.StrEnum):
@@ -60,22 +62,24 @@ class Claim:
         says: what is claimed.
         checked: whether that could be checked.
         why: if not, or not wholly, why.
+        holds: False if it was found to be wrong.
     """
 
     name: str
     says: str
     checked: bool
     why: str = ""
+    holds: bool = True
 
 
 _SAYS = {
-    "order": "the versions are 1, 2, 3 … without a gap, up to the one that the log tells of",
+    "order": "the versions are 1, 2, 3 … without a gap, up to the log's last one",
     "events": "every sealed event is as it was appended, in its place",
     "seals": "the seals follow each other without a gap, and are as they were made",
     "tail": "the events behind the last seal are as they were appended",
     "beginning": "no event is missing at the beginning",
     "checkpoints": "the body of every checkpoint is the one that was saved",
-    "views": "the session's own views, and its places in the indexes, are the fold of its events",
+    "views": "its own views, and its places in indexes, are the fold of its events",
     "counters": "the counters that sessions share are the sums over them",
     "feed": "the feed tells of nothing that the session lacks",
     "anchor": "no later state was known outside of the server, so it was not rolled back",
@@ -83,9 +87,29 @@ _SAYS = {
 }
 
 
-def claim(name: str, why: str = "", *, checked: bool | None = None) -> Claim:
+_MISPLACED = (Kind.REMOVED, Kind.INSERTED, Kind.COPIED, Kind.CUT_OFF)
+_AGAINST = {
+    "order": (*_MISPLACED, Kind.ROLLED_BACK),
+    "events": (*_MISPLACED, Kind.CONTENT_EDITED, Kind.META_EDITED, Kind.REORDERED),
+    "seals": (Kind.SEAL_ALTERED, Kind.SEAL_REMOVED),
+    "checkpoints": (Kind.CHECKPOINT_ALTERED,),
+    "views": (Kind.VIEW_ALTERED, Kind.LOG_ALTERED),
+    "file": (Kind.FILE_ALTERED,),
+}
+
+
+def claim(name: str, why: str = "") -> Claim:
     """Return a claim, which was checked unless it is said why not."""
-    return Claim(name, _SAYS[name], not why if checked is None else checked, why)
+    return Claim(name, _SAYS[name], not why, why)
+
+
+def judged(claims: Iterable[Claim], findings: Sequence[Finding]) -> tuple[Claim, ...]:
+    """Return claims as they stand after what was found."""
+    kinds = {one.kind for one in findings}
+    return tuple(
+        dataclasses.replace(one, holds=False) if kinds.intersection(_AGAINST.get(one.name, ())) else one
+        for one in claims
+    )
 
 
 def history_claims(check: HistoryCheck) -> list[Claim]:
@@ -107,6 +131,7 @@ class Verification:
         session_id: the session.
         version: up to which it was looked at.
         sealed_to: the version that its last authentic seal covers; 0 if it has none.
+        covered_to: the version that its last seal covers, whatever that is worth.
         findings: what is not as it was, in the order of their places.
         claims: what could be checked, and what could not.
         retired: its retention was over, or it was purged: there is nothing left to verify.
@@ -115,6 +140,7 @@ class Verification:
     session_id: str
     version: int
     sealed_to: int
+    covered_to: int
     findings: tuple[Finding, ...]
     claims: tuple[Claim, ...]
     retired: bool = False
@@ -132,4 +158,4 @@ class Verification:
     @property
     def events_after_last_seal(self) -> int:
         """How many events no seal covers yet."""
-        return max(0, self.version - self.sealed_to)
+        return max(0, self.version - self.covered_to)

@@ -10,10 +10,10 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from sessionstream.errors import AuthenticationFailed, ServerError
+from sessionstream.errors import ArchiveDamaged, ArchiveFailed, AuthenticationFailed, ServerError, SessionNotFound
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
-from sessionstream.integrity.anchors import Anchor
+from sessionstream.integrity.anchors import Anchor, Anchored
 from sessionstream.integrity.chain import TRIMMED
 from sessionstream.integrity.checking import HistoryCheck
 from sessionstream.integrity.feeds import FeedWords, Word, read_feed
@@ -21,7 +21,7 @@ from sessionstream.integrity.folding import Folded, altered_bodies, saved_checkp
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.origins import name_origins
 from sessionstream.integrity.outside import check_anchor, check_feed, vanished
-from sessionstream.integrity.reporting import Claim, Finding, Kind, Verification, claim, history_claims
+from sessionstream.integrity.reporting import Claim, Finding, Kind, Verification, claim, history_claims, judged
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
 
@@ -90,11 +90,13 @@ class _Verifier:
         self._trims: set[str] = set()
         self._folded = Folded(store.projections, session_id)
         self._unknown = ""
+        self._began = 0
         self._seals: list[bytes] = []
         self._seals_read = self._seals_there = 0
         self._gate = b""
         self._fine: set[bytes] = set()
         self._findings: list[Finding] = []
+        self._damaged: list[Finding] = []
         self._unstable = False
 
     async def compare_projections(self) -> None:
@@ -128,12 +130,8 @@ class _Verifier:
 
     async def read(self, archived: AsyncIterator[RecordedEvent] | None) -> None:
         """Go through the history, then hold the views and the bodies against it as they are at one moment."""
-        if archived is not None:
-            async for event in archived:
-                if self._first and event.version >= self._first:
-                    break
-                await self._take(event.offset, event.words)
-        elif self._trimmed:
+        whole = archived is not None and await self._read_archived(archived)
+        if not whole and self._trimmed:
             gone = version_of(self._trimmed)
             self._check = HistoryCheck(self._session_id, self._keyring, min(self._first or gone + 1, gone + 1))
         while len(page := await self._page()) == _PAGE:
@@ -145,6 +143,24 @@ class _Verifier:
             if await self._look():
                 return
         self._unstable = True
+
+    async def _read_archived(self, archived: AsyncIterator[RecordedEvent]) -> bool:
+        """Whether the archive could be read; if not, that is a finding, and the rest begins where the stream does."""
+        try:
+            async for event in archived:
+                if self._first and event.version >= self._first:
+                    break
+                await self._take(event.offset, event.words)
+        except (ArchiveDamaged, ArchiveFailed) as error:
+            self._damaged.append(Finding(Kind.FILE_ALTERED, str(error), name=error.path))
+        except SessionNotFound:  # neither its head nor the registry tells when it began, and so which archive is its
+            pass
+        else:
+            return True
+        self._check = HistoryCheck(self._session_id, self._keyring)
+        await self.compare_projections()
+        self._seals, self._seals_read = [], 0
+        return False
 
     async def _page(self) -> list[Any]:
         start = f"({self._check.last}" if self._check.last else "-"
@@ -159,6 +175,7 @@ class _Verifier:
         while version > self._check.covered_to and (kept := await self._next_seal()) is not None:
             self._check.seal(kept)
         self._check.event(offset, words)
+        self._began = self._began or (at_ms(offset) if version == 1 else 0)
         self._folded.take(offset, words)
         if words and words[0] == _TRIM:
             self._trims.add(str(getattr(RecordedEvent(self._session_id, offset, words).data, "upto", "")))
@@ -231,29 +248,34 @@ class _Verifier:
         history += self._untold_trim()
         intact = not any(one.kind not in (Kind.SEAL_ALTERED, Kind.SEAL_REMOVED) for one in history)
         # Against a history that is not what it was, only what an event of it tells of can be held.
-        found = history + [one for one in self._findings if intact or one.version is not None]
-        stands = await self._stands(anchor)
+        found = history + [one for one in self._findings if intact or one.version is not None] + self._damaged
+        anchored = anchor.sessions.get(self._session_id) if anchor is not None else None
+        stands = anchored is not None and await self._stands(anchored)
+        renewed = await self._renewed(anchored) if anchored is not None else None
         outside = [
             check_feed(self._check, word, since),
-            check_anchor(self._check, self._session_id, anchor, stands=stands),
+            check_anchor(self._check, self._session_id, anchor, stands=stands, renewed=renewed),
         ]
         shorter = any(one.kind in _SHORTER for one in found)
-        for judged in outside:
-            found += [one for one in judged.findings if not shorter or one.kind is not Kind.ROLLED_BACK]
-            shorter = shorter or bool(judged.findings)
+        for told in outside:
+            found += [one for one in told.findings if not shorter or one.kind is not Kind.ROLLED_BACK]
+            shorter = shorter or bool(told.findings)
         return Verification(
             self._session_id,
             self._check.version,
             self._check.sealed_to,
+            self._check.covered_to,
             tuple(found),
-            (*self._claims(intact), *(judged.claim for judged in outside)),
+            (*judged(self._claims(intact), found), *(one.claim for one in outside)),
         )
 
-    async def _stands(self, anchor: Anchor | None) -> bool:
+    async def _renewed(self, anchored: Anchored) -> Word | None:
+        """Return what the feed tells since the anchor, if the session began later; its id may be used a second time."""
+        since = at_ms(anchored.offset)
+        return await _word_of(self._store, self._session_id, since) if self._began > since else None
+
+    async def _stands(self, anchored: Anchored) -> bool:
         """Whether the stream has an entry at the last offset that the anchor knows of the session."""
-        anchored = anchor.sessions.get(self._session_id) if anchor is not None else None
-        if anchored is None:
-            return False
         return bool(await self._store.server.call("XRANGE", self._events, anchored.offset, anchored.offset))
 
     async def _told_apart(self, history: list[Finding]) -> list[Finding]:

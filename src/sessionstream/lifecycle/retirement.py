@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from sessionstream.bases import Folded, nearest
-from sessionstream.errors import HistoryTrimmed
+from sessionstream.errors import ArchiveDamaged, ArchiveFailed, CorruptEvent, HistoryTrimmed
 from sessionstream.events.lifecycle import SessionRetired
 from sessionstream.events.recorded import NOWHERE, RecordedEvent
 from sessionstream.fold import Views, fold
@@ -20,12 +20,15 @@ from sessionstream.projections.checkpoints import ORDER, SAVED
 from sessionstream.projections.directory import STATES
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["retire", "retire_due", "trim_feed"]
+__all__ = ["NOT_ARCHIVED", "retire", "retire_due", "trim_feed"]
 
 _RETIRE = load_script("sessionstream.log", "retire")
 _TRIM = load_script("sessionstream.log", "trim")
 _ENDED = (STATES["expired"], STATES["deleted"])
 _MOST_LOOKED_AT = 400
+
+NOT_ARCHIVED = (ArchiveDamaged, ArchiveFailed, CorruptEvent, HistoryTrimmed)
+"""What is raised for a session that could not be archived, so that it stays; it is no reason to leave the others."""
 
 
 async def retire_due(store: Store, partition: int, most: int | None = None) -> int:
@@ -38,18 +41,33 @@ async def retire_due(store: Store, partition: int, most: int | None = None) -> i
 
     Returns:
         How many were removed.
+
+    Raises:
+        ArchiveFailed: or another of `NOT_ARCHIVED`: a session could not be archived and stays; the others were removed.
     """
     retention = store.settings.retention
     if retention is None:
         return 0
-    count = 0
+    count, failure = 0, None
     due = await store.now_ms() - int(retention * 1000)
     async for page in _due(store, partition, due, None if most is None else _MOST_LOOKED_AT):
         for session_id in page:
             if most is not None and count >= most:
                 return count
-            count += await retire(store, session_id)
+            try:
+                count += await _archive_and_retire(store, session_id)
+            except NOT_ARCHIVED as error:
+                failure = failure or error
+    if failure is not None:
+        raise failure
     return count
+
+
+async def _archive_and_retire(store: Store, session_id: str) -> bool:
+    if store.archive_first is None:
+        return await retire(store, session_id)
+    archived_to = await store.archive_first(session_id)
+    return archived_to is not None and await retire(store, session_id, at=archived_to)
 
 
 async def _due(store: Store, partition: int, due_ms: int, most: int | None) -> AsyncIterator[list[str]]:
@@ -63,10 +81,21 @@ async def _due(store: Store, partition: int, due_ms: int, most: int | None) -> A
                 break
 
 
-async def retire(store: Store, session_id: str) -> bool:
-    """Remove all of an ended session; False if it is gone already, has not ended, or is held."""
+async def retire(store: Store, session_id: str, *, at: str | None = None) -> bool:
+    """Remove all of an ended session.
+
+    Args:
+        store: where it is kept.
+        session_id: the session.
+        at: only if this is still the offset of its last event.
+
+    Returns:
+        False if it is gone already, has not ended, is held, or goes on behind ``at``.
+    """
     head, _ = await store.head(session_id)
     if head.get(b"state") not in (b"expired", b"deleted") or b"held" in head:
+        return False
+    if at is not None and head[b"offset"] != at.encode():
         return False
     event = SessionRetired(
         user_id=head[b"user_id"].decode(),

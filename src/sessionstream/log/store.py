@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,8 @@ class Store:
         projections: the user's own inline projections, run after the built-in ones.
 
     Attributes:
+        archive_first: what archives an ended session before it is retired, and gives the offset of its last event; None
+            leaves the session for now.
         endings: called with the id of a session that this process has ended, in the event loop and without waiting.
 
     Raises:
@@ -65,6 +67,7 @@ class Store:
         if len(set(names)) < len(names):
             raise InvalidArgument(f"two projections have one name: {', '.join(names)}")
         self.positions = Positions()
+        self.archive_first: Callable[[str], Awaitable[str | None]] | None = None
         self.endings: list[Callable[[str], object]] = []
         self._number = next(_numbers)
         self._read_as_made = self._written_as_made = False

@@ -18,10 +18,10 @@ from sessionstream.retention.files import FileWriter, Page, read_pages
 from sessionstream.retention.lines import Foot, Head, Whose, event_of, line_of
 from sessionstream.retention.places import Segment, best, life_folder, segment_name, segments
 
-__all__ = ["Extent", "Held", "archived_segments", "events_of", "target_of", "whose_of"]
+__all__ = ["Extent", "Held", "archived_segments", "events_of", "in_thread", "target_of", "whose_of"]
 
 _MOST_EVENTS = 20_000
-_MOST_BYTES = 256 * 1024 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
 _PAGE = 500
 _Item = TypeVar("_Item")
 

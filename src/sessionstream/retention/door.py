@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 from sessionstream.events.recorded import RecordedEvent
@@ -11,8 +11,10 @@ from sessionstream.log.store import Store
 from sessionstream.retention import holds as holding
 from sessionstream.retention.archiving import Extent
 from sessionstream.retention.holds import Hold
-from sessionstream.retention.keeping import Archived, archive, checked_folder
-from sessionstream.retention.replaying import archived_events, replay
+from sessionstream.retention.keeping import Archived, archive, archiver_into
+from sessionstream.retention.last_checkpoints import keep_last
+from sessionstream.retention.places import checked_folder
+from sessionstream.retention.replaying import replay
 
 __all__ = ["Retention"]
 
@@ -26,6 +28,8 @@ class Retention:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        if store.settings.archive is not None:
+            store.archive_first = archiver_into(store, store.settings.archive)
 
     async def hold(self, session_id: str, reason: str, *, hold_id: str | None = None) -> str:
         """Keep all of a session until the hold is released, whatever asks for its removal; return the hold's id.
@@ -62,6 +66,8 @@ class Retention:
         compress: bool = True,
     ) -> Archived:
         """Write a session's events to files, read these back, and compare them with the stream; nothing is removed.
+
+        The archive of an ended session, if it is to hold all of it, holds the data of its checkpoints too.
 
         What an archive in this folder has already is not written again. The extent is all of the session, as far as
         everything allows that is given of the following.
@@ -123,11 +129,17 @@ class Retention:
         """
         return replay(self._store, session_id, checked_folder(folder))
 
-    def archived_in(self, folder: str | os.PathLike[str]) -> Callable[[str], AsyncIterator[RecordedEvent]]:
-        """Return what gives, for a session's id, the events that were trimmed from its stream, from an archive.
+    async def keep_checkpoints(self, session_id: str, last: int) -> int:
+        """Delete a session's checkpoints but for the last so many without a label; return how many were deleted.
+
+        Those that have a label all stay. The setting ``keep_checkpoints`` does the same after each that is saved.
 
         Args:
-            folder: of the archive.
+            session_id: the session, ended or not.
+            last: how many, from 1.
+
+        Raises:
+            SessionNotFound: there is no such session.
+            SessionHeld: a hold stands.
         """
-        where = checked_folder(folder)
-        return lambda session_id: archived_events(self._store, session_id, where)
+        return await keep_last(self._store, session_id, last)

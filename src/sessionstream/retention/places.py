@@ -7,14 +7,25 @@ events of two versions and all between: ``000000000001-000000020000.jsonl.gz``.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sessionstream.errors import ArchiveFailed
+from sessionstream.errors import ArchiveFailed, InvalidType
 
-__all__ = ["BODIES", "Segment", "best", "bodies_file", "life_folder", "lives", "segment_name", "segments"]
+__all__ = [
+    "BODIES",
+    "Segment",
+    "best",
+    "bodies_file",
+    "checked_folder",
+    "life_folder",
+    "lives",
+    "segment_name",
+    "segments",
+]
 
 BODIES = "checkpoints"
 _SEGMENT = re.compile(r"(\d{1,20})-(\d{1,20})\.jsonl(?:\.gz)?\Z")
@@ -34,6 +45,13 @@ class Segment(NamedTuple):
     path: Path
     first: int
     last: int
+
+
+def checked_folder(folder: object) -> Path:
+    """Return a folder as a path; raises `InvalidType` for what is none."""
+    if not isinstance(folder, str | os.PathLike):
+        raise InvalidType(f"folder is a path, not a {type(folder).__name__}")
+    return Path(folder)
 
 
 def life_folder(folder: Path, session_id: str, created_ms: int) -> Path:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 from sessionstream.errors import ArchiveDamaged, HistoryTrimmed, SessionNotFound
 from sessionstream.events.ids import checked_id
 from sessionstream.events.lifecycle import SessionTrimmed
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
-from sessionstream.log.history import Window, read_history, trimmed_to
+from sessionstream.log.history import Window, checked_time, first_offset, parse_offset, read_history, trimmed_to
 from sessionstream.log.store import Store
 from sessionstream.retention.archiving import events_of, in_thread
 from sessionstream.retention.files import read_pages
 from sessionstream.retention.lines import Whose
-from sessionstream.retention.places import Segment, best, bodies_file, life_folder, lives, segments
+from sessionstream.retention.places import Segment, best, bodies_file, checked_folder, life_folder, lives, segments
 
-__all__ = ["archived_events", "replay"]
+__all__ = ["archived_events", "archived_in", "chosen_events", "replay"]
 
 
 async def replay(store: Store, session_id: str, folder: Path) -> AsyncIterator[RecordedEvent]:
@@ -60,6 +60,46 @@ async def replay(store: Store, session_id: str, folder: Path) -> AsyncIterator[R
                 raise ArchiveDamaged(str(life), missing) from error
 
 
+async def chosen_events(
+    events: AsyncIterator[RecordedEvent],
+    window: Window,
+    *,
+    types: Collection[str] | None = None,
+    limit: int | None = None,
+) -> AsyncIterator[RecordedEvent]:
+    """Yield those of a session's events that are asked for, as `read_history` chooses them.
+
+    Args:
+        events: all of them, the oldest first.
+        window: bounds, which all have to be met.
+        types: only events of these types.
+        limit: at most so many.
+    """
+    after = None if window.after is None else parse_offset(window.after)
+    before = None if window.before is None else parse_offset(window.before)
+    since = None if window.since is None else checked_time(window.since, "since")
+    until = None if window.until is None else checked_time(window.until, "until")
+    count = 0
+    async for event in events:
+        at = parse_offset(event.offset)
+        if (
+            (before is not None and at >= before)
+            or (window.to_version is not None and event.version > window.to_version)
+            or (until is not None and at[0] > until)
+        ):
+            return
+        if (
+            (after is None or at > after)
+            and event.version >= (window.from_version or 0)
+            and (since is None or at[0] >= since)
+            and (types is None or event.type in types)
+        ):
+            count += 1
+            yield event
+            if count == limit:
+                return
+
+
 async def archived_events(store: Store, session_id: str, folder: Path) -> AsyncIterator[RecordedEvent]:
     """Yield the events of a kept session that were trimmed from its stream, from an archive; each file checked first.
 
@@ -72,14 +112,32 @@ async def archived_events(store: Store, session_id: str, folder: Path) -> AsyncI
         SessionNotFound: there is no such session.
         ArchiveDamaged: a file is damaged, or is none of those that were written, or events are missing.
     """
-    head, _ = await store.existing_head(session_id)
-    trimmed = version_of(await trimmed_to(store, session_id) or NOWHERE)
-    life = life_folder(folder, session_id, int(head[b"created_at"]))
-    reading = _Reading(Whose(store.keys.namespace, session_id, int(head[b"created_at"])), life)
-    async for event in reading.archived(trimmed):
+    created_ms = await _created_ms(store, session_id)
+    first = await first_offset(store, session_id) or await trimmed_to(store, session_id)
+    gone = version_of(first or NOWHERE) - 1
+    life = life_folder(folder, session_id, created_ms)
+    reading = _Reading(Whose(store.keys.namespace, session_id, created_ms), life)
+    async for event in reading.archived(gone):
         yield event
-    if version_of(reading.offset) < trimmed:
+    if version_of(reading.offset) < gone:
         raise ArchiveDamaged(str(life), f"version {version_of(reading.offset) + 1} and what follows are missing")
+
+
+async def _created_ms(store: Store, session_id: str) -> int:
+    """Return when a kept session was created: its head says so, and if that is damaged the registry does."""
+    head, _ = await store.head(session_id)
+    if b"created_at" in head:
+        return int(head[b"created_at"])
+    score = await store.server.call("ZSCORE", store.keys.registry(store.keys.partition(session_id)), session_id)
+    if score is None:
+        raise SessionNotFound(session_id)
+    return int(float(score))
+
+
+def archived_in(store: Store, folder: object) -> Callable[[str], AsyncIterator[RecordedEvent]]:
+    """Return what gives, for a session's id, the events that were trimmed from its stream; see `archived_events`."""
+    where = checked_folder(folder)
+    return lambda session_id: archived_events(store, session_id, where)
 
 
 async def _of_removed(store: Store, session_id: str, folder: Path) -> AsyncIterator[RecordedEvent]:
