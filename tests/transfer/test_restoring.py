@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -13,7 +14,8 @@ from sessionstream import NoteAdded, SessionManager
 from sessionstream.errors import InvalidImportLine
 from sessionstream.log.feed import pointers_of
 from sessionstream.log.store import Store
-from sessionstream.transfer import import_events
+from sessionstream.transfer import import_events, staging
+from tests.sessions.waiting import until_past
 from tests.transfer.conftest import MakeManager
 from tests.transfer.worlds import STEPS, Step, assert_views_are_folds, content_of, exported, take_step
 
@@ -88,12 +90,12 @@ async def test_the_feed_tells_of_a_restored_session(past: list[bytes], other: Se
 
 
 async def test_a_long_session_is_told_of_in_pieces_that_an_append_could_be(
-    manager: SessionManager, other: SessionManager
+    manager: SessionManager, other: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No pointer of the feed stands for more than 10,000 events."""
+    """No pointer of the feed stands for more than 10,000 events; here for no more than 100."""
+    monkeypatch.setattr(staging, "_POINTER", 100)
     await manager.create_session("u", "a", session_id="s")
-    for _ in range(5):
-        await manager.append("s", [NoteAdded(text="x") for _ in range(5_000)])
+    await manager.append("s", [NoteAdded(text="x") for _ in range(250)])
     await import_events(other.store, await exported(manager.store))
     key = other.store.keys.feed(other.store.keys.partition("s"))
     entries = await other.store.server.call("XRANGE", key, "-", "+")
@@ -101,9 +103,9 @@ async def test_a_long_session_is_told_of_in_pieces_that_an_append_could_be(
     stream = await other.store.server.call("XRANGE", other.store.keys.events("s"), "-", "+")
     offsets = [offset.decode() for offset, _ in stream]
     assert [(one.number, one.offset, one.events) for one in pointers] == [
-        (1, offsets[9_999], 10_000),
-        (2, offsets[19_999], 10_000),
-        (3, offsets[25_000], 5_001),
+        (1, offsets[99], 100),
+        (2, offsets[199], 100),
+        (3, offsets[250], 51),
     ]
 
 
@@ -111,8 +113,6 @@ async def test_a_session_that_has_expired_meanwhile_is_what_it_is(
     manager: SessionManager, other: SessionManager, client: Redis
 ) -> None:
     """Over for reads, swept by the next clean-up, and its history can be read."""
-    from tests.sessions.waiting import until_past
-
     session = await manager.create_session("u", "a", session_id="s", ttl=0.05)
     lines = await exported(manager.store)
     await until_past(client, session.expires_at)
@@ -256,8 +256,6 @@ async def test_large_sessions_are_brought_back_by_several_at_once(
     manager: SessionManager, make_manager: MakeManager
 ) -> None:
     """One of them makes each session, the others find it: none is there twice or in halves."""
-    import asyncio
-
     for name in ("s", "t"):
         await manager.create_session("u", "a", session_id=name)
         await manager.append(name, [NoteAdded(text="x" * 100) for _ in range(700)])
