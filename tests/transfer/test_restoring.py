@@ -156,7 +156,7 @@ REFUSED = {
     "an event that is there twice": (lambda s: [*s[:2], *s[1:]], 3, "goes on with version 2, not 3"),
     "an offset that does not grow": (lambda s: [s[0], later(s[1], -100_000), *s[2:]], 2, "offsets only grow"),
     "an offset in the future": (lambda s: [*s[:-1], later(s[-1], 10**9)], 5, "later than the server's clock"),
-    "an end that is missing": (lambda s: s[:-1], 4, "its last line is not here"),
+    "an end that is missing": (lambda s: s[:-1], 4, "its last line is missing"),
     "more behind the end": (lambda s: [changed(s[0], last=True), *s[1:]], 2, "says to be the last one"),
     "no JSON": (lambda s: [*s[:2], s[2][:40], *s[3:]], 3, "it is no event of an export"),
     "another structure": (lambda s: [*s[:2], b"[]", *s[3:]], 3, "it is no event of an export"),

@@ -101,8 +101,8 @@ async def _export(call: Call, store: Store, wanted: Wanted, output: Path | None,
     from sessionstream.cli.progress import Progress
     from sessionstream.transfer.outward import expected_sessions, export_into, export_to_file
 
-    # A bar would be drawn among the lines where these go to the same terminal.
-    shown = output is not None or call.terminal.plain
+    # Without a file, a bar would be drawn among the lines where these go to the same terminal in the end.
+    shown = output is not None
     total = await expected_sessions(store, wanted) if shown and call.terminal.err.is_terminal else None
     with Progress(call.terminal, "exporting", total) if shown else _Silent() as bar:
         tell = _telling(bar, wanted.shape)

@@ -109,8 +109,9 @@ class Restoring:
         last = self._last
         assert last is not None
         if not last.last:
-            problem = "the export goes on behind it: its last line is not here"
-            raise InvalidImportLine(last.number, f"the lines of session {self._session_id!r} end too soon: {problem}")
+            raise InvalidImportLine(
+                last.number, f"session {self._session_id!r} is cut off here: its last line is missing"
+            )
         created = self._staging is not None and await self._put_in_place(self._staging, last)
         head = self._views.head if created else (await self._store.head(self._session_id))[0]
         await self._enlist(head)
