@@ -152,7 +152,7 @@ def later(line: bytes, ms: int) -> bytes:
 
 REFUSED = {
     "a gap": (lambda s: [*s[:1], *s[2:]], 2, "goes on with version 3, not 2"),
-    "a beginning that is missing": (lambda s: s[1:], 1, "goes on with version 2, not 1"),
+    "a beginning that is missing": (lambda s: s[1:], 1, "begins with version 2, not 1"),
     "an event that is there twice": (lambda s: [*s[:2], *s[1:]], 3, "goes on with version 2, not 3"),
     "an offset that does not grow": (lambda s: [s[0], later(s[1], -100_000), *s[2:]], 2, "offsets only grow"),
     "an offset in the future": (lambda s: [*s[:-1], later(s[-1], 10**9)], 5, "later than the server's clock"),
