@@ -213,7 +213,7 @@ async def test_a_choice_and_a_range_go_together(names: Names, moments: list[date
     assert await names(since=moments[2], session_ids=["both", "early"]) == [("both", 2)]
 
 
-@pytest.mark.parametrize("shape", ["events", "cloudevents", "parquet"])
+@pytest.mark.parametrize("shape", ["events", "parquet"])
 async def test_what_is_of_any_size_takes_little_memory(
     server: Server, manager: SessionManager, make_namespace: Callable[..., str], tmp_path: Path, shape: str
 ) -> None:

@@ -37,15 +37,16 @@ class Timeline:
 
     Args:
         terminal: where to.
+        at_once: whether every event is printed when it is given, however wide the columns then are.
     """
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, *, at_once: bool = False) -> None:
         self._terminal = terminal
         self._day: date | None = None
         self._type_width = 15
         self._actor_width = 0
         self._version_width = 3
-        self._held: list[RecordedEvent] | None = []
+        self._held: list[RecordedEvent] | None = None if at_once else []
 
     def __enter__(self) -> Self:
         return self
