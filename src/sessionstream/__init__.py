@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sessionstream.audit import AsOf as AsOf
     from sessionstream.audit import Audit as Audit
+    from sessionstream.audit import Trace as Trace
     from sessionstream.checkpoints.reading import Resumed as Resumed
     from sessionstream.errors import AccessDenied as AccessDenied
     from sessionstream.errors import ConflictError as ConflictError
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from sessionstream.settings import Settings as Settings
 
 _ROOMS = {
-    "audit": ("AsOf", "Audit"),
+    "audit": ("AsOf", "Audit", "Trace"),
     "checkpoints.reading": ("Resumed",),
     "errors": (
         "AccessDenied", "ConflictError", "IdempotencyConflict", "InvalidArgument", "LockLost", "LockTimeout",

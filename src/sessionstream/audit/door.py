@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sessionstream.audit import as_of as moments
+from sessionstream.audit import causation
 from sessionstream.audit.as_of import AsOf
+from sessionstream.audit.causation import Trace
 from sessionstream.log.store import Store
 
 __all__ = ["Audit"]
@@ -42,3 +45,35 @@ class Audit:
             InvalidArgument: none or several of the three are given, the datetime is naive, or there is no such version.
         """
         return await moments.as_of(self._store, session_id, offset=offset, version=version, time=time)
+
+    async def trace(
+        self,
+        session_id: str,
+        *,
+        event: str | None = None,
+        correlation_id: str | None = None,
+        among: Iterable[str] = (),
+        everywhere: bool = False,
+    ) -> Trace:
+        """Return a tree of what led to what in a session, by the causation ids of its events.
+
+        Args:
+            session_id: the session, ended or not.
+            event: the id or the offset of an event: only what led to it, and what it led to.
+            correlation_id: only events that belong to this.
+            among: further sessions in which causes and effects may lie.
+            everywhere: look at every session that is kept, for events of the correlation. No index tells where these
+                are: all events of the namespace are read.
+
+        Raises:
+            SessionNotFound: nothing is kept of the session.
+            InvalidArgument: there is no such event, or ``everywhere`` comes without a correlation.
+        """
+        return await causation.trace(
+            self._store,
+            session_id,
+            event=event,
+            correlation_id=correlation_id,
+            among=among,
+            everywhere=everywhere,
+        )
