@@ -65,7 +65,7 @@ def _print_lines(terminal: Terminal, trace: Trace, several: bool) -> None:
 def _heading(correlation_id: str | None) -> Text:
     if correlation_id is None:
         return Text("without correlation", style="dim")
-    return Text("correlation ", style="dim").append(visible(correlation_id), style="bold cyan")
+    return Text().append("correlation ", style="dim").append(visible(correlation_id), style="bold cyan")
 
 
 def _plain(step: Step, several: bool) -> str:
@@ -78,8 +78,8 @@ def _plain(step: Step, several: bool) -> str:
 
 def _text(step: Step, several: bool) -> Text:
     if not step.known:
-        return Text(visible(step.id), style="italic").append("  not among these events", style="dim")
-    line = Text(clock(step.at) if step.at else "", style="dim", no_wrap=True, overflow="ellipsis")
+        return Text().append(visible(step.id), style="italic").append("  not among these events", style="dim")
+    line = Text(no_wrap=True, overflow="ellipsis").append(clock(step.at) if step.at else "", style="dim")
     if several:
         line.append(f"  {visible(step.session_id)}", style="magenta")
     line.append(f" {step.version} ", style="bold").append(f" {visible(step.type) or '?'}", style=style_of(step.type))
