@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from redis.asyncio import Redis
 
-from sessionstream import NoteAdded, SessionManager
-from sessionstream.errors import InvalidImportLine
+from sessionstream import NoteAdded, Projection, SessionManager
+from sessionstream.errors import InvalidImportLine, NamespaceMismatch
 from sessionstream.log.feed import pointers_of
 from sessionstream.log.store import Store
+from sessionstream.projection import (
+    AT,
+    OFFSET,
+    VERSION,
+    Add,
+    Increment,
+    Operation,
+    Put,
+    Remove,
+    Unset,
+    counters,
+    index,
+    ranking,
+    view,
+)
 from sessionstream.transfer import import_events, staging
+from sessionstream.transfer.event_lines import read_line
 from tests.sessions.waiting import until_past
 from tests.transfer.conftest import MakeManager
 from tests.transfer.worlds import STEPS, Step, assert_views_are_folds, content_of, exported, take_step
@@ -267,3 +284,72 @@ async def test_large_sessions_are_brought_back_by_several_at_once(
     assert sum(one.created for one in done) == 2
     assert sum(one.unchanged for one in done) == 4
     assert await exported(other.store) == lines
+
+
+own = Projection("own")
+OWN_VIEW, OWN_RANKING, OWN_INDEX, OWN_COUNTERS = view("seen"), ranking("texts"), index("noted"), counters("notes")
+
+
+@own.on(NoteAdded)
+def noted(session_id: str, event: NoteAdded) -> Iterator[Operation]:
+    """Keep something of a note in a view of every kind."""
+    yield Put(OWN_VIEW, {event.text: AT, "last": OFFSET})
+    yield Unset(OWN_VIEW, ["text 1"])
+    yield Add(OWN_RANKING, VERSION, event.text)
+    yield Remove(OWN_RANKING, "text 2")
+    yield Add(OWN_INDEX, AT)
+    yield Increment(OWN_COUNTERS, "count", 1)
+    yield Increment(OWN_COUNTERS, "nothing", 0)
+
+
+async def test_views_of_your_own_come_back_too(make_manager: MakeManager) -> None:
+    """Of every kind; and the next event goes on from them."""
+    one, other = make_manager(projections=[own]), make_manager(partitions=3, projections=[own])
+    for name in ("s", "t"):
+        await one.create_session("u", "a", session_id=name)
+        await one.append(name, [NoteAdded(text=f"text {number}") for number in range(700)])
+    done = await import_events(other.store, await exported(one.store))
+    assert (done.created, done.failures) == (2, [])
+    await assert_views_are_folds(other.store)
+    await other.append("s", NoteAdded(text="more"))
+    await assert_views_are_folds(other.store)
+    places = [other.store.keys.place("own", OWN_COUNTERS, name) for name in ("s", "t")]
+    counts = [await other.store.server.call("HGET", place, "count") for place in dict.fromkeys(places)]
+    assert sum(map(int, counts)) == 1_401
+
+
+async def test_a_namespace_of_others_is_not_written_to(past: list[bytes], make_manager: MakeManager) -> None:
+    """One that was made with projections which this process lacks."""
+    theirs = make_manager(projections=[own])
+    await theirs.create_session("u", "a")
+    ours = make_manager(theirs.settings.namespace)
+    with pytest.raises(NamespaceMismatch):
+        await import_events(ours.store, past)
+    assert await theirs.get_total_session_count() == 1
+
+
+async def test_a_page_that_is_sent_twice_is_staged_once(past: list[bytes], other: SessionManager) -> None:
+    """As a script is after a lost connection."""
+    page = [read_line(number, line) for number, line in enumerate(past[:5], 1)]
+    beside = staging.Staging(other.store, "s")
+    assert await beside.add(page[:2])
+    assert await beside.add(page[:2])
+    assert await beside.add(page[2:])
+    assert await beside.add(page[2:])
+    assert not await beside.add(page[:2])
+    await beside.drop()
+
+
+async def test_an_import_goes_on_beside_a_rebuild(make_manager: MakeManager) -> None:
+    """Of all views, again and again: none of them lacks what was imported meanwhile."""
+    one, other = make_manager(), make_manager(partitions=2)
+    for number in range(40):
+        await one.create_session("u", "a", session_id=f"s{number}")
+        await one.append(f"s{number}", NoteAdded(text="x"))
+    await other.create_session("u", "a")
+    importing = asyncio.create_task(import_events(other.store, await exported(one.store), concurrency=2))
+    while not importing.done():
+        await other.rebuild()
+    assert ((await importing).created, (await importing).failures) == (40, [])
+    await assert_views_are_folds(other.store)
+    assert len(await other.get_all_active_sessions()) == 41
