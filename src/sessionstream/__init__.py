@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sessionstream.audit import Audit as Audit
     from sessionstream.audit import Change as Change
     from sessionstream.audit import Diff as Diff
+    from sessionstream.audit import Trace as Trace
     from sessionstream.checkpoints.reading import Resumed as Resumed
     from sessionstream.errors import AccessDenied as AccessDenied
     from sessionstream.errors import ArchiveDamaged as ArchiveDamaged
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
     from sessionstream.settings import Settings as Settings
 
 _ROOMS = {
-    "audit": ("AsOf", "Audit", "Change", "Diff"),
+    "audit": ("AsOf", "Audit", "Change", "Diff", "Trace"),
     "checkpoints.reading": ("Resumed",),
     "errors": (
         "AccessDenied", "ArchiveDamaged", "ConflictError", "HistoryTrimmed", "IdempotencyConflict", "InvalidArgument",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,70 @@ async def test_events_are_exported_as_they_are_stored(cli: Cli, session: str, ma
     records = (await cli("export", "--as", "events")).records
     stored = [event async for event in manager.history(session)]
     assert [(one["offset"], one["data"].encode()) for one in records] == [(event.offset, event.raw) for event in stored]
+
+
+async def test_an_export_of_events_is_imported_as_it_was(
+    cli: Cli, session: str, make_namespace: Callable[..., str], tmp_path: Path
+) -> None:
+    """What the lines are is told by the first of them; the summary counts."""
+    path, other = tmp_path / "events.jsonl.gz", make_namespace()
+    await cli("export", "--as", "events", "-o", str(path))
+    done = await cli("import", str(path), "--json", "-n", other)
+    assert done.code == 0
+    assert done.record | {"seconds": 0} == {
+        "lines": 5,
+        "created": 1,
+        "unchanged": 0,
+        "events": 5,
+        "checkpoints": 1,
+        "bodiless": [],
+        "failures": [],
+        "seconds": 0,
+    }
+    here, there = await cli("history", session, "--json"), await cli("history", session, "--json", "-n", other)
+    assert here.out == there.out
+    again = await cli("import", str(path), "--json", "-n", other, "--as", "events")
+    assert (again.code, again.record["created"], again.record["unchanged"]) == (0, 0, 1)
+
+
+async def test_events_that_cannot_come_back_tell_by_the_exit_code(
+    cli: Cli, session: str, make_namespace: Callable[..., str]
+) -> None:
+    """Their line is named."""
+    lines = (await cli("export", "--as", "events")).out.splitlines(keepends=True)
+    result = await cli("import", "-", "-n", make_namespace(), given="".join(lines[:2] + lines[3:]).encode())
+    assert result.code == 4
+    assert result.err == "sessionstream: line 3: session 's' goes on with version 4, not 3\n"
+
+
+async def test_events_say_whose_they_are(cli: Cli, session: str) -> None:
+    """What an option says besides would be passed over in silence."""
+    out = (await cli("export", "--as", "events")).out
+    result = await cli("import", "-", "--user", "u", given=out.encode(), COLUMNS="200")
+    assert (result.code, "events say whose they are" in result.err) == (2, True)
+
+
+async def test_an_export_can_be_of_a_time_range(cli: Cli, session: str, manager: SessionManager) -> None:
+    """The times are written as everywhere."""
+    middle = [event async for event in manager.history(session)][2].at.isoformat()
+    records = (await cli("export", "--as", "cloudevents", "--since", middle)).records
+    assert records[0]["sessionversion"] in (2, 3)
+    assert (await cli("export", "--until", "1w")).code == 1
+    assert (await cli("export", "--since", "yesterday")).code == 2
+
+
+async def test_a_table_goes_to_a_file(cli: Cli, session: str, tmp_path: Path) -> None:
+    """Which is told; standard output takes none."""
+    path = tmp_path / "events.parquet"
+    result = await cli("export", "--as", "parquet", "-o", str(path), "--json")
+    assert result.record == {"file": str(path), "sessions": 1, "rows": 5}
+    result = await cli("export", "--as", "parquet")
+    assert (result.code, "needs a file" in result.err) == (2, True)
+
+
+async def test_an_export_with_a_cursor_leaves_its_file_alone(cli: Cli, session: str, tmp_path: Path) -> None:
+    """When it is finished; and it needs a file."""
+    path, cursor = tmp_path / "out.jsonl", tmp_path / "cursor"
+    assert (await cli("export", "-o", str(path), "--cursor", str(cursor))).code == 0
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    assert (await cli("export", "--cursor", str(cursor))).code == 2

@@ -81,6 +81,7 @@ CHANGES: dict[str, Method] = {
 READS: dict[str, Method] = {
     "audit.as_of": lambda m: m.audit.as_of(LIVE, version=2),
     "audit.diff": lambda m: m.audit.diff(LIVE, 1, 4),
+    "audit.trace": lambda m: m.audit.trace(LIVE),
     "get_active_session_count": lambda m: m.get_active_session_count(),
     "get_all_active_sessions": lambda m: m.get_all_active_sessions(),
     "get_avg_session_duration": lambda m: m.get_avg_session_duration(),

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from redis.asyncio import Redis
 
-from sessionstream import NoteAdded, SessionManager
-from sessionstream.errors import InvalidImportLine
+from sessionstream import NoteAdded, Projection, SessionManager
+from sessionstream.errors import InvalidImportLine, NamespaceMismatch
 from sessionstream.log.feed import pointers_of
 from sessionstream.log.store import Store
-from sessionstream.transfer import import_events
+from sessionstream.projection import (
+    AT,
+    OFFSET,
+    VERSION,
+    Add,
+    Increment,
+    Operation,
+    Put,
+    Remove,
+    Unset,
+    counters,
+    index,
+    ranking,
+    view,
+)
+from sessionstream.transfer import import_events, staging
+from sessionstream.transfer.event_lines import read_line
+from tests.sessions.waiting import until_past
 from tests.transfer.conftest import MakeManager
 from tests.transfer.worlds import STEPS, Step, assert_views_are_folds, content_of, exported, take_step
 
@@ -88,12 +107,12 @@ async def test_the_feed_tells_of_a_restored_session(past: list[bytes], other: Se
 
 
 async def test_a_long_session_is_told_of_in_pieces_that_an_append_could_be(
-    manager: SessionManager, other: SessionManager
+    manager: SessionManager, other: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No pointer of the feed stands for more than 10,000 events."""
+    """No pointer of the feed stands for more than 10,000 events; here for no more than 100."""
+    monkeypatch.setattr(staging, "_POINTER", 100)
     await manager.create_session("u", "a", session_id="s")
-    for _ in range(5):
-        await manager.append("s", [NoteAdded(text="x") for _ in range(5_000)])
+    await manager.append("s", [NoteAdded(text="x") for _ in range(250)])
     await import_events(other.store, await exported(manager.store))
     key = other.store.keys.feed(other.store.keys.partition("s"))
     entries = await other.store.server.call("XRANGE", key, "-", "+")
@@ -101,9 +120,9 @@ async def test_a_long_session_is_told_of_in_pieces_that_an_append_could_be(
     stream = await other.store.server.call("XRANGE", other.store.keys.events("s"), "-", "+")
     offsets = [offset.decode() for offset, _ in stream]
     assert [(one.number, one.offset, one.events) for one in pointers] == [
-        (1, offsets[9_999], 10_000),
-        (2, offsets[19_999], 10_000),
-        (3, offsets[25_000], 5_001),
+        (1, offsets[99], 100),
+        (2, offsets[199], 100),
+        (3, offsets[250], 51),
     ]
 
 
@@ -111,8 +130,6 @@ async def test_a_session_that_has_expired_meanwhile_is_what_it_is(
     manager: SessionManager, other: SessionManager, client: Redis
 ) -> None:
     """Over for reads, swept by the next clean-up, and its history can be read."""
-    from tests.sessions.waiting import until_past
-
     session = await manager.create_session("u", "a", session_id="s", ttl=0.05)
     lines = await exported(manager.store)
     await until_past(client, session.expires_at)
@@ -152,11 +169,11 @@ def later(line: bytes, ms: int) -> bytes:
 
 REFUSED = {
     "a gap": (lambda s: [*s[:1], *s[2:]], 2, "goes on with version 3, not 2"),
-    "a beginning that is missing": (lambda s: s[1:], 1, "goes on with version 2, not 1"),
+    "a beginning that is missing": (lambda s: s[1:], 1, "begins with version 2, not 1"),
     "an event that is there twice": (lambda s: [*s[:2], *s[1:]], 3, "goes on with version 2, not 3"),
     "an offset that does not grow": (lambda s: [s[0], later(s[1], -100_000), *s[2:]], 2, "offsets only grow"),
     "an offset in the future": (lambda s: [*s[:-1], later(s[-1], 10**9)], 5, "later than the server's clock"),
-    "an end that is missing": (lambda s: s[:-1], 4, "its last line is not here"),
+    "an end that is missing": (lambda s: s[:-1], 4, "its last line is missing"),
     "more behind the end": (lambda s: [changed(s[0], last=True), *s[1:]], 2, "says to be the last one"),
     "no JSON": (lambda s: [*s[:2], s[2][:40], *s[3:]], 3, "it is no event of an export"),
     "another structure": (lambda s: [*s[:2], b"[]", *s[3:]], 3, "it is no event of an export"),
@@ -256,8 +273,6 @@ async def test_large_sessions_are_brought_back_by_several_at_once(
     manager: SessionManager, make_manager: MakeManager
 ) -> None:
     """One of them makes each session, the others find it: none is there twice or in halves."""
-    import asyncio
-
     for name in ("s", "t"):
         await manager.create_session("u", "a", session_id=name)
         await manager.append(name, [NoteAdded(text="x" * 100) for _ in range(700)])
@@ -269,3 +284,72 @@ async def test_large_sessions_are_brought_back_by_several_at_once(
     assert sum(one.created for one in done) == 2
     assert sum(one.unchanged for one in done) == 4
     assert await exported(other.store) == lines
+
+
+own = Projection("own")
+OWN_VIEW, OWN_RANKING, OWN_INDEX, OWN_COUNTERS = view("seen"), ranking("texts"), index("noted"), counters("notes")
+
+
+@own.on(NoteAdded)
+def noted(session_id: str, event: NoteAdded) -> Iterator[Operation]:
+    """Keep something of a note in a view of every kind."""
+    yield Put(OWN_VIEW, {event.text: AT, "last": OFFSET})
+    yield Unset(OWN_VIEW, ["text 1"])
+    yield Add(OWN_RANKING, VERSION, event.text)
+    yield Remove(OWN_RANKING, "text 2")
+    yield Add(OWN_INDEX, AT)
+    yield Increment(OWN_COUNTERS, "count", 1)
+    yield Increment(OWN_COUNTERS, "nothing", 0)
+
+
+async def test_views_of_your_own_come_back_too(make_manager: MakeManager) -> None:
+    """Of every kind; and the next event goes on from them."""
+    one, other = make_manager(projections=[own]), make_manager(partitions=3, projections=[own])
+    for name in ("s", "t"):
+        await one.create_session("u", "a", session_id=name)
+        await one.append(name, [NoteAdded(text=f"text {number}") for number in range(700)])
+    done = await import_events(other.store, await exported(one.store))
+    assert (done.created, done.failures) == (2, [])
+    await assert_views_are_folds(other.store)
+    await other.append("s", NoteAdded(text="more"))
+    await assert_views_are_folds(other.store)
+    places = [other.store.keys.place("own", OWN_COUNTERS, name) for name in ("s", "t")]
+    counts = [await other.store.server.call("HGET", place, "count") for place in dict.fromkeys(places)]
+    assert sum(map(int, counts)) == 1_401
+
+
+async def test_a_namespace_of_others_is_not_written_to(past: list[bytes], make_manager: MakeManager) -> None:
+    """One that was made with projections which this process lacks."""
+    theirs = make_manager(projections=[own])
+    await theirs.create_session("u", "a")
+    ours = make_manager(theirs.settings.namespace)
+    with pytest.raises(NamespaceMismatch):
+        await import_events(ours.store, past)
+    assert await theirs.get_total_session_count() == 1
+
+
+async def test_a_page_that_is_sent_twice_is_staged_once(past: list[bytes], other: SessionManager) -> None:
+    """As a script is after a lost connection."""
+    page = [read_line(number, line) for number, line in enumerate(past[:5], 1)]
+    beside = staging.Staging(other.store, "s")
+    assert await beside.add(page[:2])
+    assert await beside.add(page[:2])
+    assert await beside.add(page[2:])
+    assert await beside.add(page[2:])
+    assert not await beside.add(page[:2])
+    await beside.drop()
+
+
+async def test_an_import_goes_on_beside_a_rebuild(make_manager: MakeManager) -> None:
+    """Of all views, again and again: none of them lacks what was imported meanwhile."""
+    one, other = make_manager(), make_manager(partitions=2)
+    for number in range(40):
+        await one.create_session("u", "a", session_id=f"s{number}")
+        await one.append(f"s{number}", NoteAdded(text="x"))
+    await other.create_session("u", "a")
+    importing = asyncio.create_task(import_events(other.store, await exported(one.store), concurrency=2))
+    while not importing.done():
+        await other.rebuild()
+    assert ((await importing).created, (await importing).failures) == (40, [])
+    await assert_views_are_folds(other.store)
+    assert len(await other.get_all_active_sessions()) == 41

@@ -113,8 +113,9 @@ async def killed(
             await process.wait()
 
 
-@pytest.mark.parametrize("shape", ["events", "parquet"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("shape", "number"), [("events", signal.SIGKILL), ("parquet", signal.SIGKILL), ("events", signal.SIGINT)]
+)
 async def test_an_export_that_is_killed_is_gone_on_from(
     killed: Callable[..., Awaitable[int]],
     sessions: SessionManager,
@@ -125,7 +126,7 @@ async def test_an_export_that_is_killed_is_gone_on_from(
     """From the last position that was noted: what the file holds beyond it is cut off."""
     whole, path = tmp_path / f"whole-{SHAPES[shape]}", tmp_path / SHAPES[shape]
     await export_to_file(sessions.store, whole, Wanted(shape))
-    for after in (1, 2, 3):
+    for after in (1, 3):
         assert await killed(shape, path, number, after) != 0
         assert not path.exists()
     await export_to_file(sessions.store, path, Wanted(shape), cursor=tmp_path / "cursor")

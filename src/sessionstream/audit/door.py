@@ -9,9 +9,11 @@ from types import EllipsisType
 from typing import Any
 
 from sessionstream.audit import as_of as known_then
+from sessionstream.audit import causation
 from sessionstream.audit import diff as differing
 from sessionstream.audit import fork as forking
 from sessionstream.audit.as_of import AsOf
+from sessionstream.audit.causation import Trace
 from sessionstream.audit.diff import Diff
 from sessionstream.audit.moments import Moment
 from sessionstream.errors import IntegrityError, InvalidArgument
@@ -126,6 +128,38 @@ class Audit:
         wanted = forking.Wanted(new_session_id, user_id, agent_id, metadata, ttl)
         return await forking.fork(self._store, session_id, at, wanted)
 
+    async def trace(
+        self,
+        session_id: str,
+        *,
+        event: str | None = None,
+        correlation_id: str | None = None,
+        among: Iterable[str] = (),
+        everywhere: bool = False,
+    ) -> Trace:
+        """Return a tree of what led to what in a session, by the causation ids of its events.
+
+        Args:
+            session_id: the session, ended or not.
+            event: the id or the offset of an event: only what led to it, and what it led to.
+            correlation_id: only events that belong to this.
+            among: further sessions in which causes and effects may lie.
+            everywhere: look at every session that is kept, for events of the correlation. No index tells where these
+                are: all events of the namespace are read.
+
+        Raises:
+            SessionNotFound: nothing is kept of the session.
+            InvalidArgument: there is no such event, or ``everywhere`` comes without a correlation.
+        """
+        return await causation.trace(
+            self._store,
+            session_id,
+            event=event,
+            correlation_id=correlation_id,
+            among=among,
+            everywhere=everywhere,
+        )
+
     async def seal(self, session_id: str) -> Sealed:
         """Seal what a session has since its last seal, and return how far it is sealed.
 
@@ -134,7 +168,7 @@ class Audit:
             SealKeyMissing: there is no ``seal_key``.
             HistoryAltered: or `SealKeyUnknown`: it is not sealed any further.
         """
-        return await sealing.seal_session(self._store, self._keyring, session_id)
+        return await sealing.seal_session(self._store, self._keyring(), session_id)
 
     def seal_all(
         self,
@@ -151,7 +185,7 @@ class Audit:
             refused: called with the error of a session that is not sealed any further, instead of raising.
         """
         path = None if anchor is None else Path(anchor)
-        return auditing.seal_all(self._store, self._keyring, session_ids, anchor=path, refused=refused)
+        return auditing.seal_all(self._store, self._keyring(), session_ids, anchor=path, refused=refused)
 
     async def verify(
         self,
@@ -172,7 +206,7 @@ class Audit:
             SealKeyMissing: there is no ``seal_key``.
             InvalidAnchor: the file is no anchor of this namespace, or was altered.
         """
-        keyring = self._keyring
+        keyring = self._keyring()
         known = anchor_of(self._store, keyring, anchor)
         return await verifying.verify_session(self._store, keyring, session_id, anchor=known, archived=archived)
 
@@ -190,7 +224,7 @@ class Audit:
             anchor: a file that `seal_all` wrote.
             archived: gives the events of a session that are no more in its stream, from version 1 on.
         """
-        keyring = self._keyring
+        keyring = self._keyring()
         known = anchor_of(self._store, keyring, anchor)
         return auditing.verify_all(self._store, keyring, session_ids, anchor=known, archived=archived)
 
@@ -209,8 +243,7 @@ class Audit:
             SealKeyMissing: there is no ``seal_key``.
             InvalidEvidence: the file cannot be written.
         """
-        return await write_evidence(self._store, self._keyring, session_id, Path(file), archived=archived)
+        return await write_evidence(self._store, self._keyring(), session_id, Path(file), archived=archived)
 
-    @property
     def _keyring(self) -> Keyring:
         return Keyring.of(self._store.settings)

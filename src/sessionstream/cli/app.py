@@ -18,6 +18,7 @@ from sessionstream.cli import (
     holds,
     integrity,
     sessions,
+    traces,
     transfers,
     travel,
     upkeep,
@@ -28,12 +29,12 @@ from sessionstream.cli.demo import play
 __all__ = ["application", "run"]
 
 _THEMES = (
-    *(play, transfers, exports, sessions, history, travel, checkpoints),
+    *(play, transfers, exports, sessions, history, travel, traces, checkpoints),
     *(integrity, archives, holds, upkeep, doctor),
 )
 _ORDER = (
-    *("demo", "import", "export", "sessions", "show", "history", "as-of", "diff", "checkpoints", "resume", "stats"),
-    *("seal", "verify", "evidence"),
+    *("demo", "import", "export", "sessions", "show", "history", "as-of", "diff", "trace", "checkpoints", "resume"),
+    *("stats", "seal", "verify", "evidence"),
     *("fork", "archive", "hold"),
     *("rebuild", "cleanup", "doctor"),
 )

@@ -101,8 +101,8 @@ async def _export(call: Call, store: Store, wanted: Wanted, output: Path | None,
     from sessionstream.cli.progress import Progress
     from sessionstream.transfer.outward import expected_sessions, export_into, export_to_file
 
-    # A bar would be drawn among the lines where these go to the same terminal.
-    shown = output is not None or call.terminal.plain
+    # Without a file, a bar would be drawn among the lines where these go to the same terminal in the end.
+    shown = output is not None
     total = await expected_sessions(store, wanted) if shown and call.terminal.err.is_terminal else None
     with Progress(call.terminal, "exporting", total) if shown else _Silent() as bar:
         tell = _telling(bar, wanted.shape)
@@ -151,6 +151,10 @@ def _told(call: Call, done: Exported, output: Path | None, shape: Shape) -> int:
 
     for session_id in done.missing:
         call.terminal.complain(f"session {session_id!r} not found")
+    for session_id in done.cut:
+        call.terminal.complain(f"session {session_id!r}: its oldest events were removed before, so they are not there")
+    for session_id, problem in done.failures:
+        call.terminal.complain(f"session {session_id!r}: {problem}")
     noun = "row" if shape is Shape.PARQUET else "line"
     if output is not None and call.terminal.as_json:
         call.terminal.emit({"file": str(output), "sessions": done.sessions, f"{noun}s": done.items})
@@ -159,4 +163,4 @@ def _told(call: Call, done: Exported, output: Path | None, shape: Shape) -> int:
     if not done.sessions:
         call.terminal.say("no sessions")
         return Code.NOTHING
-    return Code.PARTLY if done.missing else Code.DONE
+    return Code.PARTLY if done.missing or done.cut or done.failures else Code.DONE

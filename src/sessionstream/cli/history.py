@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +13,27 @@ from sessionstream.cli.calling import Call, command
 from sessionstream.cli.exits import Code
 from sessionstream.cli.sessions import SessionId
 
+if TYPE_CHECKING:
+    from sessionstream.cli.pacing import Pace
+    from sessionstream.events.recorded import RecordedEvent
+
 __all__ = ["as_of", "history"]
 
 _TIME = "2025-01-31T09:30:00Z, or how long ago: 90s, 10m, 2h, 3d."
+
+_Speed = Annotated[
+    float | None,
+    typer.Option(
+        "--speed",
+        metavar="TIMES",
+        help="At the pace at which they happened, or so many times as fast: 1, 10.",
+        show_default="at once",
+    ),
+]
+_Longest = Annotated[
+    float,
+    typer.Option("--longest", min=0, metavar="SECONDS", help="With --speed: wait at the most so long, and say so."),
+]
 
 
 @command("history", panel="Look")
@@ -35,17 +55,18 @@ async def history(
         Path | None,
         typer.Option("--archive", metavar="FOLDER", help="Also what was trimmed, or removed, from this archive."),
     ] = None,
+    speed: _Speed = None,
+    longest: _Longest = 10.0,
 ) -> int:
     """Show what happened to a session, one line an event. A damaged entry is named, and the replay goes on."""
     from sessionstream.cli.moments import parse_moment
-    from sessionstream.cli.records import event_record
-    from sessionstream.cli.rendering.timeline import Timeline
     from sessionstream.log.history import Window, read_history
     from sessionstream.retention.replaying import chosen_events
 
     if archive is not None and backward:
         raise typer.BadParameter("an archive is read from its beginning", param_hint="--backward")
-    count, damaged = 0, 0
+    if speed is not None and (backward or speed <= 0):
+        raise typer.BadParameter("--speed is more than 0, and goes forward")
     async with call.open() as manager:
         now_ms = await manager.store.now_ms()
         window = Window(
@@ -60,16 +81,7 @@ async def history(
             events = chosen_events(manager.retention.replay(session, archive), window, types=types, limit=limit)
         else:
             events = read_history(manager.store, session, window, types=types, limit=limit, backward=backward)
-        with Timeline(call.terminal) as timeline:
-            async for event in events:
-                count += 1
-                if call.terminal.as_json:
-                    call.terminal.emit(event_record(event))
-                else:
-                    timeline.print(event)
-                if event.error is not None:
-                    damaged += 1
-                    call.terminal.complain(str(event.error))
+        count, damaged = await _show(call, events, None if speed is None else _pace(call, speed, longest))
     if damaged:
         call.terminal.say(f"{damaged} of {count} events do not decode")
         return Code.PARTLY
@@ -77,6 +89,39 @@ async def history(
         call.terminal.say("no events")
         return Code.NOTHING
     return Code.DONE
+
+
+def _pace(call: Call, speed: float, longest: float) -> Pace:
+    from sessionstream.cli.moments import span
+    from sessionstream.cli.pacing import Pace
+
+    def tell(gap: float) -> None:
+        call.terminal.say(f"… {span(gap)} later, after {span(longest)} …", "dim")
+
+    return Pace(speed, longest, tell)
+
+
+async def _show(call: Call, events: AsyncIterator[RecordedEvent], pace: Pace | None) -> tuple[int, int]:
+    """Print events, and return how many there were and how many of them do not decode."""
+    from sessionstream.cli.records import event_record
+    from sessionstream.cli.rendering.timeline import Timeline
+    from sessionstream.events.recorded import at_ms
+
+    count, damaged = 0, 0
+    with Timeline(call.terminal, at_once=pace is not None) as timeline:
+        async for event in events:
+            if pace is not None:
+                sys.stdout.flush()
+                await pace.keep(at_ms(event.offset))
+            count += 1
+            if call.terminal.as_json:
+                call.terminal.emit(event_record(event))
+            else:
+                timeline.print(event)
+            if event.error is not None:
+                damaged += 1
+                call.terminal.complain(str(event.error))
+    return count, damaged
 
 
 @command("as-of", panel="Look")

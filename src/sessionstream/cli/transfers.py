@@ -185,7 +185,8 @@ class _Events:
     def detail(self) -> str:
         from sessionstream.cli.summaries import counted
 
-        return f"{counted(self._done.created, 'session')} · {counted(self._done.events, 'event')}"
+        sessions = self._done.created + self._done.unchanged
+        return f"{counted(self._done.lines, 'line')} · {counted(sessions, 'session')}"
 
     @property
     def begun(self) -> bool:

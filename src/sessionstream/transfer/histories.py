@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
@@ -12,6 +12,7 @@ from sessionstream.events.recorded import RecordedEvent
 from sessionstream.log.history import Window, read_history
 from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import SAVED
+from sessionstream.session import Session
 
 __all__ = ["Leaving", "leaving_events"]
 
@@ -32,16 +33,21 @@ class Leaving(NamedTuple):
 
 async def leaving_events(
     store: Store,
-    session_id: str,
+    session: Session,
     window: Window = Window(),  # noqa: B008 - it is immutable
     *,
     with_bodies: bool = False,
 ) -> AsyncIterator[Leaving]:
     """Yield a session's events; where a checkpoint is gone, also the event that deleted it.
 
+    A session of which the oldest events were trimmed begins with the first one that is there.
+
     Raises:
         SessionNotFound: nothing is kept of such a session.
     """
+    session_id, head = session.session_id, session.as_read
+    if window.after is None and isinstance(head, Mapping) and b"trimmed" in head:
+        window = window._replace(after=head[b"trimmed"].decode())
     before: Leaving | None = None
     bodiless: set[str] = set()
     more = True

@@ -67,7 +67,7 @@ async def import_events(
         store: where to.
         lines: a file opened for reading, or any lines; read in a thread. Those of a session follow each other.
         concurrency: how many sessions are written at a time, as far as each fits into one call.
-        progress: called after each session with what was done so far.
+        progress: called now and then with what was done so far.
 
     Raises:
         Unavailable: or `OutcomeUnknown`, `NamespaceMismatch`, `ServerError`: nothing more can be written.
@@ -153,6 +153,7 @@ class _Import:
             self._open = Restoring(self._store, piece[0].event.session_id, self._clock)
         try:
             await self._open.take(piece)
+            self._progress(self.done)
         except InvalidImportLine as error:
             await self._refuse(error)
 

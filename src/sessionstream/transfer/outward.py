@@ -10,7 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sessionstream.errors import InvalidArgument, SessionNotFound, SessionStreamError
+from sessionstream.errors import (
+    InvalidArgument,
+    NamespaceMismatch,
+    OutcomeUnknown,
+    ServerError,
+    SessionNotFound,
+    SessionStreamError,
+    Unavailable,
+)
 from sessionstream.events.recorded import version_of
 from sessionstream.log.history import Window
 from sessionstream.log.store import Store
@@ -23,6 +31,8 @@ __all__ = ["Exported", "Progressing", "Wanted", "expected_sessions", "export_int
 
 _SAVE_BYTES = 8 * 1024 * 1024
 _SAVE_SECONDS = 1.0
+# What would befall the next session too.
+_OF_ALL_SESSIONS = (InvalidArgument, Unavailable, OutcomeUnknown, ServerError, NamespaceMismatch)
 
 
 class Wanted(NamedTuple):
@@ -63,12 +73,16 @@ class Exported:
         sessions: of how many sessions.
         items: how many lines, or rows.
         missing: sessions that were named and are not there, or were removed while they were written; of this call.
+        cut: sessions whose oldest events were removed, so that they do not begin with the first; of this call.
+        failures: the other sessions that could not be read to their end, each with the reason; of this call.
         resumed: whether an earlier call had begun.
     """
 
     sessions: int = 0
     items: int = 0
     missing: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
     resumed: bool = False
 
 
@@ -191,6 +205,10 @@ class _Export:
             except SessionNotFound:  # it was removed just now
                 if offset is not None or self._wanted.session_ids is not None:
                     self.done.missing.append(kept.session.session_id)
+            except _OF_ALL_SESSIONS:
+                raise
+            except SessionStreamError as error:
+                self.done.failures.append((kept.session.session_id, str(error)))
             passed += 1
 
     async def _items(self, kept: Kept, after: str | None) -> AsyncIterator[Item]:
@@ -233,6 +251,8 @@ class _Export:
         self._outlet.write(item.value)
         if at.session_id != session.session_id:
             self.done.sessions += 1
+            if at.since is None and item.offset is not None and version_of(item.offset) > 1:
+                self.done.cut.append(session.session_id)
         self.done.items += 1
         at.session_id, at.created_ms = session.session_id, round(session.created_at.timestamp() * 1000)
         at.offset = None if item.last else item.offset

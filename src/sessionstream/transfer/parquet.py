@@ -147,10 +147,18 @@ class ParquetFile:
             shutil.rmtree(done)
 
     def _groups(self) -> Iterator[Any]:
+        """Yield what is in the parts, small groups together."""
+        held: list[Any] = []
         for number in range(self._parts):
             with self._parquet.ParquetFile(self._name(number)) as part:
                 for group in range(part.num_row_groups):
-                    yield part.read_row_group(group)
+                    table = part.read_row_group(group)
+                    if held and sum(map(len, held)) + len(table) > _MOST_ROWS:
+                        yield self._arrow.concat_tables(held)
+                        held = []
+                    held.append(table)
+        if held:
+            yield self._arrow.concat_tables(held)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

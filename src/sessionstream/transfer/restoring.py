@@ -14,6 +14,7 @@ from sessionstream.events.lifecycle import CheckpointDeleted, CheckpointSaved
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.fold import Views, fold
 from sessionstream.lifecycle.enlisting import enlist_at
+from sessionstream.log.appender import MILESTONE
 from sessionstream.log.history import Window, read_history
 from sessionstream.log.request import Appended
 from sessionstream.log.store import Store
@@ -109,8 +110,9 @@ class Restoring:
         last = self._last
         assert last is not None
         if not last.last:
-            problem = "the export goes on behind it: its last line is not here"
-            raise InvalidImportLine(last.number, f"the lines of session {self._session_id!r} end too soon: {problem}")
+            raise InvalidImportLine(
+                last.number, f"session {self._session_id!r} is cut off here: its last line is missing"
+            )
         created = self._staging is not None and await self._put_in_place(self._staging, last)
         head = self._views.head if created else (await self._store.head(self._session_id))[0]
         await self._enlist(head)
@@ -129,7 +131,8 @@ class Restoring:
         if before is not None and before.last:
             raise InvalidArgument(f"it follows the line that says to be the last one of session {self._session_id!r}")
         if event.version != version:
-            raise InvalidArgument(f"session {self._session_id!r} goes on with version {event.version}, not {version}")
+            verb = "begins" if before is None else "goes on"
+            raise InvalidArgument(f"session {self._session_id!r} {verb} with version {event.version}, not {version}")
         if before is not None and line.ms < before.ms:
             raise InvalidArgument(f"its offset {event.offset} is before {before.event.offset}: offsets only grow")
         if (ahead := await self._clock.behind(line.ms)) > 0:
@@ -226,8 +229,9 @@ class Restoring:
     def _tell(self, event: RecordedEvent) -> None:
         made = Appended(self._session_id, event.offset, event.version, event.version, False, ())
         self._store.positions.appended(made)
-        for tell in self._store.milestones:
-            tell(made)
+        if made.version >= MILESTONE:
+            for tell in self._store.milestones:
+                tell(made)
 
 
 _LOST = "what was imported before it has run out meanwhile: run the import again"

@@ -47,18 +47,18 @@ async def _messages(store: Store, session: Session, window: Window, with_ids: bo
 
 
 async def _events(store: Store, session: Session, window: Window, with_ids: bool) -> AsyncIterator[Item]:
-    async for event, last, body in leaving_events(store, session.session_id, window, with_bodies=True):
+    async for event, last, body in leaving_events(store, session, window, with_bodies=True):
         yield Item(encode_line(event, last=last, body=body), event.offset, last)
 
 
 async def _cloudevents(store: Store, session: Session, window: Window, with_ids: bool) -> AsyncIterator[Item]:
     namespace = store.keys.namespace
-    async for event, last, _ in leaving_events(store, session.session_id, window):
+    async for event, last, _ in leaving_events(store, session, window):
         yield Item(cloudevent_line(event, namespace), event.offset, last)
 
 
 async def _rows(store: Store, session: Session, window: Window, with_ids: bool) -> AsyncIterator[Item]:
-    async for event, last, _ in leaving_events(store, session.session_id, window):
+    async for event, last, _ in leaving_events(store, session, window):
         yield Item(event, event.offset, last)
 
 

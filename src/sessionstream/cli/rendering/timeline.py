@@ -14,7 +14,7 @@ from sessionstream.cli.summaries import shortened, summary
 from sessionstream.cli.terminal import Terminal, visible
 from sessionstream.events.recorded import RecordedEvent
 
-__all__ = ["Timeline"]
+__all__ = ["Timeline", "style_of"]
 
 _STYLES = {
     "session": "magenta",
@@ -37,15 +37,16 @@ class Timeline:
 
     Args:
         terminal: where to.
+        at_once: whether every event is printed when it is given, however wide the columns then are.
     """
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, *, at_once: bool = False) -> None:
         self._terminal = terminal
         self._day: date | None = None
         self._type_width = 15
         self._actor_width = 0
         self._version_width = 3
-        self._held: list[RecordedEvent] | None = []
+        self._held: list[RecordedEvent] | None = None if at_once else []
 
     def __enter__(self) -> Self:
         return self
@@ -95,12 +96,17 @@ class Timeline:
         """Return the line of one event as a terminal has it, of any length."""
         version, kind, actor = self._fields(event)
         bad = event.error is not None
-        style = "bold red" if bad else _STYLES.get(event.type.partition(".")[0], "")
-        line = Text(clock(event.at), style="dim").append(f" {version} ", style="bold")
+        style = "bold red" if bad else style_of(event.type)
+        line = Text().append(clock(event.at), style="dim").append(f" {version} ", style="bold")
         line.append(f" {kind}", style=style).append(f"  {actor}  ", style="dim")
         text = summary(event)
         role = str(getattr(event.data, "role", ""))
         return line.append(text, style="red" if bad else _ROLES.get(role, "") if role else "")
+
+
+def style_of(kind: str) -> str:
+    """Return the style in which a terminal shows an event type."""
+    return _STYLES.get(kind.partition(".")[0], "")
 
 
 def _padded(text: str, width: int) -> str:
