@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import hiredis
 
 from sessionstream.errors import Unavailable
 from sessionstream.feed.ear import Ear, Line
 from sessionstream.wire.cluster.redirections import Address
-from sessionstream.wire.lane import LaneClosed
 from sessionstream.wire.refusal import code_of, from_reply
 from sessionstream.wire.server import Server
 
@@ -48,7 +48,7 @@ class Bell:
 
         Raises:
             AuthenticationFailed: this user may not read one of them.
-            Unavailable: the manager was closed.
+            Unavailable: the block was left, or the manager closed.
         """
         while not self._rung and not self._closed:
             self._waiter = asyncio.get_running_loop().create_future()
@@ -111,6 +111,7 @@ class Hub:
         try:
             yield bell
         finally:
+            bell.close()
             room.leave(names, bell)
 
     async def aclose(self) -> None:
@@ -175,32 +176,45 @@ class _LoopHub:
 
     async def arm(self, names: Iterable[bytes]) -> None:
         """Ask the server to tell of the next change of each key; where there is no connection, its coming will ring."""
-        asked = []
+        asked: set[asyncio.Future[Any]] = set()
         for name in names:
             line = self._lines.get(name)
-            if line is None or line.armed:
+            if line is None:
                 continue
-            lane = self._place(line).lane
-            if lane is None or lane.closed:
-                continue
-            # From here on: a change that the server tells of behind the answer makes this False again.
-            line.armed = True
-            asked.append((line, lane, lane.call(("EXISTS", name))))
-        refusal: hiredis.ReplyError | None = None
-        for line, lane, reply in asked:
-            try:
-                await reply
-            except LaneClosed:
+            if not line.armed:
+                self._arm(line)
+            # Who finds that somebody else has asked already waits for the same answer.
+            if line.asked is not None:
+                asked.add(line.asked)
+        if not asked:
+            return
+        # This leaves an answer to the others when the one who asked is cancelled.
+        await asyncio.wait(asked)
+        for reply in asked:
+            refused = reply.exception()
+            if isinstance(refused, hiredis.ReplyError) and code_of(refused) == "NOPERM":
+                raise from_reply(refused)
+
+    def _arm(self, line: Line) -> None:
+        lane = self._place(line).lane
+        if lane is None or lane.closed:
+            return
+        # From here on: a change that the server tells of behind the answer makes this False again.
+        line.armed = True
+        line.asked = reply = lane.call(("EXISTS", line.key))
+
+        def heed(reply: asyncio.Future[Any]) -> None:
+            if line.asked is reply:
+                line.asked = None
+            refused = reply.exception()
+            if refused is not None:
                 line.armed = False
-            except hiredis.ReplyError as refused:
-                line.armed = False
+            if isinstance(refused, hiredis.ReplyError):
                 self._server.redirected(refused, lane)
-                if code_of(refused) == "NOPERM":
-                    refusal = refused
                 # The key is on its way to another node, or there already.
                 asyncio.get_running_loop().call_later(_AGAIN, line.ring)
-        if refusal is not None:
-            raise from_reply(refusal)
+
+        reply.add_done_callback(heed)
 
     async def aclose(self) -> None:
         """Close every connection."""
