@@ -33,14 +33,17 @@ class Bell:
     Call `wait`, then read the keys that it returns, on any connection, up to their end; then `wait` again. It returns
     at once the first time. No change is missed: before it returns, the server has been asked to tell of the next one.
     It can ring for nothing, and rings for all keys when the connection was made anew.
+
+    Attributes:
+        closed: whether the block was left, or the manager closed.
     """
 
-    __slots__ = ("_closed", "_hub", "_rung", "_waiter")
+    __slots__ = ("_hub", "_rung", "_waiter", "closed")
 
     def __init__(self, hub: _LoopHub, keys: Iterable[bytes]) -> None:
         self._hub = hub
         self._rung = set(keys)
-        self._closed = False
+        self.closed = False
         self._waiter: asyncio.Future[None] | None = None
 
     async def wait(self) -> set[str]:
@@ -50,10 +53,10 @@ class Bell:
             AuthenticationFailed: this user may not read one of them.
             Unavailable: the block was left, or the manager closed.
         """
-        while not self._rung and not self._closed:
+        while not self._rung and not self.closed:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        if self._closed:
+        if self.closed:
             raise Unavailable("connection closed from this side")
         found, self._rung = self._rung, set()
         try:
@@ -70,7 +73,7 @@ class Bell:
 
     def close(self) -> None:
         """Ring no more, and let who waits go."""
-        self._closed = True
+        self.closed = True
         self._wake()
 
     def _wake(self) -> None:
