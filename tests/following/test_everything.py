@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from redis.asyncio import Redis
 
 from sessionstream import Cursor, NoteAdded, RecordedEvent, SessionManager
 from sessionstream.errors import CursorMismatch, FeedTrimmed, HistoryTrimmed, InvalidArgument, UnknownPosition
 from sessionstream.feed.cursor import BEGINNING
 from sessionstream.following.owners import Owners
 from tests.following.conftest import Noted, Open
+from tests.proxy import Proxy
 
 _IDS = [f"s{number}" for number in range(20)]
 
@@ -109,20 +109,19 @@ async def test_types_agents_users_and_sessions_are_chosen(busy: SessionManager) 
     assert await _take(busy, agents=[]) == []
 
 
-async def test_whose_a_session_is_is_asked_once(busy: SessionManager, client: Redis) -> None:
+async def test_whose_a_session_is_is_asked_once(busy: SessionManager, open_manager: Open, proxy: Proxy) -> None:
     """Not at every event; and of those that are not wanted nothing is read but the pointer."""
-    async with Noted[RecordedEvent](busy.follow_all(agents=["agent_1"])) as noted:
+    behind = open_manager(proxy.url)
+    async with Noted[RecordedEvent](behind.follow_all(agents=["agent_1"])) as noted:
         await noted.has(30)
         assert await noted.events.caught_up
-        await client.config_resetstat()
+        assert any(b"user_id" in request for request in proxy.requests)
+        proxy.requests.clear()
         for _ in range(10):
-            await busy.append("s12", NoteAdded(text="x"))
             await busy.append("s3", NoteAdded(text="x"))
+            await busy.append("s12", NoteAdded(text="x"))
         await noted.has(40)
-        stats = await client.info("commandstats")
-    # Each append's script has one of its own.
-    assert stats["cmdstat_hmget"]["calls"] == stats["cmdstat_evalsha"]["calls"]
-    assert stats["cmdstat_xrange"]["calls"] <= 50
+    assert not any(b"user_id" in request or b"events:s3\r" in request for request in proxy.requests)
 
 
 async def test_few_owners_are_remembered(busy: SessionManager) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Unpack
 
 from sessionstream.feed.hub import Hub
 from sessionstream.following.everything import FeedFollower, FollowAllOptions
 from sessionstream.following.owners import Owners
-from sessionstream.following.reads import Reads
 from sessionstream.following.session import FollowOptions, SessionFollower
 from sessionstream.log.store import Store
 
@@ -27,15 +25,10 @@ class Following:
         self._store = store
         self._hub = hub
         self._owners = Owners(store)
-        self._reads: dict[asyncio.AbstractEventLoop, Reads] = {}
 
     def session(self, session_id: str, **options: Unpack[FollowOptions]) -> SessionFollower:
         """Return a follower of one session; the options are those of `SessionFollower`."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._reads:
-            self._reads = {known: reads for known, reads in self._reads.items() if not known.is_closed()}
-            self._reads[loop] = Reads(self._store.server)
-        return SessionFollower(self._store, self._hub, self._reads[loop], session_id, **options)
+        return SessionFollower(self._store, self._hub, session_id, **options)
 
     def all(self, **options: Unpack[FollowAllOptions]) -> FeedFollower:
         """Return a follower of all sessions; the options are those of `FeedFollower`."""

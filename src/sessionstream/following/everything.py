@@ -21,7 +21,7 @@ from sessionstream.feed.reading import Told, newest, oldest, read_events, read_p
 from sessionstream.following.choosing import Choice
 from sessionstream.following.follower import Follower, WhenFull
 from sessionstream.following.owners import Owners
-from sessionstream.following.reads import patiently
+from sessionstream.following.patience import patiently
 from sessionstream.following.session import NOW
 from sessionstream.log.feed import Pointer
 from sessionstream.log.gates import name_in_log

@@ -12,7 +12,7 @@ from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.feed.hub import Bell, Hub
 from sessionstream.following.deltas import Delta, delta_of
 from sessionstream.following.follower import Follower, WhenFull
-from sessionstream.following.reads import Reads, patiently
+from sessionstream.following.patience import patiently
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.history import parse_offset
 from sessionstream.log.store import Store
@@ -46,7 +46,6 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
     Args:
         store: where the session is kept.
         hub: what wakes the follower.
-        reads: shared with other followers.
         session_id: the session, ended or not.
         after: an offset behind which to begin; None is the beginning, ``now`` leaves out what there is.
         deltas: whether deltas are given too, from the moment at which the block is entered.
@@ -63,7 +62,6 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
         self,
         store: Store,
         hub: Hub,
-        reads: Reads,
         session_id: str,
         *,
         after: str | None = None,
@@ -78,14 +76,15 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
             parse_offset(after)
         self._store = store
         self._hub = hub
-        self._reads = reads
         self.session_id = session_id
         self._position = self._read_to = NOWHERE if after is None else after
         self._deltas = store.keys.deltas(session_id) if deltas else None
         self._deltas_to = NOWHERE
         self._until_end = until_end
-        self._ended = self._live = False
-        self._due: set[str] = set()
+        self._ended = self._live = self._behind = False
+        self._due: set[bytes] = set()
+        self._events_key = self._route.events.encode()
+        self._deltas_key = b"" if self._deltas is None else self._deltas.encode()
         self._ready: deque[RecordedEvent | Delta] = deque()
 
     @property
@@ -116,33 +115,34 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
                 if self._until_end and self._ended:
                     self._over = True
                     return
-            self._due |= await bell.wait()
-        await patiently(self._read_due, bell)
+            self._due |= await bell.rung()
+        await patiently(lambda: self._read_due(bell), bell)
 
-    async def _read_due(self) -> None:
+    async def _read_due(self, bell: Bell) -> None:
         # Deltas are always read too, and first: those that came in front of an event are known then, and the events
         # that they came behind. Those that come before the end of the history are read again with it.
-        with_deltas = self._deltas is not None
         count = self._buffer + 1 if self._drops and self._live else min(self._buffer, _PAGE)
         commands: list[tuple[str | int, ...]] = []
-        if with_deltas:
-            commands.append(("XRANGE", str(self._deltas), f"({self._deltas_to}", "+", "COUNT", _DELTA_PAGE))
+        if self._deltas is not None:
+            commands.append(("XRANGE", self._deltas, f"({self._deltas_to}", "+", "COUNT", _DELTA_PAGE))
         commands.append(("XRANGE", self._route.events, f"({self._read_to}", "+", "COUNT", count))
-        *deltas, page = await self._reads.calls(tuple(commands))
+        # Long history does not hold up the connection that wakes everybody.
+        armed = not self._behind
+        *deltas, page = await (bell.read if armed else self._store.server.calls)(tuple(commands))
         if len(page) > self._buffer:
             self._failure = FollowerTooSlow(self.session_id, self._position, self._buffer)
             return
-        whole = len(page) < count
-        if not page and self._route.events in self._due:
-            await self._look_for_what_is_missing()
-        events = self._recorded(page)
-        if whole:
-            self._live = True
-            self._due.discard(self._route.events)
-        if with_deltas and whole:
-            self._merge(events, deltas[0])
+        if len(page) == count:
+            self._behind = True
+            self._ready.extend(self._recorded(page))
+        elif not armed:
+            self._behind = False  # and the end of the history is read so that what comes then is told
         else:
-            self._ready.extend(events)
+            if not page and self._events_key in self._due:
+                await self._look_for_what_is_missing()
+            self._live = True
+            self._due.discard(self._events_key)
+            self._merge(self._recorded(page), deltas[0] if deltas else ())
 
     def _recorded(self, page: Sequence[Any]) -> list[RecordedEvent]:
         """Return the events of a page, up to the first one that does not follow on the one before it."""
@@ -165,7 +165,7 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
     async def _look_for_what_is_missing(self) -> None:
         """Where nothing follows, make sure that nothing is there to follow."""
         log = self._store.keys.log(self._route.partition)
-        gate, page = await self._reads.calls(
+        gate, page = await self._store.server.calls(
             (
                 ("HGET", log, name_in_log(self.session_id)),
                 ("XRANGE", self._route.events, f"({self._read_to}", "+", "COUNT", 1),
@@ -192,8 +192,7 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
 
     def _merge(self, events: list[RecordedEvent], entries: Sequence[Any]) -> None:
         """Put deltas between the events, each behind the one that was the last when it was published."""
-        if len(entries) < _DELTA_PAGE:
-            self._due.discard(str(self._deltas))
+        (self._due.discard if len(entries) < _DELTA_PAGE else self._due.add)(self._deltas_key)
         behind = 0
         for entry in entries:
             delta = delta_of(self.session_id, entry)
