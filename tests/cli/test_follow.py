@@ -61,7 +61,7 @@ async def test_ctrl_c_tells_where_to_go_on(process: Process, manager: SessionMan
 
 async def test_all_sessions_are_told_from_now_on(process: Process, manager: SessionManager, session: str) -> None:
     """With the session in each line; Ctrl-C tells a cursor to go on from."""
-    command = await process("follow", "--after", "beginning", "--type", "session.created", "--agent", "agent-1")
+    command = await process("follow", "--after", "oldest", "--type", "session.created", "--agent", "agent-1")
     await _lines(command, 1)
     await manager.create_session("user-2", "agent-2", session_id="other")
     await manager.create_session("user-2", "agent-1", session_id="third")

@@ -91,6 +91,28 @@ async def test_the_cursor_moves_on_over_what_is_not_wanted(busy: SessionManager)
         assert await _take(busy, after=noted.events.cursor) == []
 
 
+async def test_a_namespace_that_is_not_made_yet_can_be_followed(open_manager: Open) -> None:
+    """Its first event comes when it is there."""
+    manager = open_manager()
+    async with Noted[RecordedEvent](open_manager().follow_all()) as noted:
+        assert await noted.events.caught_up
+        await manager.create_session("user_1", "agent_1", session_id="s0")
+        assert _versions(await noted.has(1)) == {"s0": [1]}
+
+
+async def test_several_threads_follow_by_one_manager(busy: SessionManager) -> None:
+    """Each event loop has a connection of its own."""
+
+    async def follow() -> dict[str, list[int]]:
+        async with busy.follow_all(agents=["agent_0", "agent_1"]) as events:
+            found = _versions([await anext(events) for _ in range(60)])
+        await busy.aclose()
+        return found
+
+    found = await asyncio.gather(*(asyncio.to_thread(asyncio.run, follow()) for _ in range(3)))
+    assert found == [{one: [1, 2, 3] for one in _IDS}] * 3
+
+
 async def test_now_leaves_out_what_there_is(busy: SessionManager) -> None:
     """Only what is appended afterwards is given."""
     async with Noted[RecordedEvent](busy.follow_all(after="now")) as noted:

@@ -176,12 +176,13 @@ async def test_what_was_trimmed_is_an_error_that_names_what_is_kept(manager: Ses
                 await anext(events)
         assert (caught.value.session_id, caught.value.first) == (SESSION, appended[3])
     assert await _take(manager, 2, after=appended[2]) == appended[3:]
+    assert await _take(manager, 2, after="oldest") == appended[3:]
     await manager.store.server.call("XTRIM", manager.store.keys.events(SESSION), "MAXLEN", 0)
     with pytest.raises(HistoryTrimmed) as caught:
         async with manager.follow(SESSION, after=appended[2]) as events:
             await anext(events)
     assert caught.value.first is None
-    async with manager.follow(SESSION, after=appended[-1]) as events:
+    async with manager.follow(SESSION, after="oldest") as events:
         [new] = await _append(manager, 1)
         assert (await anext(events)).offset == new
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["follow"]
 
-_BEGINNING = "beginning"
-
 
 @command("follow", panel="Look")
 async def follow(
@@ -37,7 +35,7 @@ async def follow(
         str | None,
         typer.Option(
             "--after",
-            help="Begin behind this offset of the session, or this cursor of all; or: now, beginning. By default a "
+            help="Begin behind this offset of the session, or this cursor of all; or: now, oldest. By default a "
             "session is told from its beginning, and all from now on.",
             show_default=False,
         ),
@@ -52,13 +50,11 @@ async def follow(
         raise typer.BadParameter("a session has one agent", param_hint="--agent")
     async with call.open() as manager:
         if session is not None:
-            start = None if after == _BEGINNING else after
             only_events = not deltas or bool(types)
-            one = manager.follow(session, after=start, until_end=until_end, deltas=not only_events)
+            one = manager.follow(session, after=after, until_end=until_end, deltas=not only_events)
             await _show(call, one, set(types or []))
         else:
-            start = None if after == _BEGINNING else after or "now"
-            await _show(call, manager.follow_all(after=start, types=types, agents=agents), set())
+            await _show(call, manager.follow_all(after=after or "now", types=types, agents=agents), set())
     return Code.DONE
 
 

@@ -6,7 +6,6 @@ from typing import Unpack
 
 from sessionstream.feed.hub import Hub
 from sessionstream.following.everything import FeedFollower, FollowAllOptions
-from sessionstream.following.owners import Owners
 from sessionstream.following.session import FollowOptions, SessionFollower
 from sessionstream.log.store import Store
 
@@ -24,7 +23,6 @@ class Following:
     def __init__(self, store: Store, hub: Hub) -> None:
         self._store = store
         self._hub = hub
-        self._owners = Owners(store)
 
     def session(self, session_id: str, **options: Unpack[FollowOptions]) -> SessionFollower:
         """Return a follower of one session; the options are those of `SessionFollower`."""
@@ -32,4 +30,4 @@ class Following:
 
     def all(self, **options: Unpack[FollowAllOptions]) -> FeedFollower:
         """Return a follower of all sessions; the options are those of `FeedFollower`."""
-        return FeedFollower(self._store, self._hub, self._owners, **options)
+        return FeedFollower(self._store, self._hub, **options)

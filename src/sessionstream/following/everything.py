@@ -21,7 +21,7 @@ from sessionstream.following.choosing import Choice
 from sessionstream.following.follower import Follower, WhenFull
 from sessionstream.following.owners import Owners
 from sessionstream.following.patience import patiently
-from sessionstream.following.session import NOW
+from sessionstream.following.session import NOW, OLDEST
 from sessionstream.log.feed import Pointer
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
@@ -63,8 +63,8 @@ class FeedFollower(Follower[RecordedEvent]):
     Args:
         store: where the sessions are kept.
         hub: what wakes the follower.
-        owners: whose sessions are; shared with other followers.
-        after: a cursor, or one as a string; None is the oldest that is kept, ``now`` leaves out what there is.
+        after: a cursor, or one as a string; None, or ``oldest``, is the oldest that is kept, ``now``
+            leaves out what there is.
         types: only events of these types, by name or by class.
         agents: only sessions with these agents.
         users: only sessions of these users.
@@ -81,7 +81,6 @@ class FeedFollower(Follower[RecordedEvent]):
         self,
         store: Store,
         hub: Hub,
-        owners: Owners,
         *,
         after: Cursor | str | None = None,
         types: Iterable[str | type] | None = None,
@@ -93,10 +92,10 @@ class FeedFollower(Follower[RecordedEvent]):
     ) -> None:
         super().__init__(buffer=buffer, when_full=when_full)
         self._choice = Choice(types, agents, users, sessions)
-        self._after = after if after is None or after == NOW else Cursor.parse(after, store.keys)
+        self._after = after if after in (None, NOW, OLDEST) else Cursor.parse(after, store.keys)
         self._store = store
         self._hub = hub
-        self._owners = owners
+        self._owners = Owners(store)
         self._given: list[str] = []
         self._read_to: list[str] = []
         self._feeds = {store.keys.feed(partition): partition for partition in range(store.keys.partitions)}
@@ -117,7 +116,7 @@ class FeedFollower(Follower[RecordedEvent]):
         if isinstance(self._after, Cursor):
             start = self._after
         else:
-            start = await (oldest if self._after is None else newest)(self._store)
+            start = await (newest if self._after == NOW else oldest)(self._store)
         self._given, self._read_to = list(start.positions), list(start.positions)
         return self._hub.watch(self._feeds)
 

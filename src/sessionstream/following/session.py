@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from sessionstream.errors import FollowerTooSlow, HistoryTrimmed, SessionNotFound, UnknownPosition
-from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
+from sessionstream.events.recorded import NOWHERE, RecordedEvent, at_ms, version_of
 from sessionstream.feed.hub import Bell, Hub
 from sessionstream.following.deltas import Delta, delta_of
 from sessionstream.following.follower import Follower, WhenFull
@@ -15,10 +15,12 @@ from sessionstream.log.gates import name_in_log
 from sessionstream.log.history import parse_offset
 from sessionstream.log.store import Store
 
-__all__ = ["NOW", "FollowOptions", "SessionFollower"]
+__all__ = ["NOW", "OLDEST", "FollowOptions", "SessionFollower"]
 
 NOW = "now"
 """Where to begin to be given only what comes."""
+OLDEST = "oldest"
+"""Where to begin to be given what is kept, whatever was trimmed before it."""
 
 _PAGE = 500
 _DELTA_PAGE = 200
@@ -45,7 +47,8 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
         store: where the session is kept.
         hub: what wakes the follower.
         session_id: the session, ended or not.
-        after: an offset behind which to begin; None is the beginning, ``now`` leaves out what there is.
+        after: an offset behind which to begin; None is the beginning, ``oldest`` leaves out what was trimmed, and
+            ``now`` what there is.
         deltas: whether deltas are given too, from the moment at which the block is entered.
         until_end: whether the iteration ends with the events of a session that has ended. Otherwise it waits for what
             can still come, such as the deletion of its checkpoints, until the session is removed.
@@ -70,7 +73,7 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
     ) -> None:
         super().__init__(buffer=buffer, when_full=when_full)
         self._route = store.keys.route(session_id)
-        if after is not None and after != NOW:
+        if after not in (None, NOW, OLDEST):
             parse_offset(after)
         self._store = store
         self._hub = hub
@@ -94,13 +97,15 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
     async def _enter(self) -> Bell:
         await self._store.check_readable()
         gate = ("HGET", self._store.keys.log(self._route.partition), name_in_log(self.session_id))
+        first_event = ("XRANGE", self._route.events, "-", "+", "COUNT", 1)
         last_delta = [("XREVRANGE", self._deltas, "+", "-", "COUNT", 1)] if self._deltas else []
-        found, *newest = await self._store.server.calls([gate, *last_delta])
+        found, oldest, *newest = await self._store.server.calls([gate, first_event, *last_delta])
         if found is None:
             raise SessionNotFound(self.session_id)
         last, self._ended = _last_and_ended(found)
-        if self._position == NOW:
-            self._position = self._read_to = last
+        if self._position in (NOW, OLDEST):
+            kept = oldest[0][0].decode() if oldest and self._position == OLDEST else None
+            self._position = self._read_to = last if kept is None else f"{at_ms(kept)}-{version_of(kept) - 1}"
         elif parse_offset(self._position) > parse_offset(last):
             raise UnknownPosition(self._position, last, f"session {self.session_id!r}")
         if newest and newest[0]:
