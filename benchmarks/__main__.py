@@ -33,6 +33,7 @@ SCRIPTS = (
     "fsync",
     "server_time",
     "bytes_per_event",
+    "following",
     "against_peers",
     "startup",
     "growth",

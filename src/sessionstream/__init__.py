@@ -58,6 +58,10 @@ if TYPE_CHECKING:
     from sessionstream.events.runtime import ToolCalled as ToolCalled
     from sessionstream.events.runtime import ToolReturned as ToolReturned
     from sessionstream.events.runtime import UsageRecorded as UsageRecorded
+    from sessionstream.feed.cursor import Cursor as Cursor
+    from sessionstream.following import Delta as Delta
+    from sessionstream.following import FeedFollower as FeedFollower
+    from sessionstream.following import SessionFollower as SessionFollower
     from sessionstream.integrity.reporting import Claim as Claim
     from sessionstream.integrity.reporting import Finding as Finding
     from sessionstream.integrity.reporting import Verification as Verification
@@ -98,6 +102,8 @@ _ROOMS = {
     ),
     "integrity.reporting": ("Claim", "Finding", "Verification"),
     "integrity.sealing": ("Sealed",),
+    "feed.cursor": ("Cursor",),
+    "following": ("Delta", "FeedFollower", "SessionFollower"),
     "locks": ("Lock",),
     "log.request": ("Appended",),
     "manager": ("SessionManager",),

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import EllipsisType
-from typing import Any
+from typing import Any, Unpack
 
 from sessionstream.audit import Audit
-from sessionstream.bases import BasesBeside
 from sessionstream.checkpoints import reading as checkpoint_reading
 from sessionstream.checkpoints import saving as checkpoint_saving
 from sessionstream.checkpoints.reading import Resumed
@@ -18,17 +17,15 @@ from sessionstream.consumers import Consumers
 from sessionstream.conversation import messages as conversation
 from sessionstream.directory import counting, listing
 from sessionstream.directory.users import sessions_of_user
-from sessionstream.errors import InvalidArgument
 from sessionstream.events.recorded import RecordedEvent
-from sessionstream.feed.hub import Hub
-from sessionstream.integrity.sealing import Sealing
+from sessionstream.following import FeedFollower, FollowAllOptions, Following, FollowOptions, SessionFollower
 from sessionstream.lifecycle import changing, cleaning, creating, ending, reading
 from sessionstream.locks import Lock, Locks
 from sessionstream.log.history import Window, read_history
 from sessionstream.log.request import Appended
 from sessionstream.opening import Opened
 from sessionstream.projection import Projection
-from sessionstream.rebuild import Rebuilt, rebuild_all, rebuild_session
+from sessionstream.rebuild import Rebuilt, rebuild_views
 from sessionstream.retention import Retention
 from sessionstream.retention.last_checkpoints import keep_last_quietly
 from sessionstream.retention.replaying import archived_in
@@ -69,13 +66,10 @@ class SessionManager(Opened):
         super().__init__(conn, ttl, url=url, projections=projections, **settings)
         self.audit = Audit(self.store)
         self.retention = Retention(self.store)
-        self._bases = BasesBeside(self.store, self._chores)
-        self._sealing = Sealing(self.store, self._chores)
-        self._locks = Locks(self.store)
-        self._hub = Hub(self.store.server)
         self.consumers = Consumers(self.store, self._hub)
-        closing = (self._locks.aclose, self.consumers.aclose, self._hub.aclose)
-        self._closing = (self._bases.aclose, *self._closing, *closing)
+        self._following = Following(self.store, self._hub)
+        self._locks = Locks(self.store)
+        self._closing += (self._locks.aclose, self.consumers.aclose, self._hub.aclose)
 
     # Sessions
 
@@ -187,10 +181,7 @@ class SessionManager(Opened):
 
     async def get_active_session_count(self, user_id: str | None = None) -> int:
         """Return how many sessions are ACTIVE and not expired, of one user or of all."""
-        if user_id is None:
-            return await counting.active_count(self.store)
-        states = [session.state async for session in sessions_of_user(self.store, user_id)]
-        return states.count(SessionState.ACTIVE)
+        return await counting.active_count(self.store, user_id)
 
     async def get_total_session_count(self) -> int:
         """Return how many sessions are kept, ended ones too."""
@@ -289,6 +280,20 @@ class SessionManager(Opened):
         whole = not backward and types is None and window._replace(after=None) == Window()
         noted = self.store.positions if whole else None
         return read_history(self.store, session_id, window, types, limit, backward=backward, positions=noted)
+
+    # Following
+
+    def follow(self, session_id: str, **options: Unpack[FollowOptions]) -> SessionFollower:
+        """Give a session's events, then those that come, in a block; the options are those of `SessionFollower`."""
+        return self._following.session(session_id, **options)
+
+    def follow_all(self, **options: Unpack[FollowAllOptions]) -> FeedFollower:
+        """Give the events of all sessions behind a cursor, in a block; the options are those of `FeedFollower`."""
+        return self._following.all(**options)
+
+    async def publish(self, session_id: str, delta: Any) -> str:
+        """Give something to those who follow a live session just now, no event and soon gone, and return its id."""
+        return await self._following.publish(session_id, delta)
 
     # Checkpoints
 
@@ -390,8 +395,4 @@ class SessionManager(Opened):
             options: of `sessionstream.rebuild.rebuild_all`: ``adopt``, ``progress``.
         """
         archived = None if archive is None else archived_in(self.store, archive)
-        if session_id is None:
-            return await rebuild_all(self.store, archived=archived, **options)
-        if options:
-            raise InvalidArgument(f"{', '.join(options)}: only for a rebuild of all sessions")
-        return await rebuild_session(self.store, session_id, archived)
+        return await rebuild_views(self.store, session_id, archived, **options)

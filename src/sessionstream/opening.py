@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import EllipsisType, TracebackType
 from typing import Any, Self
 
+from sessionstream.bases import BasesBeside
 from sessionstream.chores import Chores
+from sessionstream.feed.hub import Hub
+from sessionstream.integrity.sealing import Sealing
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
 
@@ -45,8 +48,11 @@ class Opened:
         self.settings = settings_from(**given)
         options = self.settings.model_dump(include={"folder", "reply_timeout", "deadline", "allow_eviction"})
         self.store = Store(server_for(conn, self.settings.url, **options), self.settings, projections)
+        self._hub = Hub(self.store.server)
         self._chores = Chores()
-        self._closing: tuple[Callable[[], Awaitable[None]], ...] = (self._chores.aclose,)
+        self._sealing = Sealing(self.store, self._chores)
+        bases = BasesBeside(self.store, self._chores)
+        self._closing: tuple[Callable[[], Awaitable[None]], ...] = (bases.aclose, self._chores.aclose)
 
     @classmethod
     def open(cls, url: str | None = None, **arguments: Any) -> Self:

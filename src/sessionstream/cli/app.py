@@ -14,6 +14,7 @@ from sessionstream.cli import (
     checkpoints,
     doctor,
     exports,
+    following,
     history,
     holds,
     integrity,
@@ -29,12 +30,12 @@ from sessionstream.cli.demo import play
 __all__ = ["application", "run"]
 
 _THEMES = (
-    *(play, transfers, exports, sessions, history, travel, traces, checkpoints),
+    *(play, transfers, exports, sessions, history, following, travel, traces, checkpoints),
     *(integrity, archives, holds, upkeep, doctor),
 )
 _ORDER = (
-    *("demo", "import", "export", "sessions", "show", "history", "as-of", "diff", "trace", "checkpoints", "resume"),
-    *("stats", "seal", "verify", "evidence"),
+    *("demo", "import", "export", "sessions", "show", "history", "follow", "as-of", "diff", "trace", "checkpoints"),
+    *("resume", "stats", "seal", "verify", "evidence"),
     *("fork", "archive", "hold"),
     *("rebuild", "cleanup", "doctor"),
 )

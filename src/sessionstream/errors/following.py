@@ -73,7 +73,7 @@ class HistoryTrimmed(FollowingError):
 
     def __init__(self, session_id: str, after: str | None = None, first: str | None = None) -> None:
         after = after or "0-0"
-        kept = "nothing of it is kept behind that" if first is None else f"the first one that is kept is {first}"
+        kept = "nothing that follows them is kept" if first is None else f"the first one that is kept is {first}"
         super().__init__(
             f"events of session {session_id!r} after {after} are gone; {kept}: look for them in the archive"
         )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sessionstream.rebuild.rebuilding import Rebuilt, rebuild_all, rebuild_session
+from sessionstream.rebuild.rebuilding import Rebuilt, rebuild_all, rebuild_session, rebuild_views
 
-__all__ = ["Rebuilt", "rebuild_all", "rebuild_session"]
+__all__ = ["Rebuilt", "rebuild_all", "rebuild_session", "rebuild_views"]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from sessionstream.bases.keeping import LEAST_EVENTS, keep
 from sessionstream.directory.listing import session_ids_of
-from sessionstream.errors import SessionNotFound
+from sessionstream.errors import InvalidArgument, SessionNotFound
 from sessionstream.lifecycle.enlisting import enlist_at
 from sessionstream.log.store import Store
 from sessionstream.rebuild.folding import Archived, Folding, side_by_side
 from sessionstream.rebuild.partitions import SharedViews
 
-__all__ = ["Rebuilt", "rebuild_all", "rebuild_session"]
+__all__ = ["Rebuilt", "rebuild_all", "rebuild_session", "rebuild_views"]
 
 _GROUP = 64
 
@@ -37,6 +38,17 @@ class Rebuilt:
         self.sessions += 1
         self.events += folding.events
         self.unreadable += folding.unreadable
+
+
+async def rebuild_views(
+    store: Store, session_id: str | None, archived: Archived | None = None, **options: Any
+) -> Rebuilt:
+    """Make the views of one session, or with None of all, anew; the options are for all: see `rebuild_all`."""
+    if session_id is None:
+        return await rebuild_all(store, archived=archived, **options)
+    if options:
+        raise InvalidArgument(f"{', '.join(options)}: only for a rebuild of all sessions")
+    return await rebuild_session(store, session_id, archived)
 
 
 async def rebuild_session(store: Store, session_id: str, archived: Archived | None = None) -> Rebuilt:
