@@ -51,8 +51,8 @@ class Opened:
         self._hub = Hub(self.store.server)
         self._chores = Chores()
         self._sealing = Sealing(self.store, self._chores)
-        bases = BasesBeside(self.store, self._chores)
-        self._closing: tuple[Callable[[], Awaitable[None]], ...] = (bases.aclose, self._chores.aclose)
+        self._bases = BasesBeside(self.store, self._chores)
+        self._closing: tuple[Callable[[], Awaitable[None]], ...] = (self._bases.aclose, self._chores.aclose)
 
     @classmethod
     def open(cls, url: str | None = None, **arguments: Any) -> Self:
