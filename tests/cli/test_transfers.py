@@ -228,9 +228,10 @@ async def test_events_say_whose_they_are(cli: Cli, session: str) -> None:
 
 async def test_an_export_can_be_of_a_time_range(cli: Cli, session: str, manager: SessionManager) -> None:
     """The times are written as everywhere."""
-    middle = [event async for event in manager.history(session)][2].at.isoformat()
-    records = (await cli("export", "--as", "cloudevents", "--since", middle)).records
-    assert records[0]["sessionversion"] in (2, 3)
+    events = [event async for event in manager.history(session)]
+    middle = events[2].at
+    records = (await cli("export", "--as", "cloudevents", "--since", middle.isoformat())).records
+    assert [one["sessionversion"] for one in records] == [event.version for event in events if event.at >= middle]
     assert (await cli("export", "--until", "1w")).code == 1
     assert (await cli("export", "--since", "yesterday")).code == 2
 
@@ -250,3 +251,11 @@ async def test_an_export_with_a_cursor_leaves_its_file_alone(cli: Cli, session: 
     assert (await cli("export", "-o", str(path), "--cursor", str(cursor))).code == 0
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
     assert (await cli("export", "--cursor", str(cursor))).code == 2
+
+
+async def test_a_packed_file_that_is_cut_at_once_is_told_like_any_damage(cli: Cli, tmp_path: Path) -> None:
+    """As the failure of a line, behind which there is none."""
+    path = tmp_path / "cut.jsonl.gz"
+    path.write_bytes(gzip.compress(line("a"))[:12])
+    result = await cli("import", str(path), "--json")
+    assert (result.code, [failure["line"] for failure in result.record["failures"]]) == (4, [1])

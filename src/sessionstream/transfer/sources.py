@@ -77,9 +77,18 @@ async def looked_at(lines: Iterable[bytes | str]) -> tuple[bytes | str, Iterable
             if line.strip():
                 return
 
-    async for line in pumped(beginning()):
-        begun.append(line)
+    try:
+        async for line in pumped(beginning()):
+            begun.append(line)
+    except InvalidImportLine as error:
+        # Whoever reads the lines is told of it in its place.
+        return b"", itertools.chain(begun, _failing(error))
     return begun[-1] if begun else b"", itertools.chain(begun, reader)
+
+
+def _failing(error: InvalidImportLine) -> Iterator[bytes]:
+    raise error
+    yield b""
 
 
 async def pumped(lines: Iterable[_Item], ahead: int = _AHEAD) -> AsyncIterator[_Item]:
