@@ -61,7 +61,7 @@ class Audit:
             SealKeyMissing: there is no ``seal_key``.
             HistoryAltered: or `SealKeyUnknown`: it is not sealed any further.
         """
-        return await sealing.seal_session(self._store, self._keyring, session_id)
+        return await sealing.seal_session(self._store, self._keyring(), session_id)
 
     def seal_all(
         self,
@@ -78,7 +78,7 @@ class Audit:
             refused: called with the error of a session that is not sealed any further, instead of raising.
         """
         path = None if anchor is None else Path(anchor)
-        return auditing.seal_all(self._store, self._keyring, session_ids, anchor=path, refused=refused)
+        return auditing.seal_all(self._store, self._keyring(), session_ids, anchor=path, refused=refused)
 
     async def verify(
         self,
@@ -99,7 +99,7 @@ class Audit:
             SealKeyMissing: there is no ``seal_key``.
             InvalidAnchor: the file is no anchor of this namespace, or was altered.
         """
-        keyring = self._keyring
+        keyring = self._keyring()
         known = anchor_of(self._store, keyring, anchor)
         return await verifying.verify_session(self._store, keyring, session_id, anchor=known, archived=archived)
 
@@ -112,7 +112,7 @@ class Audit:
             session_ids: which; None is every one.
             anchor: a file that `seal_all` wrote.
         """
-        keyring = self._keyring
+        keyring = self._keyring()
         known = anchor_of(self._store, keyring, anchor)
         return auditing.verify_all(self._store, keyring, session_ids, anchor=known)
 
@@ -131,8 +131,7 @@ class Audit:
             SealKeyMissing: there is no ``seal_key``.
             InvalidEvidence: the file cannot be written.
         """
-        return await write_evidence(self._store, self._keyring, session_id, Path(file), archived=archived)
+        return await write_evidence(self._store, self._keyring(), session_id, Path(file), archived=archived)
 
-    @property
     def _keyring(self) -> Keyring:
         return Keyring.of(self._store.settings)

@@ -42,6 +42,7 @@ class Folded:
         self._projections = projections
         self._session_id = session_id
         self._quiet: dict[bytes, bool] = {}
+        self._slides = False
         self.views = Views(session_id)
 
     def take(self, offset: str, words: Sequence[bytes]) -> None:
@@ -50,9 +51,10 @@ class Folded:
         quiet = self._quiet.get(kind)
         if quiet is None:
             quiet = self._quiet[kind] = _is_quiet(kind, self._projections)
-        if quiet and self.views.head.get(b"sliding") != b"1":
+        if quiet and not self._slides:
             return
         fold(self._session_id, [RecordedEvent(self._session_id, offset, words)], self._projections, self.views)
+        self._slides = self.views.head.get(b"sliding") == b"1"
 
     def spots(self) -> list[Spot]:
         """Return the views that can be compared: the session's own, and the indexes that it may stand in."""
