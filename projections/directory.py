@@ -12,12 +12,15 @@ from collections.abc import Iterable
 from sessionstream.events.lifecycle import (
     CheckpointDeleted,
     CheckpointSaved,
+    HoldPlaced,
+    HoldReleased,
     MetadataUpdated,
     SessionCreated,
     SessionDeleted,
     SessionExpired,
     SessionRefreshed,
     SessionRetired,
+    SessionTrimmed,
     StateChanged,
 )
 from sessionstream.projection import AT, Add, Move, Operation, Place, Projection, Remove, Rescore, Score, Slide, index
@@ -76,8 +79,8 @@ def retired(session_id: str, event: SessionRetired) -> Iterable[Operation]:
     yield Move(_ALL, None)
 
 
-@directory.on(MetadataUpdated, CheckpointSaved, CheckpointDeleted)
-def kept(session_id: str, event: MetadataUpdated | CheckpointSaved | CheckpointDeleted) -> Iterable[Operation]:
+@directory.on(MetadataUpdated, CheckpointSaved, CheckpointDeleted, HoldPlaced, HoldReleased, SessionTrimmed)
+def kept(session_id: str, event: object) -> Iterable[Operation]:
     """Housekeeping moves a session nowhere, and does not keep it alive."""
     return ()
 

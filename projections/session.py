@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from sessionstream.events.lifecycle import (
     MetadataUpdated,
     SessionCreated,
@@ -20,9 +22,10 @@ from sessionstream.events.lifecycle import (
 from sessionstream.events.strict_json import encode_json
 from sessionstream.projection import AT, HEAD, Operation, Projection, Put, Symbol, Unset
 
-__all__ = ["METADATA", "session"]
+__all__ = ["FORKED_FROM", "METADATA", "session"]
 
 METADATA = "m:"
+FORKED_FROM = "forked_from"
 
 session = Projection("session", version=1)
 
@@ -41,6 +44,7 @@ def created(session_id: str, event: SessionCreated) -> Iterable[Operation]:
             "expires_at": expiry(event.ttl_ms),
             "state": "active",
             **_metadata(event.metadata),
+            **({} if event.forked_from is None else {FORKED_FROM: msgspec.json.encode(event.forked_from)}),
         },
     )
 

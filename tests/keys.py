@@ -10,9 +10,12 @@ from redis.asyncio import Redis
 __all__ = ["assert_no_ownerless_keys", "owner_of"]
 
 _KEY = re.compile(rb"(?P<partition>.*?:\{\d+\}:)(?P<rest>.*)\Z", re.DOTALL)
-_OF_A_PARTITION = re.compile(rb"(?:log|feed|registry)\Z|(?:index|counters):[a-z]|(?:user|group|parked):.", re.DOTALL)
+_OF_A_PARTITION = re.compile(
+    rb"(?:log|feed|registry|groups)\Z|(?:index|counters):[@a-z]|(?:user|group|parked|restoring):.", re.DOTALL
+)
 _OF_A_SESSION = re.compile(
-    rb"(?:(?:head|events|idempotency|bodies|bases|seals|deltas):|(?:view|ranking):[a-z][a-z0-9_]*:[a-z][a-z0-9_]*:)(?P<id>.+)\Z",
+    rb"(?:(?:head|events|idempotency|bodies|bases|seals|deltas):"
+    rb"|(?:view|ranking):(?:@[\w.@-]+|[a-z][a-z0-9_]*):[a-z][a-z0-9_]*:)(?P<id>.+)\Z",
     re.DOTALL,
 )
 

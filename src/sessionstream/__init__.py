@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sessionstream.audit import AsOf as AsOf
     from sessionstream.audit import Audit as Audit
+    from sessionstream.audit import Change as Change
+    from sessionstream.audit import Diff as Diff
     from sessionstream.checkpoints.reading import Resumed as Resumed
     from sessionstream.errors import AccessDenied as AccessDenied
+    from sessionstream.errors import ArchiveDamaged as ArchiveDamaged
     from sessionstream.errors import ConflictError as ConflictError
+    from sessionstream.errors import HistoryTrimmed as HistoryTrimmed
     from sessionstream.errors import IdempotencyConflict as IdempotencyConflict
     from sessionstream.errors import InvalidArgument as InvalidArgument
     from sessionstream.errors import LockLost as LockLost
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from sessionstream.errors import OutcomeUnknown as OutcomeUnknown
     from sessionstream.errors import SessionEnded as SessionEnded
     from sessionstream.errors import SessionExists as SessionExists
+    from sessionstream.errors import SessionHeld as SessionHeld
     from sessionstream.errors import SessionNotFound as SessionNotFound
     from sessionstream.errors import SessionStreamError as SessionStreamError
     from sessionstream.errors import Unavailable as Unavailable
@@ -29,14 +34,18 @@ if TYPE_CHECKING:
     from sessionstream.events.base import Phase as Phase
     from sessionstream.events.base import event as event
     from sessionstream.events.context import acting as acting
+    from sessionstream.events.forked import ForkedFrom as ForkedFrom
     from sessionstream.events.lifecycle import CheckpointDeleted as CheckpointDeleted
     from sessionstream.events.lifecycle import CheckpointSaved as CheckpointSaved
+    from sessionstream.events.lifecycle import HoldPlaced as HoldPlaced
+    from sessionstream.events.lifecycle import HoldReleased as HoldReleased
     from sessionstream.events.lifecycle import MetadataUpdated as MetadataUpdated
     from sessionstream.events.lifecycle import SessionCreated as SessionCreated
     from sessionstream.events.lifecycle import SessionDeleted as SessionDeleted
     from sessionstream.events.lifecycle import SessionExpired as SessionExpired
     from sessionstream.events.lifecycle import SessionRefreshed as SessionRefreshed
     from sessionstream.events.lifecycle import SessionRetired as SessionRetired
+    from sessionstream.events.lifecycle import SessionTrimmed as SessionTrimmed
     from sessionstream.events.lifecycle import StateChanged as StateChanged
     from sessionstream.events.recorded import RecordedEvent as RecordedEvent
     from sessionstream.events.recorded import UnknownEvent as UnknownEvent
@@ -59,23 +68,28 @@ if TYPE_CHECKING:
     from sessionstream.rebuild import Rebuilt as Rebuilt
     from sessionstream.recipes import AgentConfig as AgentConfig
     from sessionstream.recipes import CachedSessionManager as CachedSessionManager
+    from sessionstream.retention import Archived as Archived
+    from sessionstream.retention import Hold as Hold
+    from sessionstream.retention import Retention as Retention
     from sessionstream.session import Checkpoint as Checkpoint
     from sessionstream.session import Session as Session
     from sessionstream.session import SessionState as SessionState
     from sessionstream.settings import Settings as Settings
 
 _ROOMS = {
-    "audit": ("AsOf", "Audit"),
+    "audit": ("AsOf", "Audit", "Change", "Diff"),
     "checkpoints.reading": ("Resumed",),
     "errors": (
-        "AccessDenied", "ConflictError", "IdempotencyConflict", "InvalidArgument", "LockLost", "LockTimeout",
-        "OutcomeUnknown", "SessionEnded", "SessionExists", "SessionNotFound", "SessionStreamError", "Unavailable",
+        "AccessDenied", "ArchiveDamaged", "ConflictError", "HistoryTrimmed", "IdempotencyConflict", "InvalidArgument",
+        "LockLost", "LockTimeout", "OutcomeUnknown", "SessionEnded", "SessionExists", "SessionHeld", "SessionNotFound",
+        "SessionStreamError", "Unavailable",
     ),
     "events.base": ("Event", "Phase", "event"),
     "events.context": ("acting",),
+    "events.forked": ("ForkedFrom",),
     "events.lifecycle": (
-        "CheckpointDeleted", "CheckpointSaved", "MetadataUpdated", "SessionCreated", "SessionDeleted", "SessionExpired",
-        "SessionRefreshed", "SessionRetired", "StateChanged",
+        "CheckpointDeleted", "CheckpointSaved", "HoldPlaced", "HoldReleased", "MetadataUpdated", "SessionCreated",
+        "SessionDeleted", "SessionExpired", "SessionRefreshed", "SessionRetired", "SessionTrimmed", "StateChanged",
     ),
     "events.recorded": ("RecordedEvent", "UnknownEvent", "UnreadableEvent"),
     "events.runtime": (
@@ -88,6 +102,7 @@ _ROOMS = {
     "manager": ("SessionManager",),
     "projection": ("Projection",),
     "rebuild": ("Rebuilt",),
+    "retention": ("Archived", "Hold", "Retention"),
     "recipes": ("AgentConfig", "CachedSessionManager"),
     "session": ("Checkpoint", "Session", "SessionState"),
     "settings": ("Settings",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -9,14 +10,17 @@ from types import EllipsisType
 from typing import Any
 
 from sessionstream.audit import Audit
+from sessionstream.bases import BasesBeside
 from sessionstream.checkpoints import reading as checkpoint_reading
 from sessionstream.checkpoints import saving as checkpoint_saving
 from sessionstream.checkpoints.reading import Resumed
+from sessionstream.consumers import Consumers
 from sessionstream.conversation import messages as conversation
 from sessionstream.directory import counting, listing
 from sessionstream.directory.users import sessions_of_user
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.recorded import RecordedEvent
+from sessionstream.feed.hub import Hub
 from sessionstream.integrity.sealing import Sealing
 from sessionstream.lifecycle import changing, cleaning, creating, ending, reading
 from sessionstream.locks import Lock, Locks
@@ -25,6 +29,9 @@ from sessionstream.log.request import Appended
 from sessionstream.opening import Opened
 from sessionstream.projection import Projection
 from sessionstream.rebuild import Rebuilt, rebuild_all, rebuild_session
+from sessionstream.retention import Retention
+from sessionstream.retention.last_checkpoints import keep_last_quietly
+from sessionstream.retention.replaying import archived_in
 from sessionstream.session import Checkpoint, Session, SessionState
 
 __all__ = ["SessionManager"]
@@ -61,9 +68,14 @@ class SessionManager(Opened):
     ) -> None:
         super().__init__(conn, ttl, url=url, projections=projections, **settings)
         self.audit = Audit(self.store)
+        self.retention = Retention(self.store)
+        self._bases = BasesBeside(self.store, self._chores)
         self._sealing = Sealing(self.store, self._chores)
         self._locks = Locks(self.store)
-        self._closing += (self._locks.aclose,)
+        self._hub = Hub(self.store.server)
+        self.consumers = Consumers(self.store, self._hub)
+        closing = (self._locks.aclose, self.consumers.aclose, self._hub.aclose)
+        self._closing = (self._bases.aclose, *self._closing, *closing)
 
     # Sessions
 
@@ -302,6 +314,8 @@ class SessionManager(Opened):
             self.store, session_id, data, offset=offset, label=label, checkpoint_id=checkpoint_id
         )
         self._sealing.soon(session_id)
+        if (last := self.settings.keep_checkpoints) is not None:
+            self._chores.start(("checkpoints", session_id), keep_last_quietly(self.store, session_id, last))
         return saved
 
     async def get_latest_checkpoint(self, session_id: str) -> Checkpoint | None:
@@ -365,15 +379,19 @@ class SessionManager(Opened):
         """
         return self._locks.hold(session_id, timeout=timeout, lease=lease, max_hold=max_hold)
 
-    async def rebuild(self, session_id: str | None = None, **options: Any) -> Rebuilt:
+    async def rebuild(
+        self, session_id: str | None = None, *, archive: str | os.PathLike[str] | None = None, **options: Any
+    ) -> Rebuilt:
         """Make the views of one session, or of all, anew from the events, while appends go on.
 
         Args:
             session_id: one session; None is all, and the views that they share.
+            archive: the folder that has what was trimmed, which other projections than those of the trim need.
             options: of `sessionstream.rebuild.rebuild_all`: ``adopt``, ``progress``.
         """
+        archived = None if archive is None else archived_in(self.store, archive)
         if session_id is None:
-            return await rebuild_all(self.store, **options)
+            return await rebuild_all(self.store, archived=archived, **options)
         if options:
             raise InvalidArgument(f"{', '.join(options)}: only for a rebuild of all sessions")
-        return await rebuild_session(self.store, session_id)
+        return await rebuild_session(self.store, session_id, archived)

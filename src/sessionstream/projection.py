@@ -30,6 +30,7 @@ __all__ = [
     "Slide",
     "Symbol",
     "Unset",
+    "check_operation",
     "counters",
     "index",
     "ranking",
@@ -241,7 +242,7 @@ class Projection:
             return
         try:
             for operation in handler(session_id, event):
-                _check(operation)
+                check_operation(operation)
                 yield operation
         except SessionStreamError:
             raise
@@ -263,8 +264,8 @@ _KINDS: dict[type, tuple[str, ...]] = {
 }
 
 
-def _check(operation: Any) -> None:
-    """Refuse what would fail in Redis halfway through an append, or would mean something else there."""
+def check_operation(operation: Any) -> None:
+    """Raise `EventTypeError` for what would fail in Redis halfway through, or would mean something else there."""
     kinds = _KINDS.get(type(operation))
     if kinds is None:
         raise EventTypeError(f"{operation!r} is no operation")

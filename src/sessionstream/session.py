@@ -7,9 +7,12 @@ import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sessionstream.errors import InvalidArgument, InvalidType
+
+if TYPE_CHECKING:
+    from sessionstream.events.forked import ForkedFrom
 
 __all__ = ["Checkpoint", "Session", "SessionState", "state_name"]
 
@@ -54,6 +57,7 @@ class Session:
         state: active, idle, archived or expired.
         version: how many events it has.
         last_event_at: when the last of them was appended.
+        forked_from: the session and the offset that it began from, if it is a fork.
         as_read: what it was read from, against which ``update_session`` compares; not for callers.
     """
 
@@ -66,6 +70,7 @@ class Session:
     state: SessionState = SessionState.ACTIVE
     version: int = 0
     last_event_at: datetime | None = None
+    forked_from: ForkedFrom | None = None
     as_read: Session | Mapping[bytes, bytes] | None = field(default=None, repr=False, compare=False)
 
     def remember(self) -> Session:

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
         ttl: seconds until a session expires, 0.001 to 100 years; None does not expire.
         extend_on: what renews the time to live: only ``refresh_session``, or every event that is appended.
         retention: seconds for which an ended session is kept; None is for ever, 0 removes it at the next occasion.
+        archive: the folder into which an ended session is archived before it is removed; None archives nothing.
+        keep_checkpoints: after a checkpoint is saved, so many of its session without a label are kept; None keeps all.
         feed_retention: seconds for which the feed is kept.
         max_event_bytes: the largest JSON of one event.
         max_checkpoint_bytes: the largest JSON of a checkpoint's data.
@@ -62,6 +64,8 @@ class Settings(BaseSettings):
     ttl: float | None = Field(default=None, ge=0.001, le=3_153_600_000)
     extend_on: Literal["refresh", "append"] = "refresh"
     retention: float | None = Field(default=30 * 86_400.0, ge=0)
+    archive: Path | None = None
+    keep_checkpoints: int | None = Field(default=None, ge=1)
     feed_retention: float = Field(default=7 * 86_400.0, gt=0)
     max_event_bytes: int = Field(default=1024 * 1024, ge=1)
     max_checkpoint_bytes: int = Field(default=64 * 1024 * 1024, ge=1)

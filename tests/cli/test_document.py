@@ -47,7 +47,7 @@ async def test_the_help_tells_the_exit_codes(cli: Cli) -> None:
 async def test_the_commands_of_the_document_are_understood(cli: Cli, session: str) -> None:
     """Each of the lines under its title, with a session that is there."""
     lines = re.findall(r"^sessionstream (.*?)(?: *#.*)?$", page("docs/cli.md"), re.MULTILINE)
-    assert len(lines) == 8
+    assert len(lines) == 9
     for line in lines:
         words = line.split(" | ")[0].replace("lamp-refund", session).split()
         if words[0] not in ("demo", "import", "export"):

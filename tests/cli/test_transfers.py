@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from sessionstream import SessionManager
-from sessionstream.cli.files import Sink
-from sessionstream.cli.terminal import Terminal
 from sessionstream.errors import Unavailable
+from sessionstream.transfer.outlets import LineFile
 from tests.cli.conftest import Cli
 from tests.transfer.recorded import line, said
 
@@ -150,7 +149,7 @@ def test_an_export_that_does_not_end_leaves_the_file_as_it_was(
     """Neither half a file under its name nor another one beside it."""
     path = tmp_path / name
     path.write_text("before")
-    with pytest.raises(error), Sink(Terminal(), path) as sink:
+    with pytest.raises(error), LineFile(path) as sink:
         sink.write(b"x" * 1_000_000)
         raise error
     assert [one.read_text() for one in tmp_path.iterdir()] == ["before"]

@@ -13,6 +13,7 @@ from sessionstream.audit import Audit
 from sessionstream.events import lifecycle, runtime
 from sessionstream.events.base import Event, type_of
 from sessionstream.manager import SessionManager
+from sessionstream.retention import Retention
 from tests.docs.pages import blocks, page, rows, section
 
 
@@ -38,9 +39,10 @@ def public_methods(cls: type) -> dict[str, Any]:
 
 
 def test_the_readme_lists_every_public_method_as_it_is_called() -> None:
-    """A row for each method of the manager and of its audit, with the arguments and defaults that it has."""
+    """A row for each method of the manager and of its parts, with the arguments and defaults that it has."""
     listed = [row[0] for row in rows(section(page("README.md"), "The API")) if row[0].startswith("`")]
     methods = public_methods(SessionManager) | {f"audit.{name}": one for name, one in public_methods(Audit).items()}
+    methods |= {f"retention.{name}": one for name, one in public_methods(Retention).items()}
     assert sorted(listed) == sorted(signature(name, method) for name, method in methods.items())
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import redis
 
-import sessionstream.errors
+import sessionstream
 
 __all__ = ["DEADLINE", "SOURCE", "Actor", "Stage", "add", "environment", "notes", "until"]
 
 DEADLINE = 15.0
-SOURCE = str(Path(sessionstream.errors.__file__).parents[1])
+SOURCE = str(Path(sessionstream.__file__).parents[1])
 ROOT = str(Path(__file__).parents[2])
 
 

@@ -7,8 +7,10 @@ has come to; that is no data, and is left out.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import inspect
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from math import inf
@@ -30,7 +32,9 @@ Method = Callable[[SessionManager], Awaitable[Any]]
 CURSORS = (b":mended",)
 LOGS_OWN = (b"offset", b"token", b"lock_holder", b"lock_until", b"lock_released")
 USER, AGENT = "user_1", "assistant"
-LIVE, LAPSED, ENDED = "sess_live", "sess_lapsed", "sess_ended"
+LIVE, HELD, KEPT, LAPSED, ENDED = "sess_live", "sess_held", "sess_kept", "sess_lapsed", "sess_ended"
+_FOLDER = tempfile.mkdtemp(prefix="sessionstream-")
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 
 
 async def _update(manager: SessionManager) -> None:
@@ -42,6 +46,10 @@ async def _update(manager: SessionManager) -> None:
 
 async def _read(manager: SessionManager) -> None:
     assert [event async for event in manager.history(LIVE)]
+
+
+async def _replay(manager: SessionManager) -> None:
+    assert [event async for event in manager.retention.replay(LIVE, _FOLDER)]
 
 
 def _auditor(manager: SessionManager) -> Audit:
@@ -66,6 +74,7 @@ async def _acquire_and_release(manager: SessionManager) -> None:
 CHANGES: dict[str, Method] = {
     "add_messages": lambda m: m.add_messages(LIVE, {"role": "user", "content": "Hi"}),
     "append": lambda m: m.append(LIVE, NoteAdded(text="x"), idempotency_key="k"),
+    "audit.fork": lambda m: m.audit.fork(LIVE, at=3),
     "cleanup_expired_sessions": lambda m: m.cleanup_expired_sessions(),
     "clear_checkpoints": lambda m: m.clear_checkpoints(LIVE),
     "create_session": lambda m: m.create_session(USER, AGENT, {"a": 1}, ttl=60),
@@ -75,6 +84,9 @@ CHANGES: dict[str, Method] = {
     "delete_user_sessions": lambda m: m.delete_user_sessions(USER),
     "pop_messages": lambda m: m.pop_messages(LIVE),
     "refresh_session": lambda m: m.refresh_session(LIVE),
+    "retention.hold": lambda m: m.retention.hold(HELD, "more"),
+    "retention.keep_checkpoints": lambda m: m.retention.keep_checkpoints(KEPT, 1),
+    "retention.release": lambda m: m.retention.release(HELD, "one"),
     "save_checkpoint": lambda m: m.save_checkpoint(LIVE, {"turn": 2}),
     "set_session_state": lambda m: m.set_session_state(LIVE, SessionState.ARCHIVED),
     "update_session": _update,
@@ -85,6 +97,7 @@ READS: dict[str, Method] = {
     "audit.verify": lambda m: _auditor(m).verify(LIVE),
     "audit.verify_all": lambda m: _all(_auditor(m).verify_all()),
     "audit.as_of": lambda m: m.audit.as_of(LIVE, version=2),
+    "audit.diff": lambda m: m.audit.diff(LIVE, 1, 4),
     "get_active_session_count": lambda m: m.get_active_session_count(),
     "get_all_active_sessions": lambda m: m.get_all_active_sessions(),
     "get_avg_session_duration": lambda m: m.get_avg_session_duration(),
@@ -99,8 +112,12 @@ READS: dict[str, Method] = {
     "list_checkpoints": lambda m: m.list_checkpoints(LIVE, with_data=True),
     "messages": lambda m: m.messages(LIVE),
     "resume": lambda m: m.resume(LIVE),
+    "retention.archive": lambda m: m.retention.archive(LIVE, _FOLDER),
+    "retention.holds": lambda m: m.retention.holds(),
+    "retention.replay": lambda m: _replay(m),
     "session_exists": lambda m: m.session_exists(LIVE),
 }
+TRIMS: dict[str, Method] = {"retention.trim": lambda m: m.retention.trim(LIVE, _FOLDER, keep_events=1)}
 UNCHANGING: dict[str, Method] = {
     "cleanup_expired_sessions": lambda m: m.cleanup_expired_sessions(),
     "clear_checkpoints": lambda m: m.clear_checkpoints(ENDED),
@@ -110,6 +127,10 @@ UNCHANGING: dict[str, Method] = {
     "delete_user_sessions": lambda m: m.delete_user_sessions("nobody"),
     "pop_messages": lambda m: m.pop_messages(LIVE, 0),
     "refresh_session": lambda m: m.refresh_session(LAPSED),
+    "retention.hold": lambda m: m.retention.hold(HELD, "audit", hold_id="one"),
+    "retention.keep_checkpoints": lambda m: m.retention.keep_checkpoints(LIVE, 1),
+    "retention.release": lambda m: m.retention.release(LIVE, "one"),
+    "retention.trim": lambda m: m.retention.trim(LIVE, _FOLDER, keep_events=99),
     "set_session_state": lambda m: m.set_session_state(LIVE, "active"),
     "update_session_metadata": lambda m: m.update_session_metadata(LIVE),
 }
@@ -136,6 +157,11 @@ async def world(server: Server, namespace: str) -> AsyncIterator[SessionManager]
         await manager.create_session(USER, AGENT, {"a": 1, "b": 2}, session_id=LIVE, ttl=3_600)
         await manager.append(LIVE, [MessageAdded(role="user", content="Hi"), NoteAdded(text="x")])
         await manager.save_checkpoint(LIVE, {"turn": 1}, checkpoint_id="one")
+        await manager.create_session("user_3", "another", session_id=KEPT)
+        for turn in range(2):
+            await manager.save_checkpoint(KEPT, {"turn": turn})
+        await manager.create_session("user_3", "another", session_id=HELD)
+        await manager.retention.hold(HELD, "audit", hold_id="one")
         await manager.create_session(USER, "another", session_id=ENDED)
         await manager.save_checkpoint(ENDED, {"turn": 1})
         await manager.clear_checkpoints(ENDED)
@@ -242,7 +268,7 @@ def _unexplained(before: Contents, after: Contents) -> list[bytes]:
 
 async def test_every_public_method_is_listed_here(world: SessionManager) -> None:
     """A new method has to say whether it changes something."""
-    assert _public_methods(world) == {*CHANGES, *READS, *LOCKS, *SEALS, *CONNECTIONS, "rebuild"}
+    assert _public_methods(world) == {*CHANGES, *TRIMS, *READS, *LOCKS, *SEALS, *CONNECTIONS, "rebuild"}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -255,6 +281,23 @@ async def test_what_changes_anything_appends_an_event(
     after = await _dump(client, namespace)
     assert _grown(before, after, b"events:")
     assert _unexplained(before, after) == []
+
+
+async def test_what_is_trimmed_is_told_by_an_event(world: SessionManager, client: Redis, namespace: str) -> None:
+    """Of the stream only the oldest entries are gone; what changed beside it is of that session, or tells of it."""
+    await world.clear_checkpoints(LIVE)
+    key = world.store.keys.events(LIVE).encode()
+    before = await _dump(client, namespace)
+    done = await TRIMS["retention.trim"](world)
+    after = await _dump(client, namespace)
+    kept = before[key][done.removed :]
+    assert done.removed
+    assert after[key][: len(kept)] == kept
+    assert [next(iter(words)) for _, words in after[key][len(kept) :]] == [b"session.trimmed"]
+    names = world.store.keys
+    theirs = {names.head(LIVE), names.bases(LIVE), names.log(names.partition(LIVE)), names.feed(names.partition(LIVE))}
+    changed = {name.decode() for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed == {key.decode(), *theirs}
 
 
 @pytest.mark.parametrize("name", READS)

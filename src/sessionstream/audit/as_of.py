@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sessionstream.audit.moments import Moment, Until, folded_at, until_of
+from sessionstream.bases import Folded
 from sessionstream.checkpoints.reading import checkpoint_from
-from sessionstream.errors import InvalidArgument, SessionNotFound
-from sessionstream.events.ids import checked_id
-from sessionstream.events.recorded import at_ms, moment, version_of
-from sessionstream.fold import Spot, Views, fold
+from sessionstream.events.recorded import at_ms, version_of
+from sessionstream.events.recorded import moment as moment_of
+from sessionstream.fold import Spot, Views
 from sessionstream.lifecycle.reading import end_of, session_from
-from sessionstream.log.history import Window, checked_count, checked_time, offset_at_version, parse_offset, read_history
 from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import ORDER, SAVED
 from sessionstream.session import Checkpoint, Session, SessionState
 
-__all__ = ["AsOf", "as_of"]
+__all__ = ["AsOf", "as_of", "known"]
 
 
 @dataclass(frozen=True)
@@ -47,71 +47,32 @@ class AsOf:
         return version_of(self.offset)
 
 
-async def as_of(
-    store: Store,
-    session_id: str,
-    *,
-    offset: str | None = None,
-    version: int | None = None,
-    time: datetime | None = None,
-) -> AsOf:
-    """Return a session as it was known at a moment, which is given in exactly one way.
+async def as_of(store: Store, session_id: str, moment: Moment) -> AsOf:
+    """Return a session as it was known at a moment; see `sessionstream.audit.moments` for what can go wrong."""
+    until = await until_of(store, session_id, moment)
+    return await known(store, await folded_at(store, session_id, until), until)
+
+
+async def known(store: Store, folded: Folded, until: Until) -> AsOf:
+    """Return what the folded events tell of a session.
 
     Args:
         store: where it is kept.
-        session_id: the session, ended or not.
-        offset: up to and with this offset.
-        version: after so many events.
-        time: an aware datetime; also tells whether the session was expired by then.
-
-    Raises:
-        SessionNotFound: there was no such session then.
-        InvalidArgument: none or several of the three are given, the datetime is naive, or there is no such version.
+        folded: its events up to a moment.
+        until: the moment, at which it may have been expired.
     """
-    checked_id(session_id, "session_id")
-    if sum(one is not None for one in (offset, version, time)) != 1:
-        raise InvalidArgument("give exactly one of offset, version and time")
-    window, now_ms = await _window(store, session_id, offset, version, time)
-    views, last = Views(session_id), ""
-    async for event in read_history(store, session_id, window):
-        fold(session_id, [event], store.projections, views)
-        last = event.offset
-    if not last:
-        raise SessionNotFound(session_id, f"session {session_id!r} did not exist at that moment")
-    return await _result(store, session_id, views, last, at_ms(last) if now_ms is None else now_ms)
-
-
-async def _window(
-    store: Store, session_id: str, offset: str | None, version: int | None, time: datetime | None
-) -> tuple[Window, int | None]:
-    if time is not None:
-        return Window(until=time), checked_time(time, "time")
-    if offset is not None:
-        ms, number = parse_offset(offset)
-        return Window(before=f"{ms}-{number + 1}"), None
-    assert version is not None
-    if checked_count(version, "version") == 0:
-        raise SessionNotFound(session_id, f"session {session_id!r} did not exist at version 0")
-    await store.check_readable()
-    if await offset_at_version(store, session_id, version) is None:
-        head, _ = await store.existing_head(session_id)
-        last = version_of(head[b"offset"].decode())
-        raise InvalidArgument(f"session {session_id!r} has {last} versions, not {version}")
-    return Window(to_version=version), None
-
-
-async def _result(store: Store, session_id: str, views: Views, last: str, now_ms: int) -> AsOf:
-    head = {**views.head, b"offset": last.encode()}
+    session_id, last = folded.session_id, folded.offset
+    head = {**folded.views.head, b"offset": last.encode()}
     session = session_from(session_id, head)
-    if end_of(head, now_ms) is not None:
+    if end_of(head, at_ms(last) if until.now_ms is None else until.now_ms) is not None:
         session.state = SessionState.EXPIRED
     return AsOf(
         session=session,
         state=session.state,
         metadata=session.metadata,
-        checkpoint=await _checkpoint(store, session_id, views),
+        checkpoint=await _checkpoint(store, session_id, folded.views),
         offset=last,
-        at=moment(at_ms(last)),
+        at=moment_of(at_ms(last)),
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from sessionstream.errors import CorruptEvent, InvalidArgument
+from sessionstream.events.forked import ForkedFrom
 from sessionstream.events.ids import checked_id
+from sessionstream.events.lifecycle import CheckpointSaved
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, at_ms, moment, version_of
 from sessionstream.events.strict_json import decode_json
+from sessionstream.forks import COPIED, read_inherited
 from sessionstream.lifecycle.reading import end_of, require_live, session_from
 from sessionstream.log.history import Window, checked_count, read_history
 from sessionstream.log.store import Store
@@ -28,7 +32,8 @@ class Resumed:
     Attributes:
         session: as it is now.
         checkpoint: the latest one, or None.
-        events: what happened since, the checkpoint's own event aside, oldest first.
+        events: what happened since, the checkpoint's own event aside, oldest first; in a fork first what
+            happened in its origin before it.
         offset: up to where that goes: the position to resume from next.
     """
 
@@ -155,6 +160,7 @@ async def resume(store: Store, session_id: str) -> Resumed:
     Raises:
         SessionNotFound: there is no such session.
         SessionEnded: it is over.
+        HistoryTrimmed: it is a fork, and what it would take from its origin is gone.
     """
     head, now = await store.head(session_id)
     require_live(session_id, head, now)
@@ -162,12 +168,27 @@ async def resume(store: Store, session_id: str) -> Resumed:
     after = checkpoint.offset if checkpoint else NOWHERE
     own = checkpoint.saved_at if checkpoint else None
     events, position = [], after
+    session = session_from(session_id, head)
+    if session.forked_from is not None and after == NOWHERE:
+        events = [event async for event in _before_the_fork(store, session.forked_from, checkpoint)]
     async for event in read_history(store, session_id, Window(after=after)):
         position = event.offset
         if event.offset != own:
             events.append(event)
     store.positions.read(session_id, position)
-    return Resumed(session_from(session_id, head), checkpoint, events, position)
+    return Resumed(session, checkpoint, events, position)
+
+
+async def _before_the_fork(
+    store: Store, forked: ForkedFrom, checkpoint: Checkpoint | None
+) -> AsyncIterator[RecordedEvent]:
+    """Yield what happened before a session was forked, but for what is covered by the checkpoint it began with."""
+    began_with = checkpoint.checkpoint_id if checkpoint and version_of(checkpoint.saved_at) == COPIED else None
+    whole = began_with is None or not forked.covers
+    async for event in read_inherited(store, forked, whole=whole):
+        data = event.data
+        if whole or not (isinstance(data, CheckpointSaved) and data.checkpoint_id == began_with):
+            yield event
 
 
 async def _is_live(store: Store, session_id: str) -> bool:

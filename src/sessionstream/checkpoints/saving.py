@@ -10,6 +10,7 @@ from sessionstream.events.ids import checked_id, new_checkpoint_id
 from sessionstream.events.lifecycle import CheckpointDeleted, CheckpointSaved
 from sessionstream.events.recorded import version_of
 from sessionstream.events.strict_json import encode_json
+from sessionstream.lifecycle.holding import require_unheld
 from sessionstream.log.deciding import Decision, append_decided
 from sessionstream.log.history import parse_offset
 from sessionstream.log.store import Store
@@ -47,7 +48,7 @@ async def _checked_offset(store: Store, session_id: str, offset: str) -> str:
 
 
 async def delete(store: Store, session_id: str, checkpoint_id: str) -> bool:
-    """Delete a checkpoint and its body; False if there is no such checkpoint."""
+    """Delete a checkpoint and its body; False if there is no such checkpoint. Raises `SessionHeld` under a hold."""
     checked_id(checkpoint_id, "checkpoint_id")
     return await _delete(store, session_id, lambda known: [checkpoint_id] if checkpoint_id in known else []) == 1
 
@@ -64,6 +65,7 @@ async def _delete(store: Store, session_id: str, choose: Any) -> int:
         chosen = choose([field.decode() for field in saved if field])
         if not chosen or not head:
             return None
+        require_unheld(session_id, head)
         return Decision(
             [CheckpointDeleted(checkpoint_id=identifier) for identifier in chosen],
             version_of(head[b"offset"].decode()),

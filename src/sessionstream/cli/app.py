@@ -9,15 +9,28 @@ from typing import Annotated
 
 import typer
 
-from sessionstream.cli import checkpoints, doctor, history, integrity, sessions, transfers, upkeep
+from sessionstream.cli import (
+    archives,
+    checkpoints,
+    doctor,
+    exports,
+    history,
+    holds,
+    integrity,
+    sessions,
+    transfers,
+    travel,
+    upkeep,
+)
 from sessionstream.cli.calling import application
 from sessionstream.cli.demo import play
 
 __all__ = ["application", "run"]
 
-_THEMES = (play, transfers, sessions, history, checkpoints, integrity, upkeep, doctor)
+_THEMES = (play, transfers, exports, sessions, history, travel, checkpoints, archives, holds, integrity, upkeep, doctor)
 _ORDER = (
-    *("demo", "import", "export", "sessions", "show", "history", "as-of", "checkpoints", "resume", "stats"),
+    *("demo", "import", "export", "sessions", "show", "history", "as-of", "diff", "checkpoints", "resume", "stats"),
+    *("fork", "archive", "hold"),
     *("seal", "verify", "evidence"),
     *("rebuild", "cleanup", "doctor"),
 )

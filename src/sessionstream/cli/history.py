@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,13 +31,20 @@ async def history(
     before: Annotated[str | None, typer.Option("--before", help="Only in front of this offset.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
     backward: Annotated[bool, typer.Option("--backward", help="Newest first.")] = False,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--archive", metavar="FOLDER", help="Also what was trimmed, or removed, from this archive."),
+    ] = None,
 ) -> int:
     """Show what happened to a session, one line an event. A damaged entry is named, and the replay goes on."""
     from sessionstream.cli.moments import parse_moment
     from sessionstream.cli.records import event_record
     from sessionstream.cli.rendering.timeline import Timeline
     from sessionstream.log.history import Window, read_history
+    from sessionstream.retention.replaying import chosen_events
 
+    if archive is not None and backward:
+        raise typer.BadParameter("an archive is read from its beginning", param_hint="--backward")
     count, damaged = 0, 0
     async with call.open() as manager:
         now_ms = await manager.store.now_ms()
@@ -48,7 +56,10 @@ async def history(
             None if since is None else parse_moment(since, "--since", now_ms),
             None if until is None else parse_moment(until, "--until", now_ms),
         )
-        events = read_history(manager.store, session, window, types=types, limit=limit, backward=backward)
+        if archive is not None:
+            events = chosen_events(manager.retention.replay(session, archive), window, types=types, limit=limit)
+        else:
+            events = read_history(manager.store, session, window, types=types, limit=limit, backward=backward)
         with Timeline(call.terminal) as timeline:
             async for event in events:
                 count += 1
@@ -72,27 +83,30 @@ async def history(
 async def as_of(
     call: Call,
     session: SessionId,
+    at: Annotated[str | None, typer.Option("--at", help=f"A version, an offset, or a time: {_TIME}")] = None,
     version: Annotated[int | None, typer.Option("--version", min=1, help="After so many events.")] = None,
     offset: Annotated[str | None, typer.Option("--offset", help="Up to and with this offset.")] = None,
     time: Annotated[str | None, typer.Option("--time", help=f"At this moment: {_TIME}")] = None,
     messages: Annotated[int, typer.Option("--messages", min=0, help="How many of the then newest messages.")] = 5,
 ) -> int:
     """Show a session as it was known at a moment, which is given in exactly one way."""
-    from sessionstream.cli.moments import parse_moment
+    from sessionstream.cli.moments import parse_at, parse_moment
     from sessionstream.cli.records import as_of_record
     from sessionstream.cli.rendering.sessions import print_as_of, print_conversation
     from sessionstream.conversation.messages import newest_messages
     from sessionstream.events.recorded import at_ms, version_of
 
-    if sum(one is not None for one in (version, offset, time)) != 1:
-        raise typer.BadParameter("give exactly one of --version, --offset and --time")
+    if sum(one is not None for one in (at, version, offset, time)) != 1:
+        raise typer.BadParameter("give exactly one of --at, --version, --offset and --time")
     async with call.open() as manager:
         store = manager.store
-        moment = None if time is None else parse_moment(time, "--time", await store.now_ms())
-        known = await manager.audit.as_of(session, version=version, offset=offset, time=moment)
+        now_ms = await store.now_ms()
+        any_form = None if at is None else parse_at(at, "--at", now_ms)
+        moment = None if time is None else parse_moment(time, "--time", now_ms)
+        known = await manager.audit.as_of(session, any_form, version=version, offset=offset, time=moment)
         head, _ = await store.existing_head(session)
         behind = f"{at_ms(known.offset)}-{known.version + 1}"
-        found = await newest_messages(store, session, limit=messages, before=behind)
+        found = await newest_messages(store, session, limit=messages, before=behind, kept_only=True)
     newest = [event.data.message() for event in found]
     if call.terminal.as_json:
         call.terminal.emit({**as_of_record(known), "newest_messages": newest})

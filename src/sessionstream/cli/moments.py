@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from sessionstream.audit.moments import Moment
 from sessionstream.errors import InvalidArgument
 
-__all__ = ["age", "clock", "day", "full", "minute", "parse_moment", "span"]
+__all__ = ["age", "clock", "day", "full", "minute", "parse_at", "parse_moment", "span"]
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)\Z")
+_OFFSET = re.compile(r"\d{5,}-\d+\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -39,6 +41,22 @@ def parse_moment(text: str, option: str, now_ms: int) -> datetime:
     if moment.tzinfo is None:
         raise InvalidArgument(f"{option}: {text!r} has no time zone: add Z for UTC, or one such as +02:00")
     return moment
+
+
+def parse_at(text: str, option: str, now_ms: int) -> Moment:
+    """Return the moment that a user wrote in any form: a version, an offset, or a time as `parse_moment` has it.
+
+    Args:
+        text: as it was written.
+        option: where, for the error.
+        now_ms: the server's clock.
+
+    Raises:
+        InvalidArgument: it is none of these.
+    """
+    if text.isascii() and text.isdigit():
+        return int(text)
+    return text if _OFFSET.match(text) else parse_moment(text, option, now_ms)
 
 
 def full(moment: datetime | None) -> str | None:

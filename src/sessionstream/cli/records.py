@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from sessionstream.audit import AsOf
+from sessionstream.audit import AsOf, Diff
 from sessionstream.checkpoints.reading import Resumed
 from sessionstream.cli.moments import full
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.session import Checkpoint, Session
 
-__all__ = ["as_of_record", "checkpoint_record", "event_record", "resumed_record", "session_record"]
+__all__ = ["as_of_record", "checkpoint_record", "diff_record", "event_record", "resumed_record", "session_record"]
 
 
 def session_record(session: Session, state: str) -> dict[str, Any]:
-    """Return a session; its state may also be ``deleted``."""
+    """Return a session; its state may also be ``deleted``; only a fork has ``forked_from``."""
+    forked = session.forked_from
     return {
         "session_id": session.session_id,
         "user_id": session.user_id,
@@ -28,6 +30,7 @@ def session_record(session: Session, state: str) -> dict[str, Any]:
         "last_event_at": full(session.last_event_at),
         "expires_at": full(session.expires_at),
         "metadata": session.metadata,
+        **({} if forked is None else {"forked_from": {"session_id": forked.session_id, "offset": forked.offset}}),
     }
 
 
@@ -63,6 +66,32 @@ def as_of_record(known: AsOf) -> dict[str, Any]:
         **session_record(known.session, known.state.value),
         "checkpoint": None if known.checkpoint is None else checkpoint_record(known.checkpoint, with_data=True),
     }
+
+
+def diff_record(found: Diff) -> dict[str, Any]:
+    """Return what changed between two moments."""
+    return {
+        "session_id": found.before.session.session_id,
+        "from": {"offset": found.before.offset, "at": full(found.before.at), "version": found.before.version},
+        "to": {"offset": found.after.offset, "at": full(found.after.at), "version": found.after.version},
+        "events": found.events,
+        "types": dict(found.types),
+        "changes": [
+            {
+                "path": list(change.path),
+                "kind": change.kind,
+                "before": _plain(change.before),
+                "after": _plain(change.after),
+                "events": [cause._asdict() for cause in change.events],
+                "complete": change.complete,
+            }
+            for change in found.changes
+        ],
+    }
+
+
+def _plain(value: Any) -> Any:
+    return full(value) if isinstance(value, datetime) else value
 
 
 def resumed_record(resumed: Resumed) -> dict[str, Any]:

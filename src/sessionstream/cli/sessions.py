@@ -76,8 +76,12 @@ async def show(
 ) -> int:
     """Show a session, also one that is over: who, state, metadata, latest checkpoint, newest messages."""
     from sessionstream.cli.records import checkpoint_record, session_record
+    from sessionstream.cli.rendering.holds import hold_record, print_holds
     from sessionstream.cli.rendering.sessions import print_conversation, print_session
+    from sessionstream.cli.rendering.shapes import section
+    from sessionstream.conversation.messages import newest_messages
     from sessionstream.errors import SessionNotFound
+    from sessionstream.log.history import trimmed_to
     from sessionstream.transfer.choosing import kept_session
 
     async with call.open() as manager:
@@ -86,13 +90,21 @@ async def show(
             raise SessionNotFound(session)
         saved = await _latest_checkpoint(manager, kept)
         now_ms = await manager.store.now_ms()
-        newest = await manager.messages(session, limit=messages)
+        trimmed = await trimmed_to(manager.store, session)
+        found = await newest_messages(manager.store, session, limit=messages, kept_only=True)
+        newest = [event.data.message() for event in found]
+        holds = await manager.retention.holds(session)
     if call.terminal.as_json:
         checkpoint = None if saved is None else checkpoint_record(saved, with_data=False)
         record = session_record(kept.session, kept.state)
-        call.terminal.emit({**record, "checkpoint": checkpoint, "newest_messages": newest})
+        held = [hold_record(hold) for hold in holds]
+        record |= {"checkpoint": checkpoint, "holds": held, "trimmed_to": trimmed, "newest_messages": newest}
+        call.terminal.emit(record)
         return Code.DONE
-    print_session(call.terminal, kept, saved, now_ms)
+    print_session(call.terminal, kept, saved, now_ms, trimmed)
+    if holds:
+        section(call.terminal, "holds")
+        print_holds(call.terminal, holds, now_ms)
     if newest:
         print_conversation(call.terminal, newest)
     return Code.DONE

@@ -79,7 +79,9 @@ def _kind(part: Any) -> str:
 def _created(event: lifecycle.SessionCreated) -> str:
     keys = f" · {', '.join(event.metadata)}" if event.metadata else ""
     life = "" if event.ttl_ms is None else f" · for {span(event.ttl_ms / 1000)}{', sliding' if event.sliding else ''}"
-    return f"{event.user_id} with {event.agent_id}{life}{keys}"
+    forked = event.forked_from
+    origin = "" if forked is None else f" · forked from {forked.session_id} at {forked.offset}"
+    return f"{event.user_id} with {event.agent_id}{life}{origin}{keys}"
 
 
 def _metadata(event: lifecycle.MetadataUpdated) -> str:

@@ -1,12 +1,11 @@
-"""`import` and `export`: recorded sessions into the store, and out of it again."""
+"""`import`: recorded sessions, or the events of an export, into the store."""
 
 from __future__ import annotations
 
 import enum
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -14,14 +13,14 @@ from sessionstream.cli.calling import Call, command
 from sessionstream.cli.exits import Code
 
 if TYPE_CHECKING:
+    from sessionstream.errors import InvalidImportLine
     from sessionstream.log.store import Store
-    from sessionstream.transfer import Imported
 
-__all__ = ["Shape", "export_sessions", "import_file"]
+__all__ = ["Lines", "import_file"]
 
 
-class Shape(enum.StrEnum):
-    """What an export's lines are."""
+class Lines(enum.StrEnum):
+    """What the lines of an import are."""
 
     MESSAGES = "messages"
     EVENTS = "events"
@@ -50,12 +49,21 @@ _Ttl = Annotated[
     ),
 ]
 _Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Sessions written at a time.")]
+_As = Annotated[
+    Lines | None,
+    typer.Option(
+        "--as",
+        help="What the lines are: conversations, or the events of an export, which come back exactly as they were.",
+        show_default="by the first line",
+    ),
+]
 
 
 @command("import", panel="In and out")
 async def import_file(
     call: Call,
     file: _File,
+    lines: _As = None,
     user: _User = "imported",
     agent: _Agent = "imported",
     id_key: _IdKey = None,
@@ -65,133 +73,147 @@ async def import_file(
     """Import recorded sessions: one JSON object a line, OpenAI-style messages, other keys become metadata.
 
     The same file again adds nothing, and completes what an interrupted import began. A line whose session is there with
-    the beginning of its messages adds the others.
+    the beginning of its messages adds the others. The events of an export bring back absent sessions, whole or not at
+    all.
     """
     from sessionstream.cli.files import opened_file, size_of_file
     from sessionstream.cli.progress import Progress
-    from sessionstream.cli.summaries import counted
-    from sessionstream.events.context import acting
-    from sessionstream.transfer import Imported, import_messages
-    from sessionstream.transfer.sources import LineSource
+    from sessionstream.transfer.sources import LineSource, looked_at
 
-    done, began = Imported(), time.perf_counter()
     with opened_file(file) as raw, Progress(call.terminal, "importing", size_of_file(file)) as progress:
         source = LineSource(raw)
+        first, source_lines = await looked_at(source)
+        if lines is Lines.EVENTS or (lines is None and _is_event(first)):
+            if id_key or (user, agent) != ("imported", "imported"):
+                raise typer.BadParameter("--user, --agent and --id-key are for messages: events say whose they are")
+            work: _Work = _Events(concurrency)
+        else:
+            work = _Messages(user, agent, id_key or [], concurrency)
 
-        def tell(so_far: Imported) -> None:
-            nonlocal done
-            done = so_far
-            progress.move(source.position, f"{counted(so_far.lines, 'line')} · {counted(so_far.messages, 'message')}")
+        def tell() -> None:
+            progress.move(source.position, work.detail)
 
+        began = time.perf_counter()
         try:
             async with call.open(**({} if ttl is None else {"ttl": ttl})) as manager:
-                with acting(actor="import"):
-                    done = await import_messages(
-                        manager.store,
-                        source,
-                        user_id=user,
-                        agent_id=agent,
-                        id_keys=id_key or (),
-                        concurrency=concurrency,
-                        progress=tell,
-                    )
+                await work.run(manager.store, source_lines, tell)
         except BaseException:
-            if done.lines:
+            if work.begun:
                 call.terminal.say(
                     "the import was not finished: run it again, what is there is not added twice", "yellow"
                 )
             raise
-    return _told(call, file, done, time.perf_counter() - began)
+    return work.told(call, file, time.perf_counter() - began)
 
 
-def _told(call: Call, file: str, done: Imported, seconds: float) -> int:
-    from sessionstream.cli.rendering.transfers import imported_record, print_imported
+def _is_event(line: bytes | str) -> bool:
+    from sessionstream.transfer.event_lines import tells_of_event
 
-    for failure in done.failures:
-        call.terminal.complain(str(failure))
-    if call.terminal.as_json:
-        call.terminal.emit(imported_record(done, seconds))
-    else:
-        print_imported(call.terminal, file, done, seconds)
-    if done.failures:
-        return Code.PARTLY
-    return Code.DONE if done.lines else Code.NOTHING
+    return tells_of_event(line.encode() if isinstance(line, str) else line)
 
 
-@command("export", panel="In and out")
-async def export_sessions(
-    call: Call,
-    sessions: Annotated[
-        list[str] | None, typer.Argument(metavar="[SESSION]...", help="Only these.", show_default=False)
-    ] = None,
-    user: Annotated[str | None, typer.Option("--user", help="Only this user's.")] = None,
-    agent: Annotated[str | None, typer.Option("--agent", help="Only this agent's.")] = None,
-    ended: Annotated[bool, typer.Option("--all", help="Also those that are over and still kept.")] = False,
-    shape: Annotated[
-        Shape,
-        typer.Option("--as", help="messages: what import takes. events: every event exactly as it is stored."),
-    ] = Shape.MESSAGES,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Gzipped if it ends in .gz.", show_default="standard output"
-        ),
-    ] = None,
-    with_ids: Annotated[
-        bool, typer.Option("--with-ids", help="Add session_id, user_id and agent_id, so that an import keeps them.")
-    ] = False,
-) -> int:
-    """Export sessions as JSON lines, in the order of their creation."""
-    from sessionstream.cli.files import Sink
-    from sessionstream.transfer import export_events, export_messages
+class _Work(Protocol):
+    """An import of one kind of lines."""
 
-    if sessions and (user or agent or ended):
-        raise typer.BadParameter("name sessions, or say --user, --agent or --all: not both")
-    counted, missing = _Counted(), list[str]()
-    async with call.open() as manager:
-        ids = counted.named(sessions) if sessions else counted.chosen(manager.store, user, agent, ended)
-        if shape is Shape.EVENTS:
-            lines = export_events(manager.store, ids, missing=missing.append)
+    @property
+    def detail(self) -> str: ...
+
+    @property
+    def begun(self) -> bool: ...
+
+    async def run(self, store: Store, lines: Iterable[bytes | str], tell: Callable[[], None]) -> None: ...
+
+    def told(self, call: Call, file: str, seconds: float) -> int: ...
+
+
+class _Messages:
+    def __init__(self, user: str, agent: str, id_keys: list[str], concurrency: int) -> None:
+        from sessionstream.transfer import Imported
+
+        self._user, self._agent, self._id_keys, self._concurrency = user, agent, id_keys, concurrency
+        self._done = Imported()
+
+    @property
+    def detail(self) -> str:
+        from sessionstream.cli.summaries import counted
+
+        return f"{counted(self._done.lines, 'line')} · {counted(self._done.messages, 'message')}"
+
+    @property
+    def begun(self) -> bool:
+        return self._done.lines > 0
+
+    async def run(self, store: Store, lines: Iterable[bytes | str], tell: Callable[[], None]) -> None:
+        from sessionstream.events.context import acting
+        from sessionstream.transfer import Imported, import_messages
+
+        def progress(so_far: Imported) -> None:
+            self._done = so_far
+            tell()
+
+        with acting(actor="import"):
+            self._done = await import_messages(
+                store,
+                lines,
+                user_id=self._user,
+                agent_id=self._agent,
+                id_keys=self._id_keys,
+                concurrency=self._concurrency,
+                progress=progress,
+            )
+
+    def told(self, call: Call, file: str, seconds: float) -> int:
+        from sessionstream.cli.rendering.transfers import imported_record, print_imported
+
+        done = self._done
+        _complain(call, done.failures)
+        if call.terminal.as_json:
+            call.terminal.emit(imported_record(done, seconds))
         else:
-            lines = export_messages(manager.store, ids, with_ids=with_ids, missing=missing.append)
-        sink = Sink(call.terminal, output)
-        with sink:
-            async for line in lines:
-                sink.write(line)
-    for session_id in missing:
-        call.terminal.complain(f"session {session_id!r} not found")
-    count = counted.sessions - len(missing)
-    if output is not None:
-        _tell_written(call, output, count, sink.lines)
-    if not count:
-        call.terminal.say("no sessions")
-        return Code.NOTHING
-    return Code.PARTLY if missing else Code.DONE
+            print_imported(call.terminal, file, done, seconds)
+        return Code.PARTLY if done.failures else Code.DONE if done.lines else Code.NOTHING
 
 
-def _tell_written(call: Call, output: Path, sessions: int, lines: int) -> None:
-    from sessionstream.cli.summaries import counted
+class _Events:
+    def __init__(self, concurrency: int) -> None:
+        from sessionstream.transfer import Restored
 
-    if call.terminal.as_json:
-        call.terminal.emit({"file": str(output), "sessions": sessions, "lines": lines})
-    else:
-        call.terminal.say(f"{counted(sessions, 'session')}, {counted(lines, 'line')}: {output}")
+        self._concurrency = concurrency
+        self._done = Restored()
+
+    @property
+    def detail(self) -> str:
+        from sessionstream.cli.summaries import counted
+
+        return f"{counted(self._done.created, 'session')} · {counted(self._done.events, 'event')}"
+
+    @property
+    def begun(self) -> bool:
+        return self._done.lines > 0
+
+    async def run(self, store: Store, lines: Iterable[bytes | str], tell: Callable[[], None]) -> None:
+        from sessionstream.transfer import Restored, import_events
+
+        def progress(so_far: Restored) -> None:
+            self._done = so_far
+            tell()
+
+        self._done = await import_events(store, lines, concurrency=self._concurrency, progress=progress)
+
+    def told(self, call: Call, file: str, seconds: float) -> int:
+        from sessionstream.cli.rendering.transfers import print_restored, restored_record
+
+        done = self._done
+        _complain(call, done.failures)
+        for session_id, checkpoint_id in done.bodiless:
+            call.terminal.complain(f"session {session_id!r}: the export has no data of checkpoint {checkpoint_id!r}")
+        if call.terminal.as_json:
+            call.terminal.emit(restored_record(done, seconds))
+        else:
+            print_restored(call.terminal, file, done, seconds)
+        return Code.PARTLY if done.failures or done.bodiless else Code.DONE if done.lines else Code.NOTHING
 
 
-class _Counted:
-    """Counts the sessions that pass."""
-
-    def __init__(self) -> None:
-        self.sessions = 0
-
-    async def named(self, session_ids: list[str]) -> AsyncIterator[str]:
-        for session_id in dict.fromkeys(session_ids):
-            self.sessions += 1
-            yield session_id
-
-    async def chosen(self, store: Store, user: str | None, agent: str | None, ended: bool) -> AsyncIterator[str]:
-        from sessionstream.transfer.choosing import Choice, chosen_sessions
-
-        async for kept in chosen_sessions(store, Choice(user, agent, (), ended)):
-            self.sessions += 1
-            yield kept.session.session_id
+def _complain(call: Call, failures: Sequence[InvalidImportLine]) -> None:
+    for failure in failures:
+        call.terminal.complain(str(failure))

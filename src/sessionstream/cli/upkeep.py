@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,6 +65,10 @@ async def rebuild(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Let the namespace be one of this process's projections from now on.")
     ] = False,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--archive", metavar="FOLDER", help="What was trimmed, which other projections need."),
+    ] = None,
 ) -> int:
     """Make the views of all sessions anew from their events, while appends go on."""
     from sessionstream.cli.moments import span
@@ -75,11 +80,13 @@ async def rebuild(
     began = time.perf_counter()
     async with call.open() as manager:
         if session is not None:
-            rebuilt = await manager.rebuild(session)
+            rebuilt = await manager.rebuild(session, archive=archive)
         else:
             with Progress(call.terminal, "rebuilding", None) as bar:
                 rebuilt = await manager.rebuild(
-                    adopt=adopt, progress=lambda done, total: bar.move(done, f"{done:,} of {total:,} sessions", total)
+                    archive=archive,
+                    adopt=adopt,
+                    progress=lambda done, total: bar.move(done, f"{done:,} of {total:,} sessions", total),
                 )
     seconds = time.perf_counter() - began
     if call.terminal.as_json:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sessionstream.errors import InvalidType
+from sessionstream.errors import HistoryTrimmed, InvalidType
 from sessionstream.events.recorded import RecordedEvent, version_of
 from sessionstream.events.runtime import MessageAdded, MessageRetracted
+from sessionstream.forks import read_back
 from sessionstream.log.deciding import Decision, append_decided
-from sessionstream.log.history import Window, checked_count, read_history
+from sessionstream.log.history import checked_count
 from sessionstream.log.store import Store
 
 __all__ = ["as_events", "newest_messages", "pop"]
@@ -27,7 +28,7 @@ def as_events(messages: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list
 
 
 async def newest_messages(
-    store: Store, session_id: str, *, limit: int | None = None, before: str | None = None
+    store: Store, session_id: str, *, limit: int | None = None, before: str | None = None, kept_only: bool = False
 ) -> list[RecordedEvent]:
     """Return the events of the newest messages that were not retracted, oldest first.
 
@@ -35,22 +36,32 @@ async def newest_messages(
         store: where the session is kept.
         session_id: the session.
         limit: at most so many.
-        before: an offset; only messages in front of it, as the conversation was then.
+        before: an offset; only messages in front of it, as the conversation was then. That of a fork is its origin's up
+            to the moment of the fork, then its own; an offset may be of either.
+        kept_only: where the messages that would come next are gone, return those that are kept.
+
+    Raises:
+        SessionNotFound: nothing is kept of such a session.
+        HistoryTrimmed: messages that are asked for are gone: of the session, or of the one that it was forked from.
     """
     most = None if limit is None else checked_count(limit, "limit")
     retracted: set[str] = set()
     found: list[RecordedEvent] = []
     if most == 0:
         return []
-    # Backward, a retraction is met before the message that it takes back.
-    async for event in read_history(store, session_id, Window(before=before), types=_TYPES, backward=True):
-        data = event.data
-        if isinstance(data, MessageRetracted):
-            retracted.add(data.offset)
-        elif isinstance(data, MessageAdded) and event.offset not in retracted:
-            found.append(event)
-            if len(found) == most:
-                break
+    try:
+        # Backward, a retraction is met before the message that it takes back.
+        async for event in read_back(store, session_id, _TYPES, before=before):
+            data = event.data
+            if isinstance(data, MessageRetracted):
+                retracted.add(data.offset)
+            elif isinstance(data, MessageAdded) and event.offset not in retracted:
+                found.append(event)
+                if len(found) == most:
+                    break
+    except HistoryTrimmed:
+        if not kept_only:
+            raise
     found.reverse()
     return found
 
@@ -63,7 +74,7 @@ async def pop(store: Store, session_id: str, count: int) -> list[dict[str, Any]]
         head, _ = await store.existing_head(session_id)
         version = version_of(head[b"offset"].decode())
         newest = await newest_messages(store, session_id, limit=count)
-        popped[:] = [event for event in newest if event.version <= version]
+        popped[:] = [event for event in newest if event.session_id != session_id or event.version <= version]
         if not popped:
             return None
         return Decision([MessageRetracted(offset=event.offset) for event in popped], version)

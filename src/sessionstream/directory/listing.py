@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator
 
 from sessionstream.events.ids import checked_id
 from sessionstream.lifecycle.reading import live_session
+from sessionstream.log.members import pages_of
 from sessionstream.log.store import Store
 from sessionstream.projection import Place
 from sessionstream.projections.directory import STATES, agent
 from sessionstream.session import Session, SessionState
 
 __all__ = ["active_sessions", "every_session_id", "session_ids_of", "sessions_of_agent"]
-
-_PAGE = 200
 
 
 async def active_sessions(store: Store) -> AsyncIterator[Session]:
@@ -43,7 +42,7 @@ async def every_session_id(store: Store) -> AsyncIterator[str]:
 async def session_ids_of(store: Store, partition: int, until_ms: int | None = None) -> AsyncIterator[str]:
     """Yield the id of every session of a partition that is kept, and was created by then, oldest first."""
     highest = "+inf" if until_ms is None else str(until_ms)
-    async for page in _pages(store, store.keys.registry(partition), "0", highest):
+    async for page in pages_of(store, store.keys.registry(partition), "0", highest):
         for session_id in page:
             yield session_id
 
@@ -51,32 +50,9 @@ async def session_ids_of(store: Store, partition: int, until_ms: int | None = No
 async def _sessions_in(store: Store, place: Place) -> AsyncIterator[Session]:
     await store.check_readable()
     for partition in range(store.keys.partitions):
-        async for page in _pages(store, store.keys.partition_place("directory", place, partition), "0"):
+        async for page in pages_of(store, store.keys.partition_place("directory", place, partition), "0"):
             heads, now = await store.heads(page)
             for session_id, head in zip(page, heads, strict=True):
                 session = live_session(session_id, head, now)
                 if session is not None:
                     yield session
-
-
-async def _pages(store: Store, key: str, lowest: str, highest: str = "+inf") -> AsyncIterator[list[str]]:
-    """Yield a sorted set's members in pages, lowest score first; what stays where it is comes once."""
-    run: dict[bytes, None] = {}
-    while True:
-        # A page begins with the score where the one before ended. Of that score one page of what was seen is read once
-        # more, since what was removed meanwhile has moved the rest up.
-        passed = max(0, len(run) - _PAGE)
-        size = _PAGE + len(run) - passed
-        page = await store.server.call("ZRANGE", key, lowest, highest, "BYSCORE", "LIMIT", passed, size, "WITHSCORES")
-        entries = list(zip(page[::2], page[1::2], strict=True))
-        fresh = [member for member, _ in entries if member not in run]
-        if not fresh:
-            return
-        yield [member.decode() for member in fresh]
-        if len(entries) < size:
-            return
-        last = entries[-1][1]
-        if entries[0][1] != last:
-            run = {}
-        run.update(dict.fromkeys(member for member, score in entries if score == last))
-        lowest = last.decode()

@@ -7,6 +7,8 @@
     │   ├── InvalidType (TypeError)
     │   ├── InvalidData                       a value that JSON would change; `.path` names it
     │   ├── TooLarge                          past a limit of the settings
+    │   ├── CursorMismatch                    a cursor of another namespace or partition count
+    │   ├── UnknownPosition                   a position past the end, or of another past; `.last` is the end
     │   ├── InvalidImportLine                 `.line` names it; the other lines go in
     │   ├── SealKeyMissing                    no key to make or verify seals with
     │   ├── InvalidAnchor                     no anchor of this namespace, or an altered one
@@ -18,6 +20,10 @@
     ├── SessionArchived                       an archived session takes no runtime events
     ├── NotPermittedInPhase                   the event's type may not be appended now
     ├── AccessDenied (PermissionError)        the session belongs to somebody else
+    ├── SessionHeld                           a hold stands, so nothing of it is removed; `.reasons` says why
+    │   └── SessionsHeld                      of many; `.held` names them, the others were deleted
+    ├── ArchiveDamaged                        a file of an archive is not what was written; `.path` names it
+    ├── ArchiveFailed                         an archive could not be written; nothing was trimmed
     ├── ConflictError                         somebody else changed it first; `.actual` is the version now
     ├── IdempotencyConflict (ValueError)      the key was used with another payload
     ├── LockError
@@ -25,6 +31,16 @@
     │   ├── LockLost                          the lease went to somebody else, or ran out
     │   ├── LockNotHeld                       released by somebody who does not hold it
     │   └── LockReentered (RuntimeError)      the same task asked for it twice
+    ├── ConsumerError
+    │   ├── GroupNotFound (ValueError)        no such consumer group
+    │   ├── MemberExists (ValueError)         another process lives under that name in the group
+    │   ├── LeaseLost                         the partition went to another member
+    │   ├── NotProjected (TimeoutError)       not in the view in time
+    │   └── ProjectionReplaced                another version of the projection is in use
+    ├── FollowingError                        going on would pass over something
+    │   ├── FeedTrimmed                       the feed is not kept so far back; `.first` is where it is whole
+    │   ├── HistoryTrimmed                    events of a session are gone; `.first` is what is kept
+    │   └── FollowerTooSlow                   dropped as it chose; go on from `.position`
     ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
     ├── IntegrityError                        a session is not sealed any further
@@ -52,6 +68,22 @@ from sessionstream.errors.arguments import (
     InvalidType,
     TooLarge,
 )
+from sessionstream.errors.consuming import (
+    ConsumerError,
+    GroupNotFound,
+    LeaseLost,
+    MemberExists,
+    NotProjected,
+    ProjectionReplaced,
+)
+from sessionstream.errors.following import (
+    CursorMismatch,
+    FeedTrimmed,
+    FollowerTooSlow,
+    FollowingError,
+    HistoryTrimmed,
+    UnknownPosition,
+)
 from sessionstream.errors.integrity import (
     HistoryAltered,
     IntegrityError,
@@ -67,6 +99,7 @@ from sessionstream.errors.locks import (
     LockReentered,
     LockTimeout,
 )
+from sessionstream.errors.retention import ArchiveDamaged, ArchiveFailed, SessionHeld, SessionsHeld
 from sessionstream.errors.root import SessionStreamError
 from sessionstream.errors.server import (
     AuthenticationFailed,
@@ -95,13 +128,22 @@ from sessionstream.errors.sessions import (
 
 __all__ = [
     "AccessDenied",
+    "ArchiveDamaged",
+    "ArchiveFailed",
     "AuthenticationFailed",
     "CheckpointExists",
     "ConflictError",
+    "ConsumerError",
     "CorruptEvent",
+    "CursorMismatch",
     "EmbeddedUnavailable",
     "EventTypeError",
+    "FeedTrimmed",
+    "FollowerTooSlow",
+    "FollowingError",
+    "GroupNotFound",
     "HistoryAltered",
+    "HistoryTrimmed",
     "IdempotencyConflict",
     "IntegrityError",
     "InvalidAnchor",
@@ -110,14 +152,18 @@ __all__ = [
     "InvalidEvidence",
     "InvalidImportLine",
     "InvalidType",
+    "LeaseLost",
     "LockError",
     "LockLost",
     "LockNotHeld",
     "LockReentered",
     "LockTimeout",
+    "MemberExists",
     "NamespaceMismatch",
     "NotPermittedInPhase",
+    "NotProjected",
     "OutcomeUnknown",
+    "ProjectionReplaced",
     "SealKeyMissing",
     "SealKeyUnknown",
     "ServerError",
@@ -127,9 +173,12 @@ __all__ = [
     "SessionArchived",
     "SessionEnded",
     "SessionExists",
+    "SessionHeld",
     "SessionNotFound",
     "SessionStreamError",
+    "SessionsHeld",
     "TooLarge",
     "Unavailable",
+    "UnknownPosition",
     "UnsafeEviction",
 ]

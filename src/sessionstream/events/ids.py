@@ -11,7 +11,15 @@ from collections.abc import Iterator
 
 from sessionstream.errors import InvalidArgument, InvalidType
 
-__all__ = ["LONGEST_ID", "checked_id", "event_ids", "new_checkpoint_id", "new_session_id", "session_id_for"]
+__all__ = [
+    "LONGEST_ID",
+    "checked_id",
+    "event_ids",
+    "new_checkpoint_id",
+    "new_hold_id",
+    "new_session_id",
+    "session_id_for",
+]
 
 LONGEST_ID = 512
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -79,6 +87,11 @@ def new_session_id() -> str:
 def new_checkpoint_id() -> str:
     """Return a new checkpoint id, ``ckpt_…``."""
     return "ckpt_" + os.urandom(10).hex()
+
+
+def new_hold_id() -> str:
+    """Return a new hold's id, ``hold_…``."""
+    return "hold_" + os.urandom(6).hex()
 
 
 def session_id_for(idempotency_key: str) -> str:

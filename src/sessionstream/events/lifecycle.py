@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from sessionstream.events.base import LIVE, Event, Phase, event
+from sessionstream.events.forked import ForkedFrom
 
 __all__ = [
     "CheckpointDeleted",
     "CheckpointSaved",
+    "HoldPlaced",
+    "HoldReleased",
     "MetadataUpdated",
     "SessionCreated",
     "SessionDeleted",
     "SessionExpired",
     "SessionRefreshed",
     "SessionRetired",
+    "SessionTrimmed",
     "StateChanged",
 ]
 
@@ -32,6 +36,7 @@ class SessionCreated(Event, frozen=True, kw_only=True, omit_defaults=True):
         metadata: the caller's own facts about it.
         ttl_ms: milliseconds until it expires; None does not expire.
         sliding: every runtime event renews the time to live.
+        forked_from: where it comes from, if it is a fork.
     """
 
     user_id: str
@@ -39,6 +44,7 @@ class SessionCreated(Event, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, Any] = {}
     ttl_ms: int | None = None
     sliding: bool = False
+    forked_from: ForkedFrom | None = None
 
 
 @event("session.metadata_updated", phases=LIVE, runtime=False)
@@ -134,6 +140,47 @@ class CheckpointDeleted(Event, frozen=True, kw_only=True):
     """
 
     checkpoint_id: str
+
+
+@event("session.held", phases=_KEPT, runtime=False)
+class HoldPlaced(Event, frozen=True, kw_only=True):
+    """The session is to be kept: nothing of it is removed while any hold stands.
+
+    Attributes:
+        hold_id: the hold's id, unique in the session while it stands.
+        reason: why.
+    """
+
+    hold_id: str
+    reason: str
+
+
+@event("session.released", phases=_KEPT, runtime=False)
+class HoldReleased(Event, frozen=True, kw_only=True):
+    """A hold no longer stands.
+
+    Attributes:
+        hold_id: the hold's id.
+        standing: how many others still stand.
+    """
+
+    hold_id: str
+    standing: int
+
+
+@event("session.trimmed", phases=_KEPT, runtime=False)
+class SessionTrimmed(Event, frozen=True, kw_only=True):
+    """The oldest events that were still in the session's stream were removed from it; an archive has them.
+
+    Attributes:
+        upto: the offset of the last event that was removed.
+        archive: the name of the archive's file that holds it.
+        sha256: of that file's lines, as its last line says it, in hexadecimal.
+    """
+
+    upto: str
+    archive: str
+    sha256: str
 
 
 @event("session.retired", phases=frozenset(), runtime=False)

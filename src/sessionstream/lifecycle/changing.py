@@ -25,7 +25,7 @@ from sessionstream.session import Session, SessionState, state_name
 
 __all__ = ["refresh", "set_state", "state_of", "update", "update_metadata"]
 
-_IDENTITY = ("session_id", "user_id", "agent_id", "created_at")
+_IDENTITY = ("session_id", "user_id", "agent_id", "created_at", "forked_from")
 
 
 async def update_metadata(

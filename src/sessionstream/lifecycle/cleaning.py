@@ -10,7 +10,7 @@ from sessionstream.errors import SessionStreamError
 from sessionstream.events.recorded import version_of
 from sessionstream.lifecycle.ending import end_forgotten, sweep
 from sessionstream.lifecycle.enlisting import enlist_at
-from sessionstream.lifecycle.retirement import retire_due, trim_feed
+from sessionstream.lifecycle.retirement import NOT_ARCHIVED, retire_due, trim_feed
 from sessionstream.log.feed import pointers_of
 from sessionstream.log.store import Store
 
@@ -24,13 +24,21 @@ async def clean_up(store: Store) -> int:
 
     Returns:
         How many sessions this call ended.
+
+    Raises:
+        ArchiveFailed: or another of `NOT_ARCHIVED`: a session could not be archived and stays; all else was done.
     """
     await store.check_writable()
-    count = await sweep(store)
+    count, failure = await sweep(store), None
     for partition in range(store.keys.partitions):
-        await retire_due(store, partition)
+        try:
+            await retire_due(store, partition)
+        except NOT_ARCHIVED as error:
+            failure = failure or error
         await _mend_lists(store, partition)
         await trim_feed(store, partition)
+    if failure is not None:
+        raise failure
     return count
 
 
@@ -44,7 +52,9 @@ async def clean_sometimes(store: Store, session_id: str) -> None:
         # The session is there: an error now would say that it is not. Another occasion will come.
         with contextlib.suppress(SessionStreamError):
             await end_forgotten(store, partition, most=32)
-            await retire_due(store, partition, most=32)
+            # To archive takes the disk some time, which nobody who creates a session waits for.
+            if store.archive_first is None:
+                await retire_due(store, partition, most=32)
             await trim_feed(store, partition)
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sessionstream.errors import InvalidArgument, InvalidType, SessionStreamError
 from sessionstream.events.codec import encode_event
 from sessionstream.events.ids import checked_id, new_session_id, session_id_for
-from sessionstream.events.lifecycle import SessionCreated
+from sessionstream.events.lifecycle import SessionCreated, StateChanged
 from sessionstream.events.recorded import at_ms, moment
 from sessionstream.events.strict_json import copy_json
 from sessionstream.lifecycle.enlisting import enlist, enlist_at
 from sessionstream.log.store import Store
-from sessionstream.session import Session
+from sessionstream.session import Session, SessionState
 
-__all__ = ["checked_metadata", "create", "milliseconds"]
+__all__ = ["begin", "checked_metadata", "create", "milliseconds"]
 
 
 async def create(
@@ -45,16 +45,41 @@ async def create(
         session_id = session_id_for(idempotency_key)
     else:
         session_id = new_session_id()
+    return await begin(store, session_id, event, idempotency_key=idempotency_key, new=new)
+
+
+async def begin(
+    store: Store,
+    session_id: str,
+    event: SessionCreated,
+    further: Sequence[Any] = (),
+    *,
+    claims: Sequence[tuple[str, bytes | None]] = (),
+    idempotency_key: str | None = None,
+    new: bool = False,
+) -> Session:
+    """Append the first events of a session, note it in its user's list, and return it as it is then.
+
+    Args:
+        store: where to.
+        session_id: its id.
+        event: the first event.
+        further: what follows in the same step.
+        claims: see `Store.append`.
+        idempotency_key: see `Store.append`.
+        new: whether the id was never used before.
+    """
     await store.check_writable()
     # Before the session exists: a crash in between leaves an entry that is ignored, never a session that is missing.
     await enlist(store, event.user_id, session_id)
-    appended = await store.append(session_id, [event], idempotency_key=idempotency_key)
+    appended = await store.append(session_id, [event, *further], idempotency_key=idempotency_key, claims=claims)
     created_ms = at_ms(appended.offset)
     if not new and not appended.duplicate:
         # The id may have belonged to a session that was being removed, and that took the entry with it. The session is
         # there: an error now would say that it is not. A clean-up mends the list.
         with contextlib.suppress(SessionStreamError):
             await enlist_at(store, event.user_id, session_id, created_ms)
+    states = [SessionState(one.state) for one in further if isinstance(one, StateChanged)]
     return Session(
         session_id=session_id,
         user_id=event.user_id,
@@ -62,8 +87,10 @@ async def create(
         created_at=moment(created_ms),
         expires_at=None if event.ttl_ms is None else moment(created_ms + event.ttl_ms),
         metadata=event.metadata,
+        state=states[-1] if states else SessionState.ACTIVE,
         version=appended.version,
         last_event_at=moment(created_ms),
+        forked_from=event.forked_from,
     ).remember()
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
-from sessionstream.errors import NotPermittedInPhase, SessionNotFound, SessionStreamError
+from sessionstream.errors import NotPermittedInPhase, SessionHeld, SessionNotFound, SessionsHeld, SessionStreamError
 from sessionstream.events.base import LIVE, Phase
 from sessionstream.events.lifecycle import SessionDeleted, SessionExpired
 from sessionstream.lifecycle.enlisting import delist
+from sessionstream.lifecycle.holding import require_unheld
 from sessionstream.lifecycle.reading import Head, end_of
 from sessionstream.lifecycle.retirement import retire
 from sessionstream.log.store import Store
@@ -29,31 +30,60 @@ def expired_event(head: Head) -> SessionExpired:
 
 
 async def delete(store: Store, session_id: str, *, purge: bool = False) -> bool:
-    """End a session; False if there is none, or it is over. With ``purge`` all of it is removed, ended or not."""
+    """End a session; False if there is none, or it is over. With ``purge`` all of it is removed, ended or not.
+
+    Raises:
+        SessionHeld: a hold stands. With ``purge`` the session may have ended, if the hold came in that moment.
+    """
     head, now = await store.head(session_id)
     if not head:
         return False
-    ended = end_of(head, now) is None and await _end(
-        store,
-        session_id,
-        SessionDeleted(
-            user_id=head[b"user_id"].decode(), agent_id=head[b"agent_id"].decode(), created_ms=int(head[b"created_at"])
-        ),
-        LIVE,
-    )
+    over = end_of(head, now) is not None
+    if purge or not over:
+        require_unheld(session_id, head)
+    ended = not over and await _delete(store, session_id, head)
     if not purge:
         return ended
     if not ended and head[b"state"] not in (b"expired", b"deleted"):
         await _end(store, session_id, expired_event(head), _LAPSED)
-    return await retire(store, session_id)
+    removed = await retire(store, session_id)
+    if not removed:
+        require_unheld(session_id, (await store.head(session_id))[0])
+    return removed
+
+
+async def _delete(store: Store, session_id: str, head: Head) -> bool:
+    event = SessionDeleted(
+        user_id=head[b"user_id"].decode(), agent_id=head[b"agent_id"].decode(), created_ms=int(head[b"created_at"])
+    )
+    try:
+        return await _end(store, session_id, event, LIVE, unheld=True)
+    except SessionHeld:
+        # It was placed since the head was read, which tells its reason by now.
+        require_unheld(session_id, (await store.head(session_id))[0])
+        raise
 
 
 async def delete_many(store: Store, session_ids: Iterable[str]) -> int:
-    """End many sessions, 64 at a time, and return how many this call ended."""
+    """End many sessions, 64 at a time, and return how many this call ended.
+
+    Raises:
+        SessionsHeld: some are held; all others have ended.
+    """
     ids = list(session_ids)
-    count = 0
+    count, held = 0, dict[str, Sequence[str]]()
+
+    async def end(session_id: str) -> bool:
+        try:
+            return await delete(store, session_id)
+        except SessionHeld as error:
+            held[session_id] = error.reasons
+            return False
+
     for start in range(0, len(ids), _PAGE):
-        count += sum(await asyncio.gather(*(delete(store, session_id) for session_id in ids[start : start + _PAGE])))
+        count += sum(await asyncio.gather(*map(end, ids[start : start + _PAGE])))
+    if held:
+        raise SessionsHeld(held, count)
     return count
 
 
@@ -113,9 +143,16 @@ async def _lapsed(store: Store, partition: int) -> AsyncIterator[list[str]]:
             yield fresh
 
 
-async def _end(store: Store, session_id: str, event: SessionDeleted | SessionExpired, only: frozenset[Phase]) -> bool:
+async def _end(
+    store: Store,
+    session_id: str,
+    event: SessionDeleted | SessionExpired,
+    only: frozenset[Phase],
+    *,
+    unheld: bool = False,
+) -> bool:
     try:
-        await store.append(session_id, [event], only=only)
+        await store.append(session_id, [event], only=only, unheld=unheld)
     except (SessionNotFound, NotPermittedInPhase):
         return False
     await forget_ended(store, session_id, event)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from sessionstream.errors import SessionEnded, SessionNotFound
+from sessionstream.events.forked import ForkedFrom
 from sessionstream.events.recorded import moment
 from sessionstream.projections.session import METADATA
 from sessionstream.session import Session, SessionState
@@ -18,6 +19,7 @@ _STATES = {state.value.encode(): state for state in SessionState} | {b"deleted":
 _MOST_SHAPES = 1_000
 _PREFIX = METADATA.encode()
 _decode = msgspec.json.Decoder().decode
+_decode_fork = msgspec.json.Decoder(ForkedFrom).decode
 
 Head = Mapping[bytes, bytes]
 
@@ -80,6 +82,7 @@ def session_from(session_id: str, head: Head) -> Session:
         _STATES[get(b"state", b"active")],
         int(version),
         moment(int(ms)),
+        None if (forked := get(b"forked_from")) is None else _decode_fork(forked),
         # The fields as they came: copying the decoded values would cost more than reading them did.
         head,
     )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
+from sessionstream.bases import Folded, nearest
+from sessionstream.errors import ArchiveDamaged, ArchiveFailed, CorruptEvent, HistoryTrimmed
 from sessionstream.events.lifecycle import SessionRetired
+from sessionstream.events.recorded import NOWHERE, RecordedEvent
 from sessionstream.fold import Views, fold
 from sessionstream.lifecycle.enlisting import delist
 from sessionstream.log.encoding import KeyNumbers, encode_operations
-from sessionstream.log.history import read_history
+from sessionstream.log.history import read_entries, read_history, trimmed_to
+from sessionstream.log.members import pages_of
 from sessionstream.log.store import Store
 from sessionstream.projection import Increment, Operation, Projection, Remove
 from sessionstream.projections import BUILT_IN
@@ -14,11 +20,15 @@ from sessionstream.projections.checkpoints import ORDER, SAVED
 from sessionstream.projections.directory import STATES
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["retire", "retire_due", "trim_feed"]
+__all__ = ["NOT_ARCHIVED", "retire", "retire_due", "trim_feed"]
 
 _RETIRE = load_script("sessionstream.log", "retire")
 _TRIM = load_script("sessionstream.log", "trim")
 _ENDED = (STATES["expired"], STATES["deleted"])
+_MOST_LOOKED_AT = 400
+
+NOT_ARCHIVED = (ArchiveDamaged, ArchiveFailed, CorruptEvent, HistoryTrimmed)
+"""What is raised for a session that could not be archived, so that it stays; it is no reason to leave the others."""
 
 
 async def retire_due(store: Store, partition: int, most: int | None = None) -> int:
@@ -31,28 +41,61 @@ async def retire_due(store: Store, partition: int, most: int | None = None) -> i
 
     Returns:
         How many were removed.
+
+    Raises:
+        ArchiveFailed: or another of `NOT_ARCHIVED`: a session could not be archived and stays; the others were removed.
     """
     retention = store.settings.retention
     if retention is None:
         return 0
-    count = 0
+    count, failure = 0, None
     due = await store.now_ms() - int(retention * 1000)
-    for place in _ENDED:
-        key = store.keys.partition_place("directory", place, partition)
-        while most is None or count < most:
-            size = 64 if most is None else most - count
-            page = await store.server.call("ZRANGEBYSCORE", key, 0, due, "LIMIT", 0, size)
-            removed = sum([await retire(store, member.decode()) for member in page])
-            count += removed
-            if len(page) < size or not removed:
-                break
+    async for page in _due(store, partition, due, None if most is None else _MOST_LOOKED_AT):
+        for session_id in page:
+            if most is not None and count >= most:
+                return count
+            try:
+                count += await _archive_and_retire(store, session_id)
+            except NOT_ARCHIVED as error:
+                failure = failure or error
+    if failure is not None:
+        raise failure
     return count
 
 
-async def retire(store: Store, session_id: str) -> bool:
-    """Remove all of an ended session; False if it is gone already, or has not ended."""
+async def _archive_and_retire(store: Store, session_id: str) -> bool:
+    if store.archive_first is None:
+        return await retire(store, session_id)
+    archived_to = await store.archive_first(session_id)
+    return archived_to is not None and await retire(store, session_id, at=archived_to)
+
+
+async def _due(store: Store, partition: int, due_ms: int, most: int | None) -> AsyncIterator[list[str]]:
+    """Yield pages of sessions that ended by then, those that ended first in front; some may be held, and stay."""
+    for place in _ENDED:
+        looked_at = 0
+        async for page in pages_of(store, store.keys.partition_place("directory", place, partition), "0", str(due_ms)):
+            yield page
+            looked_at += len(page)
+            if most is not None and looked_at >= most:
+                break
+
+
+async def retire(store: Store, session_id: str, *, at: str | None = None) -> bool:
+    """Remove all of an ended session.
+
+    Args:
+        store: where it is kept.
+        session_id: the session.
+        at: only if this is still the offset of its last event.
+
+    Returns:
+        False if it is gone already, has not ended, is held, or goes on behind ``at``.
+    """
     head, _ = await store.head(session_id)
-    if head.get(b"state") not in (b"expired", b"deleted"):
+    if head.get(b"state") not in (b"expired", b"deleted") or b"held" in head:
+        return False
+    if at is not None and head[b"offset"] != at.encode():
         return False
     event = SessionRetired(
         user_id=head[b"user_id"].decode(),
@@ -86,12 +129,21 @@ async def trim_feed(store: Store, partition: int) -> int:
 
 
 async def _views_of_users(store: Store, session_id: str) -> Views:
-    """Return what the user's own projections keep of a session: only its events tell."""
+    """Return what the user's own projections keep of a session: only its events tell, and the base of a trimmed one."""
     views = Views(session_id)
     own = [projection for projection in store.projections if projection not in BUILT_IN]
-    if own:
+    if not own:
+        return views
+    try:
         async for event in read_history(store, session_id):
             fold(session_id, [event], own, views)
+    except HistoryTrimmed as error:
+        folded = await nearest(store, session_id, error.first) or Folded(session_id, own)
+        views, names = folded.views, {"", *(projection.name for projection in own)}
+        views.hashes = {spot: fields for spot, fields in views.hashes.items() if spot.projection in names}
+        views.sets = {spot: members for spot, members in views.sets.items() if spot.projection in names}
+        async for page in read_entries(store, session_id, await trimmed_to(store, session_id) or NOWHERE):
+            fold(session_id, [RecordedEvent(session_id, at.decode(), words or ()) for at, words in page], own, views)
     return views
 
 

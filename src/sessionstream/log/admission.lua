@@ -1,7 +1,7 @@
 -- The guards of an append that has any, and what they answer. Everything that can refuse it is decided before the first
 -- write: a script is never rolled back.
 -- Guards, from ARGV[g]: idempotency hash (0: none), its key, digest, claim hash (0: none), claimed id, token, expected
--- version, and on a repeat since when the first copy can have arrived.
+-- version, on a repeat since when the first copy can have arrived, and '1' if no hold may stand.
 
 -- Looks back for an event id, from the earliest moment at which its first copy can have arrived. Milliseconds are
 -- pinned to the session's last ones where the clock went back, so the bound is never too late.
@@ -39,6 +39,7 @@ end
 local function refused(g, head, version)
   local token = ARGV[g + 5] ~= '' and redis.call('HGET', head, 'token')
   if ARGV[g + 5] ~= '' and ARGV[g + 5] ~= token then return {'fenced', token or ''} end
+  if ARGV[g + 8] ~= '' and redis.call('HEXISTS', head, 'held') == 1 then return {'held'} end
   if ARGV[g + 6] ~= '' and tonumber(ARGV[g + 6]) ~= version then return {'conflict', version} end
   if ARGV[g + 3] ~= '0' and redis.call('HEXISTS', KEYS[ARGV[g + 3] + 0], ARGV[g + 4]) == 1 then return {'claimed'} end
 end

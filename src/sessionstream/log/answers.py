@@ -13,6 +13,7 @@ from sessionstream.errors import (
     SessionArchived,
     SessionEnded,
     SessionExists,
+    SessionHeld,
     SessionNotFound,
     SessionStreamError,
 )
@@ -49,6 +50,8 @@ def _refusal(request: Append, word: bytes, facts: list[Any]) -> SessionStreamErr
             return ConflictError(session_id, expected=request.guards.expected_version, actual=int(facts[0]))
         case b"archived":
             return SessionArchived(session_id)
+        case b"held":
+            return SessionHeld(session_id)
         case b"fenced":
             return lock_lost(session_id)
         case b"reused":

@@ -23,7 +23,7 @@ from sessionstream.projection import (
     Unset,
 )
 
-__all__ = ["KeyNumbers", "Word", "encode_operations", "encode_put"]
+__all__ = ["KeyNumbers", "Word", "encode_each", "encode_operations", "encode_put"]
 
 Word = str | bytes | int
 _LARGEST = 2**53 - 1
@@ -74,12 +74,31 @@ def encode_operations(
     """
     count, words = 0, list[Word]()
     for projection in projections:
-        for operation in projection.operations(session_id, event):
-            if isinstance(operation, Slide) and not sliding:
-                continue
-            name, arguments = _encode(operation, _Encoder(projection.name, session_id, keys, numbers))
-            count += 1
-            words += (name, len(arguments), *arguments)
+        operations = projection.operations(session_id, event)
+        if not sliding:
+            operations = (operation for operation in operations if not isinstance(operation, Slide))
+        more, added = encode_each(projection.name, session_id, operations, keys, numbers)
+        count, words = count + more, words + added
+    return count, words
+
+
+def encode_each(
+    owner: str, session_id: str, operations: Iterable[Operation], keys: Keys, numbers: KeyNumbers
+) -> tuple[int, list[Word]]:
+    """Return how many operations there are, and their words.
+
+    Args:
+        owner: under whose name the views are kept.
+        session_id: the session.
+        operations: what to do.
+        keys: the names of the namespace's keys.
+        numbers: the keys of the call; those of the operations are added.
+    """
+    count, words, encoder = 0, list[Word](), _Encoder(owner, session_id, keys, numbers)
+    for operation in operations:
+        name, arguments = _encode(operation, encoder)
+        count += 1
+        words += (name, len(arguments), *arguments)
     return count, words
 
 

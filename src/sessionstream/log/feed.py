@@ -23,12 +23,14 @@ class Pointer(NamedTuple):
         session_id: the session.
         offset: of the append's last event.
         events: how many it appended; 0 says that the session was retired.
+        position: ``<ms>-<number>``, by which a reader goes on behind it.
     """
 
     number: int
     session_id: str
     offset: str
     events: int
+    position: str
 
 
 def pointers_of(entry: Sequence[Any]) -> list[Pointer]:
@@ -45,5 +47,6 @@ def pointers_of(entry: Sequence[Any]) -> list[Pointer]:
         offset, _, count = told.decode().partition(" ")
         if "-" not in offset:
             offset = f"{ms}-{offset}"
-        found.append(Pointer(first + place, session_named(name.decode()), offset, int(count or 1)))
+        number = first + place
+        found.append(Pointer(number, session_named(name.decode()), offset, int(count or 1), f"{ms}-{number}"))
     return found

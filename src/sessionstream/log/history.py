@@ -8,15 +8,24 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sessionstream.errors import InvalidArgument, InvalidType, SessionNotFound
+from sessionstream.errors import HistoryTrimmed, InvalidArgument, InvalidType, SessionNotFound
 from sessionstream.events.base import name_of
 from sessionstream.events.ids import checked_id
-from sessionstream.events.recorded import RecordedEvent
+from sessionstream.events.recorded import NOWHERE, RecordedEvent
 from sessionstream.log.positions import Positions, Reading
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["Window", "checked_count", "checked_time", "offset_at_version", "parse_offset", "read_history"]
+__all__ = [
+    "Window",
+    "checked_count",
+    "checked_time",
+    "offset_at_version",
+    "parse_offset",
+    "read_entries",
+    "read_history",
+    "trimmed_to",
+]
 
 _LOCATE = load_script("sessionstream.log", "locate")
 _PAGE = 1000
@@ -78,6 +87,7 @@ async def read_history(
 
     Raises:
         SessionNotFound: nothing is kept of such a session.
+        HistoryTrimmed: events that are asked for were trimmed; backward it is raised behind those that are kept.
         InvalidArgument: an argument is malformed.
     """
     checked_id(session_id, "session_id")
@@ -104,6 +114,29 @@ async def read_history(
                     return
 
 
+async def read_entries(
+    store: Store, session_id: str, after: str, until: str | None = None
+) -> AsyncGenerator[list[Any], None]:
+    """Yield a session's entries as the server gives them, in pages of 1,000, oldest first.
+
+    Args:
+        store: where the session is kept.
+        session_id: the session.
+        after: only behind this offset; ``0-0`` is the beginning.
+        until: up to and with this offset; None is the end.
+
+    Raises:
+        SessionNotFound: nothing is kept of such a session.
+    """
+    low = _Bound(*parse_offset(after)).next()
+    high = _END if until is None else _Bound(*parse_offset(until))
+    if low > high:
+        return
+    async with contextlib.aclosing(_pages(store, session_id, low, high, False, ahead=True)) as pages:
+        async for page in pages:
+            yield page
+
+
 def _names(types: object) -> set[str]:
     if isinstance(types, str | bytes | type) or not isinstance(types, Iterable):
         raise InvalidType(f"types is a list of event types, not {types!r}")
@@ -118,9 +151,12 @@ async def _pages(
     page = await _page(store, session_id, low, high, backward)
     if not page and not await store.server.call("EXISTS", store.keys.head(session_id)):
         raise SessionNotFound(session_id)
+    lowest = low
     try:
         while page:
-            last = _Bound(*parse_offset(page[-1][0].decode()))
+            first, last = (_Bound(*parse_offset(page[place][0].decode())) for place in (0, -1))
+            if not backward and first.version not in (1, low.version):
+                await _require_kept(store, session_id, low)
             low, high = (low, last.previous()) if backward else (last.next(), high)
             # A page that was asked for ahead may lack what came while the caller worked on the one before it.
             more = low <= high and (len(page) == _PAGE or asked is not None)
@@ -128,14 +164,32 @@ async def _pages(
             if ahead and more and len(page) == _PAGE:
                 asked = asyncio.create_task(_page(store, session_id, low, high, backward))
             yield page
+            lowest = last
             if not more:
-                return
+                break
             page = await (asked or _page(store, session_id, low, high, backward))
             if not page and asked is not None:
                 page = await _page(store, session_id, low, high, backward)
     finally:
         if asked is not None:
             asked.cancel()
+    # Where nothing more is given, the rest of what was asked for may be gone.
+    if (backward and lowest.version not in (1, low.version)) or not page:
+        await _require_kept(store, session_id, low)
+
+
+async def _require_kept(store: Store, session_id: str, low: _Bound) -> None:
+    """Raise `HistoryTrimmed` if what lies from a bound on was trimmed; a hole that nobody has trimmed is none of it."""
+    trimmed = await trimmed_to(store, session_id)
+    if trimmed is not None and low <= parse_offset(trimmed):
+        after = None if low.version < 2 else str(low.previous())
+        raise HistoryTrimmed(session_id, after, await first_offset(store, session_id))
+
+
+async def trimmed_to(store: Store, session_id: str) -> str | None:
+    """Return the offset of the last event that was trimmed from a session's stream, or None."""
+    found = await store.server.call("HGET", store.keys.head(session_id), "trimmed")
+    return None if found is None else str(found.decode())
 
 
 async def _page(store: Store, session_id: str, low: _Bound, high: _Bound, backward: bool) -> list[Any]:
@@ -159,19 +213,35 @@ async def _bounds(store: Store, session_id: str, window: Window) -> tuple[_Bound
         high = min(high, _Bound(checked_time(window.until, "until"), _LAST))
     if window.from_version is not None and checked_count(window.from_version, "from_version") > 1:
         found = await offset_at_version(store, session_id, window.from_version)
-        low = _END if found is None else max(low, _Bound(*parse_offset(found)))
+        if found is not None:
+            low = max(low, _Bound(*parse_offset(found)))
+        elif window.from_version > (await _last_trimmed(store, session_id)).version:
+            low = _END
     if window.to_version is not None:
         if checked_count(window.to_version, "to_version") == 0:
             return _END, _START
         found = await offset_at_version(store, session_id, window.to_version)
-        high = high if found is None else min(high, _Bound(*parse_offset(found)))
+        if found is not None:
+            high = min(high, _Bound(*parse_offset(found)))
+        elif window.to_version <= (trimmed := await _last_trimmed(store, session_id)).version:
+            high = min(high, trimmed)
     return low, high
+
+
+async def _last_trimmed(store: Store, session_id: str) -> _Bound:
+    return _Bound(*parse_offset(await trimmed_to(store, session_id) or NOWHERE))
 
 
 async def offset_at_version(store: Store, session_id: str, version: int) -> str | None:
     """Return the offset of a version, or None if the session has none such; found by bisection on the server."""
     found = await store.server.script(_LOCATE, [store.keys.events(session_id)], [version])
     return None if found is None else str(found.decode())
+
+
+async def first_offset(store: Store, session_id: str) -> str | None:
+    """Return the offset of the first event that is kept of a session, or None."""
+    found = await store.server.call("XRANGE", store.keys.events(session_id), "-", "+", "COUNT", 1)
+    return found[0][0].decode() if found else None
 
 
 def parse_offset(offset: object) -> tuple[int, int]:

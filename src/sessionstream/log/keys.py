@@ -154,12 +154,16 @@ class Keys:
         """A stream: what was published to the session's followers, for minutes."""
         return f"{self._prefixes[self.partition(session_id)]}deltas:{session_id}"
 
+    def groups(self, partition: int) -> str:
+        """A hash: the consumer groups that read the partition, and the position of each, ``<ms>-<n>``."""
+        return self._prefixes[partition] + "groups"
+
     def group(self, name: str, partition: int) -> str:
-        """A hash: what a consumer group keeps of a partition; its lease and its position."""
+        """A hash: what a consumer group keeps of a partition; its lease, and what it has done."""
         return f"{self._prefixes[partition]}group:{name}"
 
     def parked(self, name: str, partition: int) -> str:
-        """A hash: the events of a partition that a consumer group has parked."""
+        """A hash: what a consumer group has parked of a partition, and how far it was caught up."""
         return f"{self._prefixes[partition]}parked:{name}"
 
     def unlocked(self, session_id: str) -> str:
@@ -174,6 +178,11 @@ class Keys:
         """The key under which a view of a partition is built anew, beside the one in use."""
         prefix = self._prefixes[partition]
         return f"{prefix}beside:{key.removeprefix(prefix)}"
+
+    def restoring(self, run: str, key: str, partition: int) -> str:
+        """The key under which an import restores a key of a session, before the session is there."""
+        prefix = self._prefixes[partition]
+        return f"{prefix}restoring:{run}:{key.removeprefix(prefix)}"
 
     def place(self, projection: str, place: Place, session_id: str) -> str:
         """The key of a view, for a session or for the session's partition."""

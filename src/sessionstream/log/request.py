@@ -67,6 +67,7 @@ class Guards(NamedTuple):
         token: the fencing token of the lock that the caller holds.
         claims: ids and bodies of checkpoints, kept beside the stream; None removes the body.
         only: the phases in which alone it is meant, if narrower than what the events permit.
+        unheld: refuse while a hold stands.
     """
 
     expected_version: int | None = None
@@ -74,6 +75,7 @@ class Guards(NamedTuple):
     token: int | None = None
     claims: Sequence[tuple[str, bytes | None]] = ()
     only: frozenset[Phase] | None = None
+    unheld: bool = False
 
 
 UNGUARDED = Guards()
@@ -143,7 +145,8 @@ class Append(msgspec.Struct, gc=False):
         operations = [] if projections is None else self._operation_words(keys, numbers, projections)
         words = 1 + len(guards) + 2 * self.count + len(operations)
         runtime = any([event.kind.runtime for event in self.events])  # noqa: C419 - a generator is slower
-        head = 0 if projections is None and self.guards.token is None else numbers[self.route.head]
+        looks = projections is not None or self.guards.token is not None or self.guards.unheld
+        head = numbers[self.route.head] if looks else 0
         form = f"{words} {self.phases} {runtime:d} {self.sliding:d} {self.count} {len(guards)} {head}"
         pieces = [bulk(form.encode()), bulk(self.meta), bulks(guards), *pieces_of(events)]
         return 1 + words, [*pieces, bulks(operations)]
@@ -170,6 +173,7 @@ class Append(msgspec.Struct, gc=False):
             "" if guards.token is None else guards.token,
             "" if guards.expected_version is None else guards.expected_version,
             self.since,
+            "1" if guards.unheld else "",
         ]
 
     def _beside(self, keys: Keys, numbers: KeyNumbers, event: EncodedEvent) -> list[list[Word]]:

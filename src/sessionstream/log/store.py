@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,8 @@ class Store:
         projections: the user's own inline projections, run after the built-in ones.
 
     Attributes:
+        archive_first: what archives an ended session before it is retired, and gives the offset of its last event; None
+            leaves the session for now.
         endings: called with the id of a session that this process has ended, in the event loop and without waiting.
 
     Raises:
@@ -65,6 +67,7 @@ class Store:
         if len(set(names)) < len(names):
             raise InvalidArgument(f"two projections have one name: {', '.join(names)}")
         self.positions = Positions()
+        self.archive_first: Callable[[str], Awaitable[str | None]] | None = None
         self.endings: list[Callable[[str], object]] = []
         self._number = next(_numbers)
         self._read_as_made = self._written_as_made = False
@@ -97,6 +100,7 @@ class Store:
         causation_id: str | None = None,
         only: frozenset[Phase] | None = None,
         claims: Sequence[tuple[str, bytes | None]] = (),
+        unheld: bool = False,
         from_caller: bool = False,
     ) -> asyncio.Future[Appended]:
         """Append events to one session, all or none of them; everything is encoded before this returns.
@@ -110,6 +114,7 @@ class Store:
             causation_id: the id of what led to them.
             only: the phases in which alone they are meant.
             claims: checkpoint bodies to keep, or with None to remove, in the same step.
+            unheld: refuse while a hold stands.
             from_caller: whether a user of the library made the events: then none may tell of a session's life.
 
         Raises:
@@ -123,9 +128,9 @@ class Store:
             raise InvalidArgument(f"{count:,} events in one append: {_MOST_EVENTS:,} are allowed")
         token = token_for(self.fence(session_id)) if carries_any() else None
         unguarded = expected_version is None and idempotency_key is None and token is None and only is None
-        guards = (
-            UNGUARDED if unguarded and not claims else Guards(expected_version, idempotency_key, token, claims, only)
-        )
+        guards = UNGUARDED
+        if not unguarded or claims or unheld:
+            guards = Guards(expected_version, idempotency_key, token, claims, only, unheld)
         most = self._most_event_bytes
         encoded = [encode_event(event, most) for event in events]
         for event in encoded:

@@ -7,13 +7,18 @@ from typing import Any, NamedTuple
 
 from sessionstream.fold import Spot, Views
 from sessionstream.projections.directory import EXPIRY, STATES
+from sessionstream.projections.retention import HELD
 from sessionstream.projections.statistics import LIFETIMES
 
 __all__ = ["Cell", "Changes", "Contributions", "contribution_of"]
 
 _SHARED = ("index", "counters")
 _LARGEST = 2**53 - 1
-_ALWAYS = [Spot("directory", place) for place in (EXPIRY, *STATES.values())] + [Spot("statistics", LIFETIMES)]
+_ALWAYS = [
+    *(Spot("directory", place) for place in (EXPIRY, *STATES.values())),
+    Spot("statistics", LIFETIMES),
+    Spot("retention", HELD),
+]
 
 Changes = dict[Spot, dict[bytes, bytes | float | None]]
 """The cells of each view that have another value now; None are gone."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from sessionstream.errors import SessionNotFound
+from sessionstream.bases import Folded, nearest, write
+from sessionstream.bases.reading import base_names
+from sessionstream.errors import HistoryTrimmed, SessionNotFound
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, UnreadableEvent, version_of
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.log.encoding import Word
 from sessionstream.log.gates import name_in_log
-from sessionstream.log.history import Window, read_history
+from sessionstream.log.history import Window, read_entries, read_history
 from sessionstream.log.store import Store
 from sessionstream.projection import HEAD
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["PATIENCE", "Folding", "side_by_side"]
+__all__ = ["PATIENCE", "Archived", "Folding", "side_by_side"]
 
 PATIENCE = 5
 """So often an exchange is tried beside the appends; then they are held back for its moment."""
@@ -25,6 +27,8 @@ PATIENCE = 5
 _SWAP = load_script("sessionstream.rebuild", "swap")
 _AT_ONCE = 16
 _Result = TypeVar("_Result")
+Archived = Callable[[str], AsyncIterator[RecordedEvent]]
+"""Gives the events of a session that were trimmed from its stream."""
 _OWN = ("view", "ranking")
 _HEAD = Spot("", HEAD)
 # All that the operations on shared views read of a session's own: see `sessionstream.projection.Slide`.
@@ -37,6 +41,7 @@ class Folding:
     Args:
         store: where the session is kept.
         session_id: the session.
+        archived: gives the events of a session that were trimmed, where there is no base of these projections.
 
     Attributes:
         views: what they made.
@@ -44,9 +49,10 @@ class Folding:
         unreadable: how many of them do not decode, and changed nothing.
     """
 
-    __slots__ = ("_folded", "_known", "_session_id", "_store", "events", "unreadable", "views")
+    __slots__ = ("_archived", "_folded", "_known", "_session_id", "_store", "events", "unreadable", "views")
 
-    def __init__(self, store: Store, session_id: str) -> None:
+    def __init__(self, store: Store, session_id: str, archived: Archived | None = None) -> None:
+        self._archived = archived
         self._store = store
         self._session_id = session_id
         self._begin()
@@ -57,24 +63,59 @@ class Folding:
         self.events = 0
         self.unreadable = 0
 
+    @property
+    def offset(self) -> str:
+        """Of the last event that was folded."""
+        return self._folded
+
     async def catch_up(self) -> None:
         """Fold the events that were not folded yet.
 
         Raises:
             SessionNotFound: nothing is kept of the session.
+            HistoryTrimmed: its first events are gone, and there is no base of these projections behind them.
         """
         window = Window(after=None if self._folded == NOWHERE else self._folded)
         continuing = self._folded != NOWHERE
-        async for event in read_history(self._store, self._session_id, window):
-            if continuing and self._is_renewed(event):
-                break
-            continuing = False
-            self._fold(event)
-        else:
-            self._known = self._folded
-            return
-        self._begin()
+        try:
+            async for event in read_history(self._store, self._session_id, window):
+                if continuing and self._is_renewed(event):
+                    break
+                if self._folded == NOWHERE and event.version > 1 and await self._is_trimmed():
+                    raise HistoryTrimmed(self._session_id, first=event.offset)
+                continuing = False
+                self._fold(event)
+            else:
+                self._known = self._folded
+                return
+            self._begin()
+        except HistoryTrimmed as error:
+            await self._begin_behind(error)
         await self.catch_up()
+
+    async def _is_trimmed(self) -> bool:
+        """Whether the first events were trimmed, and not lost; the head may be what is lost."""
+        return any(name.pinned for name in await base_names(self._store, self._session_id))
+
+    async def _begin_behind(self, error: HistoryTrimmed) -> None:
+        """Begin with what the trimmed events have made: a base holds that, or an archive; otherwise raise the error."""
+        folded = await nearest(self._store, self._session_id, error.first)
+        if folded is None or error.first is None or folded.version < version_of(error.first) - 1:
+            if self._archived is None or error.first is None:
+                raise error
+            folded = await self._fold_archived(self._archived, error.first)
+        self._begin()
+        self.views, self._folded = folded.views, folded.offset
+
+    async def _fold_archived(self, archived: Archived, first: str) -> Folded:
+        """Fold what an archive holds and the first event that is kept, and keep that as a base."""
+        folded = Folded(self._session_id, self._store.projections)
+        async for event in archived(self._session_id):
+            folded.take([(event.offset.encode(), event.words)])
+        async for page in read_entries(self._store, self._session_id, folded.offset, first):
+            folded.take(page)
+        await write(self._store, folded, pinned=True)
+        return folded
 
     def _is_renewed(self, event: RecordedEvent) -> bool:
         """Whether what follows is of another life: the session was removed, and its id was used again."""

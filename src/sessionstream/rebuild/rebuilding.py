@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
+from sessionstream.bases.keeping import LEAST_EVENTS, keep
 from sessionstream.directory.listing import session_ids_of
 from sessionstream.errors import SessionNotFound
 from sessionstream.lifecycle.enlisting import enlist_at
 from sessionstream.log.store import Store
-from sessionstream.rebuild.folding import Folding, side_by_side
+from sessionstream.rebuild.folding import Archived, Folding, side_by_side
 from sessionstream.rebuild.partitions import SharedViews
 
 __all__ = ["Rebuilt", "rebuild_all", "rebuild_session"]
@@ -38,20 +39,25 @@ class Rebuilt:
         self.unreadable += folding.unreadable
 
 
-async def rebuild_session(store: Store, session_id: str) -> Rebuilt:
+async def rebuild_session(store: Store, session_id: str, archived: Archived | None = None) -> Rebuilt:
     """Make one session's own views anew from its events; those that sessions share are not touched.
 
     Raises:
+        HistoryTrimmed: its first events are gone, and there is no base of these projections and no archive.
         SessionNotFound: nothing is kept of such a session.
         NamespaceMismatch: the namespace was made with other projections.
     """
     rebuilt = Rebuilt()
-    rebuilt.add(await _rebuild(store, session_id))
+    rebuilt.add(await _rebuild(store, session_id, archived))
     return rebuilt
 
 
 async def rebuild_all(
-    store: Store, *, adopt: bool = False, progress: Callable[[int, int], None] | None = None
+    store: Store,
+    *,
+    adopt: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    archived: Archived | None = None,
 ) -> Rebuilt:
     """Make all views of a namespace anew from the events, while appends go on.
 
@@ -61,8 +67,10 @@ async def rebuild_all(
         store: the namespace.
         adopt: let the namespace be one of this process's projections from now on; other writers are refused then.
         progress: called with how many sessions are done, and how many there are.
+        archived: gives the events of a session that were trimmed, where there is no base of these projections.
 
     Raises:
+        HistoryTrimmed: a session's first events are gone, and there is no base of these projections and no archive.
         NamespaceMismatch: it was made with other projections and ``adopt`` is not given, or with other partitions.
         Unavailable: another rebuild of this namespace has taken over.
     """
@@ -74,7 +82,7 @@ async def rebuild_all(
     total = sum(await store.every_partition("ZCOUNT", store.keys.registry, 0, "+inf"))
     rebuilt = Rebuilt()
     for partition in range(store.keys.partitions):
-        await _rebuild_partition(store, partition, rebuilt, lambda: _tell(progress, rebuilt, total))
+        await _rebuild_partition(store, partition, rebuilt, lambda: _tell(progress, rebuilt, total), archived)
     return rebuilt
 
 
@@ -83,7 +91,9 @@ def _tell(progress: Callable[[int, int], None] | None, rebuilt: Rebuilt, total: 
         progress(rebuilt.sessions, max(total, rebuilt.sessions))
 
 
-async def _rebuild_partition(store: Store, partition: int, rebuilt: Rebuilt, tell: Callable[[], None]) -> None:
+async def _rebuild_partition(
+    store: Store, partition: int, rebuilt: Rebuilt, tell: Callable[[], None], archived: Archived | None
+) -> None:
     feed = await store.server.call("HGET", store.keys.log(partition), ":feed")
     if feed is None:
         return
@@ -93,7 +103,7 @@ async def _rebuild_partition(store: Store, partition: int, rebuilt: Rebuilt, tel
 
     async def rebuild(session_id: str) -> Folding | None:
         try:
-            return await _rebuild(store, session_id)
+            return await _rebuild(store, session_id, archived)
         except SessionNotFound:
             return None
 
@@ -122,11 +132,13 @@ async def _sessions_until_now(store: Store, partition: int) -> AsyncIterator[lis
         yield group
 
 
-async def _rebuild(store: Store, session_id: str) -> Folding:
-    folding = Folding(store, session_id)
+async def _rebuild(store: Store, session_id: str, archived: Archived | None) -> Folding:
+    folding = Folding(store, session_id, archived)
     await folding.put_in_place()
     head = folding.views.head
     # A creation that does not decode leaves nobody whose session it could be.
     if b"user_id" in head and head.get(b"state") not in (b"expired", b"deleted"):
         await enlist_at(store, head[b"user_id"].decode(), session_id, int(head[b"created_at"]))
+    if folding.events >= LEAST_EVENTS:
+        await keep(store, session_id, folding.offset)
     return folding

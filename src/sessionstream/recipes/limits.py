@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sessionstream.errors import InvalidArgument, InvalidType, LockError, SessionNotFound
+from sessionstream.errors import InvalidArgument, InvalidType, LockError, SessionHeld, SessionNotFound
 from sessionstream.manager import SessionManager
 from sessionstream.recipes.batches import each
 
@@ -50,7 +50,7 @@ async def enforce_session_limit(manager: SessionManager, user_id: str, max_sessi
 
 
 async def _delete_unlocked(manager: SessionManager, session_id: str) -> bool | None:
-    """Return whether this call deleted the session, which is gone either way; None if it is locked.
+    """Return whether this call deleted the session, which is gone either way; None if it is locked or held.
 
     Another call of the same kind holds the lock for a moment too, and must not be taken for its owner.
     """
@@ -60,6 +60,6 @@ async def _delete_unlocked(manager: SessionManager, session_id: str) -> bool | N
             gone = await manager.delete_session(session_id)
     except SessionNotFound:
         return gone is True
-    except LockError:
+    except (LockError, SessionHeld):
         pass
     return gone

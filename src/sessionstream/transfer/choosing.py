@@ -13,7 +13,7 @@ from sessionstream.log.store import Store
 from sessionstream.projections.directory import agent
 from sessionstream.session import Session
 
-__all__ = ["Choice", "Kept", "chosen_sessions", "kept_session"]
+__all__ = ["Choice", "Kept", "candidate_count", "chosen_sessions", "kept_session"]
 
 _PAGE = 200
 
@@ -57,12 +57,22 @@ async def kept_session(store: Store, session_id: str) -> Kept | None:
     return Kept(session_from(session_id, head), end_of(head, now)) if b"offset" in head else None
 
 
-async def chosen_sessions(store: Store, choice: Choice, *, newest_first: bool = False) -> AsyncIterator[Kept]:
-    """Yield the sessions that are meant, in the order of their creation or in the opposite one."""
-    async for page in _paged(_candidates(store, choice, newest_first)):
+async def chosen_sessions(
+    store: Store, choice: Choice, *, newest_first: bool = False, after: tuple[int, str] | None = None
+) -> AsyncIterator[Kept]:
+    """Yield the sessions that are meant, in the order of their creation or in the opposite one.
+
+    Args:
+        store: where they are kept.
+        choice: which.
+        newest_first: whether in the opposite one.
+        after: the milliseconds of a session's creation and its id: only those that come behind it in the order of
+            creation; of one millisecond, those come first whose ids do.
+    """
+    async for page in _paged(_candidates(store, choice, newest_first, 0 if after is None else after[0])):
         heads, now = await store.heads(page)
         for session_id, head in zip(page, heads, strict=True):
-            if b"offset" not in head:
+            if b"offset" not in head or (after is not None and (int(head[b"created_at"]), session_id) <= after):
                 continue
             kept = Kept(session_from(session_id, head), end_of(head, now))
             if _is_meant(kept, choice):
@@ -78,21 +88,33 @@ def _is_meant(kept: Kept, choice: Choice) -> bool:
     )
 
 
-async def _candidates(store: Store, choice: Choice, newest_first: bool) -> AsyncIterator[str]:
+async def _candidates(store: Store, choice: Choice, newest_first: bool, since_ms: int) -> AsyncIterator[str]:
     """Yield the ids of the smallest index that holds every session that is meant."""
     if choice.user_id is not None and not choice.ended:
         listed = sessions_of_user(store, choice.user_id)
-        ids = [session.session_id async for session in listed]
-        for session_id in ids if newest_first else reversed(ids):
+        found = sorted([(session.created_at, session.session_id) async for session in listed], reverse=newest_first)
+        for _, session_id in found:
             yield session_id
         return
-    if choice.agent_id is not None and not choice.ended:
-        place = agent(checked_id(choice.agent_id, "agent_id"))
-        name: Callable[[int], str] = lambda partition: store.keys.partition_place("directory", place, partition)  # noqa: E731
-    else:
-        name = store.keys.registry
-    async for session_id in _merged(store, name, newest_first):
+    async for session_id in _merged(store, _index_of(store, choice), newest_first, since_ms):
         yield session_id
+
+
+def _index_of(store: Store, choice: Choice) -> Callable[[int], str]:
+    """Return what names the smallest set of each partition that holds all sessions of a choice."""
+    if choice.agent_id is None or choice.ended:
+        return store.keys.registry
+    place = agent(checked_id(choice.agent_id, "agent_id"))
+    return lambda partition: store.keys.partition_place("directory", place, partition)
+
+
+async def candidate_count(store: Store, choice: Choice) -> int:
+    """Return how many sessions are looked at to find those that are meant."""
+    if choice.user_id is not None and not choice.ended:
+        key = store.keys.user(checked_id(choice.user_id, "user_id"))
+        return int(await store.server.call("ZCOUNT", key, 0, "+inf"))
+    counts: list[int] = await store.every_partition("ZCOUNT", _index_of(store, choice), 0, "+inf")
+    return sum(counts)
 
 
 async def _paged(ids: AsyncIterator[str]) -> AsyncIterator[list[str]]:
@@ -107,11 +129,11 @@ async def _paged(ids: AsyncIterator[str]) -> AsyncIterator[list[str]]:
         yield page
 
 
-async def _merged(store: Store, name: Callable[[int], str], newest_first: bool) -> AsyncIterator[str]:
+async def _merged(store: Store, name: Callable[[int], str], newest_first: bool, since_ms: int) -> AsyncIterator[str]:
     """Yield the members of one sorted set in each partition, in the order of their scores over all of them."""
     await store.check_readable()
     sign = -1.0 if newest_first else 1.0
-    sources = [_Source(store, name(partition), newest_first) for partition in range(store.keys.partitions)]
+    sources = [_Source(store, name(partition), newest_first, since_ms) for partition in range(store.keys.partitions)]
     pages = await store.server.calls([source.command() for source in sources])
     heap: list[tuple[float, str, int]] = []
     for number, (source, page) in enumerate(zip(sources, pages, strict=True)):
@@ -137,11 +159,11 @@ class _Source:
         page: what was read and not given yet, the next one last.
     """
 
-    def __init__(self, store: Store, key: str, newest_first: bool) -> None:
+    def __init__(self, store: Store, key: str, newest_first: bool, since_ms: int) -> None:
         self._store = store
         self._key = key
         self._newest_first = newest_first
-        self._edge = "+inf" if newest_first else "0"
+        self._edge = "+inf" if newest_first else str(since_ms)
         self._seen: set[bytes] = set()
         self._ended = False
         self.page: list[tuple[float, str]] = []

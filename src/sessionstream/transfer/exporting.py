@@ -1,29 +1,23 @@
-"""Exporting: conversations as the JSON lines that an import takes, or every event as it is stored."""
+"""Exporting as lines: conversations that an import takes, every event as it is stored, or CloudEvents."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
 
-import msgspec
-
-from sessionstream.conversation.messages import newest_messages
 from sessionstream.errors import SessionNotFound
-from sessionstream.events.recorded import RecordedEvent
-from sessionstream.log.history import read_history
+from sessionstream.log.history import Window
 from sessionstream.log.store import Store
 from sessionstream.session import Session
 from sessionstream.transfer.choosing import Choice, chosen_sessions, kept_session
+from sessionstream.transfer.shapes import SHAPES
 
-__all__ = ["Sessions", "event_record", "export_events", "export_messages"]
+__all__ = ["Sessions", "export_cloudevents", "export_events", "export_messages"]
 
 Sessions = Iterable[str] | AsyncIterator[str] | None
+_EVERYTHING = Window()
 
-_encode = msgspec.json.Encoder().encode
 
-
-async def export_messages(
+def export_messages(
     store: Store,
     session_ids: Sessions = None,
     *,
@@ -41,73 +35,63 @@ async def export_messages(
     Raises:
         SessionNotFound: a session that was named is not there.
     """
-    absent = _absent(session_ids, missing)
-    async for session in _sessions(store, session_ids, absent):
-        try:
-            found = await newest_messages(store, session.session_id)
-        except SessionNotFound:  # it was removed just now
-            absent(session.session_id)
-            continue
-        line = dict(session.metadata)
-        if with_ids:
-            line |= {"session_id": session.session_id, "user_id": session.user_id, "agent_id": session.agent_id}
-        yield _encode(line | {"messages": [event.data.message() for event in found]}) + b"\n"
+    return _lines("messages", store, session_ids, _EVERYTHING, missing, with_ids=with_ids)
 
 
-async def export_events(
-    store: Store, session_ids: Sessions = None, *, missing: Callable[[str], None] | None = None
+def export_events(
+    store: Store,
+    session_ids: Sessions = None,
+    *,
+    window: Window = _EVERYTHING,
+    missing: Callable[[str], None] | None = None,
 ) -> AsyncIterator[bytes]:
-    """Yield one JSON line for each event, session by session, with everything that is stored; see `event_record`.
+    """Yield one JSON line for each event, session by session, with everything that is stored.
+
+    See `sessionstream.transfer.event_lines.event_record`. The line of an event that saves a checkpoint has its
+    ``body``, null where that is not kept any more; a session's last line says so (``last``).
 
     Args:
         store: where they are kept.
         session_ids: which; None is every session that is not over, in the order of creation.
+        window: which of their events.
         missing: called with the id of a session that is not there, instead of raising.
 
     Raises:
         SessionNotFound: a session that was named is not there.
     """
+    return _lines("events", store, session_ids, window, missing)
+
+
+def export_cloudevents(
+    store: Store,
+    session_ids: Sessions = None,
+    *,
+    window: Window = _EVERYTHING,
+    missing: Callable[[str], None] | None = None,
+) -> AsyncIterator[bytes]:
+    """Yield one CloudEvent a line for each event, session by session; the arguments are those of `export_events`.
+
+    See `sessionstream.transfer.cloudevents.cloudevent`.
+    """
+    return _lines("cloudevents", store, session_ids, window, missing)
+
+
+async def _lines(
+    shape: str,
+    store: Store,
+    session_ids: Sessions,
+    window: Window,
+    missing: Callable[[str], None] | None,
+    *,
+    with_ids: bool = False,
+) -> AsyncIterator[bytes]:
     absent = _absent(session_ids, missing)
     async for session in _sessions(store, session_ids, absent):
         try:
-            async for event in read_history(store, session.session_id):
-                yield _encode(event_record(event)) + b"\n"
+            async for item in SHAPES[shape](store, session, window, with_ids):
+                yield item.value
         except SessionNotFound:  # it was removed just now
             absent(session.session_id)
-
-
-def event_record(event: RecordedEvent) -> dict[str, Any]:
-    """Return an event with everything that is stored of it.
-
-    ``data`` and ``meta`` are the stored JSON as text, so that any JSON parser gives their bytes back; bytes that are no
-    UTF-8 are ``{"base64": …}``. What the entry lacks is null, and fields that no event has, as a damaged entry may, are
-    under ``other``.
-    """
-    record: dict[str, Any] = {
-        "session_id": event.session_id,
-        "offset": event.offset,
-        "version": event.version,
-        "type": event.type or None,
-        "schema_version": event.schema_version,
-        "id": event.id or None,
-        "data": _text(event.raw or None),
-        "meta": _text(event.raw_meta or None),
-    }
-    marked = f"{event.type}@{event.schema_version}" if event.schema_version != 1 else event.type
-    told = {marked.encode(): event.id.encode() + event.raw, b"meta": event.raw_meta}
-    other = [[_text(name), _text(value)] for name, value in event.fields.items() if told.get(name) != value]
-    if other:
-        record["other"] = other
-    return record
-
-
-def _text(raw: bytes | None) -> Any:
-    if raw is None:
-        return None
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(raw).decode()}
 
 
 def _absent(session_ids: Sessions, missing: Callable[[str], None] | None) -> Callable[[str], None]:

@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import gzip
 import io
+import itertools
 import threading
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from sessionstream.errors import InvalidImportLine
 
-__all__ = ["LineSource", "pumped"]
+__all__ = ["LineSource", "looked_at", "pumped"]
 
 _GZIP = b"\x1f\x8b"
 _AHEAD = 64
+_Item = TypeVar("_Item")
 
 
 class LineSource:
@@ -65,11 +67,26 @@ class _Raw(io.RawIOBase):
         return len(data)
 
 
-async def pumped(lines: Iterable[bytes | str]) -> AsyncIterator[bytes | str]:
-    """Yield what a thread reads from ``lines``, which may block; at most 64 are read ahead."""
+async def looked_at(lines: Iterable[bytes | str]) -> tuple[bytes | str, Iterable[bytes | str]]:
+    """Return the first line that is not empty, or an empty one, and all lines, that one among them."""
+    reader, begun = iter(lines), list[bytes | str]()
+
+    def beginning() -> Iterator[bytes | str]:
+        for line in reader:
+            yield line
+            if line.strip():
+                return
+
+    async for line in pumped(beginning()):
+        begun.append(line)
+    return begun[-1] if begun else b"", itertools.chain(begun, reader)
+
+
+async def pumped(lines: Iterable[_Item], ahead: int = _AHEAD) -> AsyncIterator[_Item]:
+    """Yield what a thread reads from ``lines``, which may block; at most ``ahead`` are read ahead."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
-    room, stopped = threading.Semaphore(_AHEAD), threading.Event()
+    room, stopped = threading.Semaphore(ahead), threading.Event()
 
     def tell(word: str, what: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile

@@ -8,7 +8,7 @@ from importlib import resources
 
 __all__ = ["Script", "load_script"]
 
-_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- include (?:(\w+)/)?(\w+)$", re.MULTILINE)
 
 
 class Script:
@@ -28,16 +28,19 @@ class Script:
 
 
 def load_script(package: str, name: str) -> Script:
-    """Return a script of a package's Lua files; a line ``-- include other`` stands for the text of ``other.lua``.
+    """Return a script of a package's Lua files.
+
+    A line ``-- include other`` stands for the text of ``other.lua``, and ``-- include room/other`` for that of another
+    room, which lies beside the package.
 
     Args:
         package: the package whose folder holds the files.
         name: the file that does the work, without ``.lua``.
     """
-    folder = resources.files(package)
+    beside = package.rpartition(".")[0]
 
-    def text_of(part: str) -> str:
-        text = (folder / f"{part}.lua").read_text(encoding="utf-8")
-        return _INCLUDE.sub(lambda line: text_of(line[1]), text)
+    def text_of(room: str, part: str) -> str:
+        text = (resources.files(room) / f"{part}.lua").read_text(encoding="utf-8")
+        return _INCLUDE.sub(lambda line: text_of(f"{beside}.{line[1]}" if line[1] else room, line[2]), text)
 
-    return Script(name, text_of(name))
+    return Script(name, text_of(package, name))

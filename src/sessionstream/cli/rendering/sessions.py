@@ -42,13 +42,14 @@ def _row(terminal: Terminal, kept: Kept, now_ms: int) -> list[str | Text]:
     return [one.session_id, one.user_id, one.agent_id, _state(kept.state), str(one.version), created, last]
 
 
-def print_session(terminal: Terminal, kept: Kept, checkpoint: Checkpoint | None, now_ms: int) -> None:
-    """Print a session, its metadata and its latest checkpoint."""
-    facts(
-        terminal,
-        f"session {kept.session.session_id}",
-        [*_of_session(kept.session, kept.state, now_ms), ("latest checkpoint", checkpoint_line(checkpoint))],
-    )
+def print_session(
+    terminal: Terminal, kept: Kept, checkpoint: Checkpoint | None, now_ms: int, trimmed: str | None = None
+) -> None:
+    """Print a session, its metadata, its latest checkpoint, and up to which offset its stream is trimmed."""
+    rows = [*_of_session(kept.session, kept.state, now_ms), ("latest checkpoint", checkpoint_line(checkpoint))]
+    if trimmed is not None:
+        rows.append(("trimmed", f"up to version {trimmed.partition('-')[2]}, offset {trimmed}"))
+    facts(terminal, f"session {kept.session.session_id}", rows)
     _print_metadata(terminal, kept.session.metadata)
 
 
@@ -77,7 +78,10 @@ def print_conversation(terminal: Terminal, messages: Sequence[Mapping[str, Any]]
 
 def _of_session(one: Session, state: str, now_ms: int) -> list[tuple[str, str | Text]]:
     expires = "never" if one.expires_at is None else f"{full(one.expires_at)} ({age(one.expires_at, now_ms)})"
+    forked = one.forked_from
+    origin = [] if forked is None else [("forked from", f"{forked.session_id} at {forked.offset}")]
     return [
+        *origin,
         ("user", one.user_id),
         ("agent", one.agent_id),
         ("state", _state(state)),

@@ -1,0 +1,101 @@
+"""Folding a session up to a moment, from the nearest base snapshot before it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from sessionstream.bases.encoding import BaseName, decode_base, names_of
+from sessionstream.bases.folded import Folded
+from sessionstream.errors import HistoryTrimmed
+from sessionstream.events.recorded import NOWHERE, version_of
+from sessionstream.log.history import first_offset, parse_offset, read_entries
+from sessionstream.log.store import Store
+
+__all__ = ["base_names", "entries_behind", "fold_until", "nearest"]
+
+
+async def base_names(store: Store, session_id: str) -> list[BaseName]:
+    """Return the names of all bases that are kept of a session, latest first."""
+    fields = await store.server.call("HKEYS", store.keys.bases(session_id))
+    names = [name for field in fields if (name := BaseName.parse(field)) is not None]
+    return sorted(names, key=lambda name: parse_offset(name.offset), reverse=True)
+
+
+async def nearest(store: Store, session_id: str, until: str | None = None) -> Folded | None:
+    """Return the latest base at or before an offset that can be relied on, or None.
+
+    Args:
+        store: where the session is kept.
+        session_id: the session.
+        until: the offset; None is the session's present end.
+    """
+    ours = set(names_of(store.projections))
+    for name in await base_names(store, session_id):
+        if until is not None and parse_offset(name.offset) > parse_offset(until):
+            continue
+        if ours <= set(name.projections):
+            value = await store.server.call("HGET", store.keys.bases(session_id), name.field())
+            folded = None if value is None else decode_base(session_id, name, value, store.projections)
+            if folded is not None:
+                return folded
+    return None
+
+
+async def fold_until(store: Store, session_id: str, until: str | None = None) -> Folded:
+    """Return what a session's events make up to and with an offset; the events themselves are not collected.
+
+    Args:
+        store: where it is kept.
+        session_id: the session, ended or not.
+        until: the offset; None is the session's present end.
+
+    Raises:
+        SessionNotFound: nothing is kept of such a session.
+        HistoryTrimmed: events are gone that are needed, and no base holds what they made.
+    """
+    await store.check_readable()
+    folded = await nearest(store, session_id, until) or Folded(session_id, store.projections)
+    async with contextlib.aclosing(entries_behind(store, folded, until)) as pages:
+        async for page in pages:
+            folded.take(page)
+    return folded
+
+
+async def entries_behind(store: Store, folded: Folded, until: str | None) -> AsyncGenerator[list[Any], None]:
+    """Yield the entries that follow on what is folded, in pages, up to and with an offset.
+
+    Args:
+        store: where the session is kept.
+        folded: where to begin.
+        until: the offset; None is the session's present end.
+
+    Raises:
+        SessionNotFound: nothing is kept of such a session.
+        HistoryTrimmed: what would follow is gone.
+    """
+    known = folded.offset
+    if until is not None and parse_offset(known) >= parse_offset(until):
+        return
+    seen = False
+    async with contextlib.aclosing(read_entries(store, folded.session_id, known, until)) as pages:
+        async for page in pages:
+            if not seen and version_of(page[0][0].decode()) != version_of(known) + 1:
+                await _require_kept(store, folded.session_id, known)
+            seen = True
+            yield page
+    if not seen:
+        await _require_kept(store, folded.session_id, known)
+
+
+async def _require_kept(store: Store, session_id: str, after: str) -> None:
+    """Raise `HistoryTrimmed` if a session's stream begins later than behind an offset; a hole further on is no trim."""
+    begins = await first_offset(store, session_id)
+    if begins is None:
+        head, _ = await store.existing_head(session_id)
+        kept = version_of(head[b"offset"].decode()) <= version_of(after)
+    else:
+        kept = version_of(begins) <= version_of(after) + 1
+    if not kept:
+        raise HistoryTrimmed(session_id, after=None if after == NOWHERE else after, first=begins)

@@ -1,0 +1,114 @@
+"""The generations of a projection's views: which one is in use, and which is being built beside it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sessionstream.consumers.administering import group_names
+from sessionstream.consumers.removing import delete_group
+from sessionstream.errors import InvalidArgument
+from sessionstream.feed.cursor import BEGINNING, number_of
+from sessionstream.log.store import Store
+from sessionstream.projection import Projection
+from sessionstream.wire.scripts import load_script
+
+__all__ = ["Generations", "Progressed"]
+
+_GENERATE = load_script("sessionstream.consumers", "generate")
+_SWITCH = load_script("sessionstream.consumers", "switch")
+
+
+class Progressed(NamedTuple):
+    """How far a generation is built.
+
+    Attributes:
+        done: how many sessions were read.
+        total: about how many there are.
+        built: whether it holds all that there was when its last partition was built.
+    """
+
+    done: int
+    total: int
+    built: bool
+
+
+class Generations:
+    """The generations of one projection's views; each is a group of its own, ``<name>@<version>.<number>``.
+
+    Args:
+        store: the namespace.
+        projection: whose views they are.
+    """
+
+    def __init__(self, store: Store, projection: Projection) -> None:
+        self._store = store
+        self._name, self._version = projection.name, projection.version
+        self._family = store.keys.group(f"{projection.name}@", 0)
+
+    def group(self, generation: str) -> str:
+        """Return the name of a generation's group."""
+        return f"{self._name}@{generation}"
+
+    async def choose(self, *, anew: bool) -> tuple[str, bool]:
+        """Return the generation to work on, and whether it is the one in use.
+
+        Args:
+            anew: build one even if that in use is of this version.
+
+        Raises:
+            InvalidArgument: a later version is in use.
+        """
+        answer, found = await self._store.server.script(_GENERATE, [self._family], [self._version, int(anew)])
+        if answer == b"newer":
+            raise InvalidArgument(
+                f"projection {self._name!r} is at version {int(found)} here, this process has {self._version}"
+            )
+        return found.decode(), answer == b"current"
+
+    async def current(self) -> str | None:
+        """Return the generation that is in use; None before the first was built."""
+        found = await self._store.server.call("HGET", self._family, "current")
+        return None if found is None else found.decode()
+
+    async def is_known(self, generation: str) -> bool:
+        """Whether a generation is in use, or being built."""
+        return generation.encode() in await self._store.server.call("HMGET", self._family, "current", "building")
+
+    async def remove(self, generation: str) -> None:
+        """Remove a generation that is neither in use nor being built."""
+        await delete_group(self._store, self.group(generation))
+
+    async def switch(self, generation: str) -> bool:
+        """Put a generation in the place of the one in use; False if it is not the one that is being built."""
+        return bool(await self._store.server.script(_SWITCH, [self._family], [generation]))
+
+    async def progress(self, generation: str) -> Progressed:
+        """Return how far a generation is built."""
+        keys, group = self._store.keys, self.group(generation)
+        rows = await self._store.every_partition(
+            "HMGET", lambda partition: keys.group(group, partition), "build", "done", "end"
+        )
+        totals = await self._store.every_partition("ZCOUNT", keys.registry, 0, "+inf")
+        positions = await self._store.every_partition("HGET", keys.groups, group)
+        # What is built is behind the feed until the group has come to where the feed was then.
+        built = all(
+            build == b"" and number_of((position or BEGINNING.encode()).decode()) >= int(end or 0)
+            for (build, _, end), position in zip(rows, positions, strict=True)
+        )
+        done = sum(int(done or 0) for _, done, _ in rows)
+        return Progressed(done, max(done, sum(totals)), built)
+
+    async def clear(self, keep: str) -> None:
+        """Remove every generation but one, and but the one in use."""
+        kept = {self.group(keep), self.group(await self.current() or keep)}
+        for group in await group_names(self._store):
+            if group.startswith(f"{self._name}@") and group not in kept:
+                await delete_group(self._store, group)
+
+    async def drop(self) -> bool:
+        """Remove all generations; False if there is none."""
+        groups = [group for group in await group_names(self._store) if group.startswith(f"{self._name}@")]
+        known = bool(await self._store.server.call("UNLINK", self._family))
+        for group in groups:
+            await delete_group(self._store, group)
+        return known or bool(groups)

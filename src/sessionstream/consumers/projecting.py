@@ -1,0 +1,140 @@
+"""A projection that is run from the feed: its views are built beside the old ones, switched to, and kept up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from sessionstream.consumers.building import operations_of
+from sessionstream.consumers.consumer import Consumer, Handler
+from sessionstream.consumers.generations import Generations, Progressed
+from sessionstream.consumers.item import Item
+from sessionstream.consumers.patience import persist
+from sessionstream.errors import GroupNotFound, ProjectionReplaced, SessionStreamError
+from sessionstream.events.recorded import UnreadableEvent
+from sessionstream.projection import Projection
+
+__all__ = ["Projector"]
+
+_LOOK = 0.05
+Join = Callable[[str, Handler], Consumer]
+
+
+class Projector:
+    """Keeps a projection's views up to date for the time of an ``async with`` block, together with other processes.
+
+    Args:
+        generations: those of the projection.
+        projection: what the events mean.
+        join: gives a member of a group, which is to call a handler.
+        progress: called with how many sessions are built, and about how many there are.
+        anew: build the views anew, even if they are of this version.
+    """
+
+    def __init__(
+        self,
+        generations: Generations,
+        projection: Projection,
+        join: Join,
+        progress: Callable[[int, int], object] | None,
+        *,
+        anew: bool,
+    ) -> None:
+        self._generations, self._projection, self._join = generations, projection, join
+        self._tell = progress
+        self._anew = anew
+        self._task: asyncio.Task[None] | None = None
+        self._in_use = asyncio.Event()
+        self._failure: SessionStreamError | None = None
+
+    async def in_use(self) -> None:
+        """Wait until the views of this version are built and switched to; raises what prevents that.
+
+        Raises:
+            EventTypeError: the projection failed on an event that is to be built in.
+            ProjectionReplaced: a later version has taken over.
+        """
+        assert self._task is not None
+        waiting = asyncio.ensure_future(self._in_use.wait())
+        try:
+            await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if not self._in_use.is_set():
+            self._raise_failure()
+
+    async def run(self) -> None:
+        """Keep the views up to date until cancelled; raises what ends that before, as `in_use` does."""
+        assert self._task is not None
+        await asyncio.wait({self._task})
+        self._raise_failure()
+
+    async def __aenter__(self) -> Self:
+        generation, in_use = await self._generations.choose(anew=self._anew)
+        self._task = asyncio.create_task(self._keep_up(generation, in_use), name="sessionstream: projecting")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        if kind is None:
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    async def _keep_up(self, generation: str, in_use: bool) -> None:
+        try:
+            while True:
+                try:
+                    async with self._join(self._generations.group(generation), self._handle) as consumer:
+                        await self._work(generation, consumer, in_use=in_use)
+                except GroupNotFound:
+                    generation, in_use = await self._another(), True
+        except SessionStreamError as error:
+            self._failure = error
+
+    async def _work(self, generation: str, consumer: Consumer, *, in_use: bool) -> None:
+        # Joining makes a group that was removed a moment ago.
+        if not await persist(lambda: self._generations.is_known(generation)):
+            await self._generations.remove(generation)
+            raise GroupNotFound(self._generations.group(generation))
+        if not in_use:
+            await self._build(generation, consumer)
+        self._in_use.set()
+        await consumer.run()
+
+    async def _another(self) -> str:
+        """Return the generation in use, since somebody has removed the one that this process worked on."""
+        known = await persist(self._generations.current)
+        if known is None or known.partition(".")[0] != str(self._projection.version):
+            raise ProjectionReplaced(self._projection.name, known)
+        return known
+
+    async def _handle(self, item: Item) -> None:
+        if not isinstance(item.data, UnreadableEvent):
+            item.apply(*operations_of(self._projection, item.session_id, item.data))
+
+    async def _build(self, generation: str, consumer: Consumer) -> None:
+        """Wait until a generation is built, and put it in the place of the one in use."""
+        told: Progressed | None = None
+        while True:
+            progress = await persist(lambda: self._generations.progress(generation))
+            if self._tell is not None and progress[:2] != (told[:2] if told else None):
+                self._tell(progress.done, progress.total)
+            told = progress
+            if progress.built:
+                break
+            if consumer.over:
+                await consumer.run()
+            await asyncio.sleep(_LOOK)
+        if not await persist(lambda: self._generations.switch(generation)):
+            raise GroupNotFound(self._generations.group(generation))
+        await self._generations.clear(keep=generation)

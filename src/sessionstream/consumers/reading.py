@@ -1,0 +1,99 @@
+"""What a held partition reads: the feed behind its position, a bounded stretch ahead of what is committed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sessionstream.consumers.patience import persist
+from sessionstream.events.recorded import RecordedEvent
+from sessionstream.feed.reading import Told, read_events, read_pointers
+
+if TYPE_CHECKING:
+    from sessionstream.consumers.held import Held
+
+__all__ = ["Reader"]
+
+_AHEAD = 1_000
+_PAGE = 250
+_MOST_AGENTS = 10_000
+
+
+class Reader:
+    """Reads one partition.
+
+    Args:
+        held: the partition.
+    """
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self._after = held.progress.position
+        self._room = asyncio.Event()
+        self._agents: dict[str, str] = {}
+
+    def go_on(self) -> None:
+        """Look whether there is room again: something was committed."""
+        self._room.set()
+
+    async def run(self) -> None:
+        """Read until cancelled.
+
+        Raises:
+            FeedTrimmed: what comes next is gone.
+        """
+        held = self._held
+        # What was built before this began has moved it.
+        self._after = held.progress.position
+        partition = held.lease.partition
+        with held.member.hub.watching([held.store.keys.feed(partition)]) as bell:
+            while True:
+                while held.progress.ahead >= _AHEAD or held.giving_back:
+                    self._room.clear()
+                    await self._room.wait()
+                pointers = await persist(lambda: read_pointers(held.store, partition, self._after, _PAGE))
+                if not pointers:
+                    await persist(bell.wait)
+                while pointers:
+                    told = await persist(lambda some=pointers: read_events(held.store, some))  # type: ignore[misc]
+                    await self._take(told)
+                    pointers = pointers[len(told) :]
+
+    async def _take(self, told: list[Told]) -> None:
+        wanted = await self._of_wanted_agents(told)
+        for one in told:
+            pointer = one.pointer
+            self._after = pointer.position
+            mark = self._held.progress.begin(pointer.position, pointer.number)
+            events = []
+            if not pointer.events:
+                self._held.catching_up.removed(pointer.session_id)
+                self._held.places.drop(mark, pointer)
+            elif wanted is None or pointer.session_id in wanted:
+                events = self._events(one)
+                mark.gone = pointer.events - len(one.events)
+            self._held.take(mark, self._held.catching_up.left_of(pointer, events))
+
+    def _events(self, told: Told) -> list[RecordedEvent]:
+        types = self._held.options.types
+        return told.events if types is None else [event for event in told.events if event.type in types]
+
+    async def _of_wanted_agents(self, told: list[Told]) -> set[str] | None:
+        """Return which of the sessions are of agents that are asked for, or None if all are."""
+        agents = self._held.options.agents
+        if agents is None:
+            return None
+        store = self._held.store
+        unknown = list({one.pointer.session_id for one in told} - self._agents.keys())
+        if unknown:
+            commands = [("HGET", store.keys.head(session_id), "agent_id") for session_id in unknown]
+            if len(self._agents) > _MOST_AGENTS:
+                self._agents.clear()
+                return await self._of_wanted_agents(told)
+            found = await persist(lambda: store.server.calls(commands))
+            # Of a session that is removed nothing tells whose it was; what it had is gone either way.
+            self._agents |= {
+                session_id: agent.decode() for session_id, agent in zip(unknown, found, strict=True) if agent
+            }
+        sessions = (one.pointer.session_id for one in told)
+        return {session_id for session_id in sessions if self._agents.get(session_id) in agents}

@@ -1,0 +1,45 @@
+"""Removing a group: its views, its positions, and what it has parked."""
+
+from __future__ import annotations
+
+from sessionstream.consumers.places import keys_of_partition, keys_of_session, places_in
+from sessionstream.directory.listing import session_ids_of
+from sessionstream.log.store import Store
+from sessionstream.wire.scripts import load_script
+
+__all__ = ["delete_group", "remove_views"]
+
+_FORGET = load_script("sessionstream.consumers", "forget")
+_AT_ONCE = 500
+
+
+async def remove_views(store: Store, group: str, partition: int) -> None:
+    """Remove the views that a group keeps in a partition; of the group itself nothing changes."""
+    keys = store.keys
+    fields = await store.server.call("HKEYS", keys.group(group, partition))
+    places = places_in(fields)
+    own = [place for place in places if place.kind in ("view", "ranking")]
+    gone = list(keys_of_partition(keys, group, partition, places))
+    if own:
+        async for session_id in session_ids_of(store, partition):
+            gone += keys_of_session(keys, group, session_id, own)
+            if len(gone) >= _AT_ONCE:
+                await store.server.call("UNLINK", *gone)
+                gone = []
+    if gone:
+        await store.server.call("UNLINK", *gone)
+
+
+async def delete_group(store: Store, group: str) -> bool:
+    """Remove a group, and all that it keeps; False if there is none."""
+    await store.check_readable()
+    keys, known = store.keys, False
+    # The first partition goes last: as long as the group is there, it is one.
+    for partition in reversed(range(keys.partitions)):
+        names = [keys.groups(partition), keys.group(group, partition)]
+        known = bool(await store.server.script(_FORGET, names, [group])) or known
+    # Also where an earlier deletion came no further than that.
+    for partition in range(keys.partitions):
+        await remove_views(store, group, partition)
+        await store.server.call("UNLINK", keys.group(group, partition), keys.parked(group, partition))
+    return known

@@ -1,0 +1,211 @@
+"""Who is woken when a key changes: one connection to each node for all of an event loop, and nothing asked meanwhile.
+
+A server remembers which keys a connection has asked for, and tells it once, unasked, when one of them changes
+(``CLIENT TRACKING``, https://valkey.io/commands/client-tracking/, in its default mode). So 10,000 keys are waited for
+by one idle connection, and what else is written in the namespace, by however many, costs this process nothing. A
+blocking XREAD of all keys, or a prefix of the feeds (``BCAST``), would bring every append of the namespace to every
+process that follows but one session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import hiredis
+
+from sessionstream.errors import Unavailable
+from sessionstream.feed.ear import Ear, Line
+from sessionstream.wire.cluster.redirections import Address
+from sessionstream.wire.lane import LaneClosed
+from sessionstream.wire.refusal import code_of, from_reply
+from sessionstream.wire.server import Server
+
+__all__ = ["Bell", "Hub"]
+
+_AGAIN = 0.1
+
+
+class Bell:
+    """Rings when one of its keys may have changed: what `Hub.watching` gives.
+
+    Call `wait`, then read the keys that it returns, on any connection, up to their end; then `wait` again. It returns
+    at once the first time. No change is missed: before it returns, the server has been asked to tell of the next one.
+    It can ring for nothing, and rings for all keys when the connection was made anew.
+    """
+
+    __slots__ = ("_closed", "_hub", "_rung", "_waiter")
+
+    def __init__(self, hub: _LoopHub, keys: Iterable[bytes]) -> None:
+        self._hub = hub
+        self._rung = set(keys)
+        self._closed = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def wait(self) -> set[str]:
+        """Return the keys that may have changed since they were last returned; one task at a time waits.
+
+        Raises:
+            AuthenticationFailed: this user may not read one of them.
+            Unavailable: the manager was closed.
+        """
+        while not self._rung and not self._closed:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self._closed:
+            raise Unavailable("connection closed from this side")
+        found, self._rung = self._rung, set()
+        try:
+            await self._hub.arm(found)
+        except BaseException:
+            self._rung |= found
+            raise
+        return {key.decode() for key in found}
+
+    def ring(self, key: bytes) -> None:
+        """Say that a key may have changed."""
+        self._rung.add(key)
+        self._wake()
+
+    def close(self) -> None:
+        """Ring no more, and let who waits go."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Hub:
+    """What wakes all who wait for keys of one store; every method may be called from any event loop.
+
+    Where the server does not allow this user ``CLIENT TRACKING``, bells ring by themselves, twice a second.
+
+    Args:
+        server: where the keys are.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._loops: dict[asyncio.AbstractEventLoop, _LoopHub] = {}
+
+    @contextmanager
+    def watching(self, keys: Iterable[str]) -> Iterator[Bell]:
+        """Give a bell that rings at changes of some keys; the connection ends with the last such block.
+
+        ``with hub.watching(map(store.keys.feed, partitions)) as bell: changed = await bell.wait()``
+
+        Args:
+            keys: which ones, of any nodes.
+        """
+        loop = asyncio.get_running_loop()
+        if loop not in self._loops:
+            for closed in [known for known in self._loops if known.is_closed()]:
+                self._loops.pop(closed, None)
+        room = self._loops.setdefault(loop, _LoopHub(self._server))
+        names = [key.encode() for key in keys]
+        bell = Bell(room, names)
+        room.enter(names, bell)
+        try:
+            yield bell
+        finally:
+            room.leave(names, bell)
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections; bells ring no more."""
+        room = self._loops.pop(asyncio.get_running_loop(), None)
+        if room is not None:
+            await room.aclose()
+
+
+class _LoopHub:
+    """The lines of one event loop, and the ears that hear of them: one for each node that has any.
+
+    Args:
+        server: where the keys are.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._lines: dict[bytes, Line] = {}
+        self._ears: dict[Address | None, Ear] = {}
+
+    def enter(self, names: list[bytes], bell: Bell) -> None:
+        """Let a bell ring for keys."""
+        for name in names:
+            line = self._lines.get(name)
+            if line is None:
+                line = self._lines[name] = Line(name)
+                self._place(line)
+            line.bells[bell] = None
+
+    def leave(self, names: list[bytes], bell: Bell) -> None:
+        """Let a bell ring no more for keys; a key for which none is left is forgotten."""
+        for name in names:
+            line = self._lines.get(name)
+            if line is None:
+                continue
+            line.bells.pop(bell, None)
+            if not line.bells:
+                del self._lines[name]
+                if line.ear is not None:
+                    line.ear.drop(line)
+        self._dismiss()
+
+    def _dismiss(self) -> None:
+        """Let go of ears that nobody needs: they know of this object, and would keep it."""
+        if any(not ear.lines for ear in self._ears.values()):
+            self._ears = {node: ear for node, ear in self._ears.items() if ear.lines}
+
+    def _place(self, line: Line) -> Ear:
+        """Give a line to the ear at the node that has its key now."""
+        node = self._server.node_of(line.key)
+        ear = line.ear
+        if ear is None or ear.node != node:
+            if ear is not None:
+                ear.drop(line)
+            ear = self._ears.get(node)
+            if ear is None:
+                ear = self._ears[node] = Ear(self._server, node, self._place)
+            ear.take(line)
+            self._dismiss()
+        return ear
+
+    async def arm(self, names: Iterable[bytes]) -> None:
+        """Ask the server to tell of the next change of each key; where there is no connection, its coming will ring."""
+        asked = []
+        for name in names:
+            line = self._lines.get(name)
+            if line is None or line.armed:
+                continue
+            lane = self._place(line).lane
+            if lane is None or lane.closed:
+                continue
+            # From here on: a change that the server tells of behind the answer makes this False again.
+            line.armed = True
+            asked.append((line, lane, lane.call(("EXISTS", name))))
+        refusal: hiredis.ReplyError | None = None
+        for line, lane, reply in asked:
+            try:
+                await reply
+            except LaneClosed:
+                line.armed = False
+            except hiredis.ReplyError as refused:
+                line.armed = False
+                self._server.redirected(refused, lane)
+                if code_of(refused) == "NOPERM":
+                    refusal = refused
+                # The key is on its way to another node, or there already.
+                asyncio.get_running_loop().call_later(_AGAIN, line.ring)
+        if refusal is not None:
+            raise from_reply(refusal)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ears, self._ears, lines, self._lines = self._ears, {}, self._lines, {}
+        for bell in {bell for line in lines.values() for bell in line.bells}:
+            bell.close()
+        for ear in ears.values():
+            await ear.aclose()

@@ -1,0 +1,46 @@
+"""Holds: while one stands, nothing of a session is removed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sessionstream.errors import SessionHeld
+from sessionstream.events.strict_json import decode_json
+from sessionstream.lifecycle.reading import Head
+from sessionstream.projections.retention import HOLD
+
+__all__ = ["Standing", "require_unheld", "standing_holds"]
+
+_PREFIX = HOLD.encode()
+
+
+class Standing(NamedTuple):
+    """A hold that stands, as the session's head tells of it.
+
+    Attributes:
+        hold_id: its id.
+        offset: of the event that placed it.
+        reason: why.
+    """
+
+    hold_id: str
+    offset: str
+    reason: str
+
+
+def standing_holds(head: Head) -> list[Standing]:
+    """Return the holds that stand on a session, the oldest first."""
+    if b"held" not in head:
+        return []
+    found = []
+    for field, value in head.items():
+        if field.startswith(_PREFIX):
+            offset, _, reason = value.decode().partition(" ")
+            found.append(Standing(field[len(_PREFIX) :].decode(), offset, decode_json(reason)))
+    return sorted(found, key=lambda hold: int(hold.offset.partition("-")[2]))
+
+
+def require_unheld(session_id: str, head: Head) -> None:
+    """Raise `SessionHeld` if a hold stands on a session."""
+    if b"held" in head:
+        raise SessionHeld(session_id, [hold.reason for hold in standing_holds(head)])

@@ -1,0 +1,77 @@
+"""The events of a session as an export takes them: each with whether it is the last, checkpoints with their bodies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from msgspec import UNSET, UnsetType
+
+from sessionstream.events.lifecycle import CheckpointDeleted, CheckpointSaved
+from sessionstream.events.recorded import RecordedEvent
+from sessionstream.log.history import Window, read_history
+from sessionstream.log.store import Store
+from sessionstream.projections.checkpoints import SAVED
+
+__all__ = ["Leaving", "leaving_events"]
+
+
+class Leaving(NamedTuple):
+    """An event on its way out.
+
+    Attributes:
+        event: the event.
+        last: whether it is the last one of its session that leaves.
+        body: of the checkpoint that it saved; None where that is not kept any more, UNSET where it saved none.
+    """
+
+    event: RecordedEvent
+    last: bool
+    body: bytes | UnsetType | None
+
+
+async def leaving_events(
+    store: Store,
+    session_id: str,
+    window: Window = Window(),  # noqa: B008 - it is immutable
+    *,
+    with_bodies: bool = False,
+) -> AsyncIterator[Leaving]:
+    """Yield a session's events; where a checkpoint is gone, also the event that deleted it.
+
+    Raises:
+        SessionNotFound: nothing is kept of such a session.
+    """
+    before: Leaving | None = None
+    bodiless: set[str] = set()
+    more = True
+    while more:
+        more = False
+        async for event in read_history(store, session_id, window):
+            more = True
+            if before is not None:
+                yield before
+            body = await _body(store, event, bodiless) if with_bodies else UNSET
+            before = Leaving(event, False, body)
+        # A body that is gone, though no event has deleted it yet: it was deleted since the last page was read.
+        if before is None or not bodiless:
+            break
+        window = window._replace(after=before.event.offset)
+    if before is not None:
+        yield before._replace(last=True)
+
+
+async def _body(store: Store, event: RecordedEvent, bodiless: set[str]) -> bytes | UnsetType | None:
+    data = event.data
+    if isinstance(data, CheckpointDeleted):
+        bodiless.discard(data.checkpoint_id)
+    if not isinstance(data, CheckpointSaved):
+        return UNSET
+    kept, bodies = store.keys.place("checkpoints", SAVED, event.session_id), store.keys.bodies(event.session_id)
+    record = ("HGET", kept, data.checkpoint_id)
+    # The record once before the body and once behind it: the id may have been freed and used again in between.
+    first, body, second = await store.server.calls([record, ("HGET", bodies, data.checkpoint_id), record])
+    if body is None or first != second or not (first or b"").startswith(event.offset.encode() + b" "):
+        bodiless.add(data.checkpoint_id)
+        return None
+    return bytes(body)

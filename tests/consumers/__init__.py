@@ -1,0 +1,1 @@
+"""Tests of consumer groups and of what is projected from the feed."""

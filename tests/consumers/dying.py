@@ -1,0 +1,34 @@
+"""A member in a process of its own that kills itself behind the work of its handler, before that is acknowledged.
+
+python -m tests.consumers.dying URL NAMESPACE PARTITIONS VERSION
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+from sessionstream import SessionManager
+from sessionstream.consumers import Item
+from sessionstream.projection import Increment, counters
+
+
+async def main(url: str, namespace: str, partitions: str, version: str) -> None:
+    """Count events in a view, until the one of which to die."""
+
+    async def handle(item: Item) -> None:
+        item.apply(Increment(counters("count"), "n", 1))
+        if item.event.version == int(version):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async with (
+        SessionManager(url=url, namespace=namespace, partitions=int(partitions)) as manager,
+        manager.consumers.join("g", handle, lease=0.3) as consumer,
+    ):
+        await consumer.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,87 @@
+"""Members that die, and servers that go away, at the worst moment."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionstream import NoteAdded, SessionManager
+from sessionstream.projection import Increment, counters
+from tests.consumers.conftest import PARTITIONS, QUICK
+from tests.consumers.joining import Seen, add_notes, caught_up
+from tests.recipes.processes import environment
+from tests.servers import Server
+
+ROOT = Path(__file__).parents[2]
+COUNT = counters("count")
+
+
+@pytest.mark.parametrize("version", [1, 3])
+async def test_a_death_between_handler_and_commit_counts_once(
+    server: Server, manager: SessionManager, session_id: str, namespace: str, version: int
+) -> None:
+    """G26, G27: the event is handled again, and the view holds it once."""
+    await add_notes(manager, session_id, "a", "b", "c")
+    words = ("-m", "tests.consumers.dying", server.unix_url, namespace, str(PARTITIONS), str(version))
+    variables = environment() | {"PYTHONPATH": str(ROOT)}
+    process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT, env=variables)
+    assert await process.wait() == -signal.SIGKILL
+    seen = Seen()
+
+    async def handle(item: Any) -> None:
+        item.apply(Increment(COUNT, "n", 1))
+        await seen(item)
+
+    async with manager.consumers.join("g", handle, **QUICK):
+        await caught_up(manager)
+    assert seen.versions[-1] == 4
+    assert version in seen.versions
+    assert await manager.consumers.view("g").counters(COUNT) == {"n": 4}
+
+
+async def test_a_member_outlives_a_restart_of_the_server(make_server: Callable[..., Server]) -> None:
+    """It goes on when the server is back, and what was handled meanwhile counts once."""
+    server = make_server()
+    async with SessionManager(url=server.url, namespace="n", partitions=2) as manager:
+        session_id = (await manager.create_session("u", "a")).session_id
+        begun, let_go = asyncio.Event(), asyncio.Event()
+
+        async def handle(item: Any) -> None:
+            item.apply(Increment(COUNT, "n", 1))
+            if item.event.version == 2:
+                begun.set()
+                await let_go.wait()
+
+        async with manager.consumers.join("g", handle, lease=5.0):
+            await add_notes(manager, session_id, "a")
+            await begun.wait()
+            server.kill()
+            let_go.set()
+            await asyncio.sleep(0)
+            server.start()
+            await manager.append(session_id, NoteAdded(text="b"))
+            await caught_up(manager)
+        assert await manager.consumers.view("g").counters(COUNT) == {"n": 3}
+
+
+async def test_a_commit_whose_answer_is_lost_counts_once(
+    server: Server, manager: SessionManager, session_id: str, client: Any
+) -> None:
+    """G27: the connection is ended again and again, and the commit sent again as often."""
+
+    async def handle(item: Any) -> None:
+        item.apply(Increment(COUNT, "n", 1))
+        if item.event.version % 5 == 0:
+            await client.client_kill_filter(_type="normal", skipme=True)
+
+    async with manager.consumers.join("g", handle, concurrency=4):
+        for _ in range(4):
+            await manager.append(session_id, [NoteAdded(text=str(number)) for number in range(10)])
+            await caught_up(manager)
+    assert await manager.consumers.view("g").counters(COUNT) == {"n": 41}

@@ -1,0 +1,1 @@
+"""Holds, archives, trims, the last checkpoints."""
