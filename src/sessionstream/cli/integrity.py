@@ -63,6 +63,9 @@ async def verify(
     anchor: Annotated[
         Path | None, typer.Option("--anchor", metavar="FILE", help="What `seal --anchor` wrote.", show_default=False)
     ] = None,
+    archive: Annotated[
+        Path | None, typer.Option("--archive", metavar="FOLDER", help="Where what was trimmed is.", show_default=False)
+    ] = None,
 ) -> int:
     """Verify that sessions are what was appended, and say what could not be checked; nothing is written.
 
@@ -77,7 +80,8 @@ async def verify(
     async with call.open() as manager:
         total = len(chosen) if chosen is not None else await manager.get_total_session_count()
         with Progress(call.terminal, "verifying", total) as bar:
-            async for found in manager.audit.verify_all(chosen, anchor=anchor):
+            archived = None if archive is None else lambda name: manager.retention.replay(name, archive)
+            async for found in manager.audit.verify_all(chosen, anchor=anchor, archived=archived):
                 tally.add(found)
                 bar.move(tally.sessions, counted(tally.sessions, "session"))
                 if call.terminal.as_json:
@@ -101,12 +105,15 @@ async def evidence(
     anchor: Annotated[
         Path | None, typer.Option("--anchor", metavar="FILE", help="With --verify: what `seal --anchor` wrote.")
     ] = None,
+    archive: Annotated[
+        Path | None, typer.Option("--archive", metavar="FOLDER", help="Where what was trimmed is.", show_default=False)
+    ] = None,
 ) -> int:
     """Write a session, its seals and its checkpoints into one file, or verify such a file without a server."""
     from sessionstream.cli.summaries import counted
 
     if file is not None:
-        if session is not None or output is not None:
+        if session is not None or output is not None or archive is not None:
             raise typer.BadParameter("a file is verified by itself", param_hint="--verify")
         return _verify_file(call, file, anchor)
     if session is None or output is None:
@@ -114,7 +121,8 @@ async def evidence(
     if anchor is not None:
         raise typer.BadParameter("only with --verify", param_hint="--anchor")
     async with call.open() as manager:
-        events = await manager.audit.evidence(session, output)
+        archived = None if archive is None else lambda name: manager.retention.replay(name, archive)
+        events = await manager.audit.evidence(session, output, archived=archived)
     if call.terminal.as_json:
         call.terminal.emit({"session_id": session, "events": events, "file": str(output)})
     else:

@@ -14,7 +14,7 @@ from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.lines import LinesWriter
 from sessionstream.integrity.reporting import Verification
 from sessionstream.integrity.sealing import Sealed, seal_session
-from sessionstream.integrity.verifying import verify_session
+from sessionstream.integrity.verifying import Archive, verify_session
 from sessionstream.log.gates import session_named
 from sessionstream.log.store import Store
 
@@ -54,7 +54,12 @@ async def _gates(store: Store, partition: int) -> list[str]:
 
 
 async def verify_all(
-    store: Store, keyring: Keyring, session_ids: Iterable[str] | None = None, *, anchor: Anchor | None = None
+    store: Store,
+    keyring: Keyring,
+    session_ids: Iterable[str] | None = None,
+    *,
+    anchor: Anchor | None = None,
+    archived: Archive | None = None,
 ) -> AsyncIterator[Verification]:
     """Verify sessions, also those that only an anchor knows.
 
@@ -63,22 +68,23 @@ async def verify_all(
         keyring: the keys.
         session_ids: which; None is every one that the registry, the log or the anchor knows.
         anchor: what was known outside of the server.
+        archived: gives a session's events that are no more in the stream, from version 1 on.
 
     Raises:
         SessionNotFound: a session that was named is not there, and no anchor knows it.
     """
     if session_ids is not None:
         for session_id in session_ids:
-            yield await verify_session(store, keyring, session_id, anchor=anchor)
+            yield await verify_session(store, keyring, session_id, anchor=anchor, archived=archived)
         return
     feeds = FeedWords(store)
     left = set(anchor.sessions) if anchor is not None else set()
     async for session_id in _every_known_session(store):
         left.discard(session_id)
         with contextlib.suppress(SessionNotFound):  # it was removed just now
-            yield await verify_session(store, keyring, session_id, anchor=anchor, feeds=feeds)
+            yield await verify_session(store, keyring, session_id, anchor=anchor, archived=archived, feeds=feeds)
     for session_id in sorted(left, key=store.keys.partition):
-        yield await verify_session(store, keyring, session_id, anchor=anchor, feeds=feeds)
+        yield await verify_session(store, keyring, session_id, anchor=anchor, archived=archived, feeds=feeds)
 
 
 async def seal_all(

@@ -7,14 +7,14 @@ read too, until nothing comes in between.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from sessionstream.errors import AuthenticationFailed, ServerError
+from sessionstream.errors import ArchiveDamaged, ArchiveFailed, AuthenticationFailed, ServerError, Unavailable
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
 from sessionstream.integrity.anchors import Anchor, Anchored
-from sessionstream.integrity.chain import TRIMMED
+from sessionstream.integrity.chain import TRIM, TRIMMED
 from sessionstream.integrity.checking import HistoryCheck
 from sessionstream.integrity.feeds import FeedWords, Word, read_feed
 from sessionstream.integrity.folding import Folded, altered_bodies, saved_checkpoints
@@ -25,12 +25,15 @@ from sessionstream.integrity.reporting import Claim, Finding, Kind, Verification
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
 
-__all__ = ["verify_session"]
+__all__ = ["Archive", "verify_session"]
+
+Archive = Callable[[str], AsyncIterator[RecordedEvent]]
+"""Gives a session's events from version 1 on, those that are no more in the stream at least."""
 
 _PAGE = 1000
+_MOST_BEGINNINGS = 5
 _SEALS = 64
 _MOST_LOOKS = 50
-_TRIM = b"session.trimmed"
 _SHORTER = (Kind.CUT_OFF, Kind.REMOVED, Kind.ROLLED_BACK)
 
 
@@ -40,7 +43,7 @@ async def verify_session(
     session_id: str,
     *,
     anchor: Anchor | None = None,
-    archived: AsyncIterator[RecordedEvent] | None = None,
+    archived: Archive | None = None,
     feeds: FeedWords | None = None,
 ) -> Verification:
     """Verify a session, and return what was found, and what could and could not be checked.
@@ -50,7 +53,7 @@ async def verify_session(
         keyring: the keys.
         session_id: the session, ended or not.
         anchor: what was known outside of the server.
-        archived: the events that are no more in the stream, from version 1 on.
+        archived: gives the events that are no more in the stream, from version 1 on.
         feeds: what the feeds tell, if they are read for many sessions.
 
     Raises:
@@ -58,6 +61,22 @@ async def verify_session(
     """
     checked_id(session_id, "session_id")
     await store.check_readable()
+    for _ in range(_MOST_BEGINNINGS):
+        found = await _verify_once(store, keyring, session_id, anchor, archived, feeds)
+        if found is not None:
+            return found
+    raise Unavailable(f"session {session_id!r} was trimmed, or made anew, each time it was verified")
+
+
+async def _verify_once(
+    store: Store,
+    keyring: Keyring,
+    session_id: str,
+    anchor: Anchor | None,
+    archived: Archive | None,
+    feeds: FeedWords | None,
+) -> Verification | None:
+    """Verify a session; None if it was trimmed, removed or made anew meanwhile."""
     verifier = _Verifier(store, keyring, session_id)
     last = await store.server.call("XREVRANGE", store.keys.events(session_id), "+", "-", "COUNT", 1)
     since = at_ms(last[0][0].decode()) if last else 0
@@ -67,12 +86,22 @@ async def verify_session(
         return vanished(session_id, anchor, word)
     await verifier.compare_projections()
     await verifier.read(archived)
+    if await verifier.is_another():
+        return None
     return await verifier.result(word, since, anchor)
 
 
 async def _word_of(store: Store, session_id: str, since: int) -> Word:
     feed = await read_feed(store, store.keys.partition(session_id), since, session_id)
     return feed.of(session_id)
+
+
+def _told_by(word: Word) -> int:
+    return version_of(word.pointer.offset) if word.pointer is not None else 0
+
+
+def _version_in(gate: bytes) -> int:
+    return version_of(gate.split(b" ", 1)[0].decode())
 
 
 class _Verifier:
@@ -87,6 +116,8 @@ class _Verifier:
         self._check = HistoryCheck(session_id, keyring)
         self._first = 0
         self._trimmed = ""
+        self._known_to = 0
+        self._of_archive: list[Finding] = []
         self._trims: set[str] = set()
         self._folded = Folded(store.projections, session_id)
         self._unknown = ""
@@ -120,6 +151,7 @@ class _Verifier:
             ]
         )
         self._trimmed = (trimmed or b"").decode()
+        self._known_to = _version_in(gate) if gate is not None else 0
         self._first = version_of(stream[0][0].decode()) if stream else 0
         return gate is not None or bool(head or stream or self._seals_there)
 
@@ -127,13 +159,30 @@ class _Verifier:
     def _gate_command(self) -> tuple[str, ...]:
         return ("HGET", self._store.keys.log(self._partition), name_in_log(self._session_id))
 
-    async def read(self, archived: AsyncIterator[RecordedEvent] | None) -> None:
+    async def is_another(self) -> bool:
+        """Whether the session was trimmed, removed or made anew while it was read."""
+        gate, trimmed = await self._store.server.calls(
+            [self._gate_command, ("HGET", self._store.keys.head(self._session_id), TRIMMED)]
+        )
+        gone = gate is None and self._known_to > 0
+        renewed = gate is not None and _version_in(gate) < self._known_to
+        return gone or renewed or (trimmed or b"").decode() != self._trimmed
+
+    async def _read_archive(self, archived: Archive) -> None:
+        """Take the events in front of the stream's; what is wrong with an archive is a finding."""
+        try:
+            async with contextlib.aclosing(archived(self._session_id)) as events:  # type: ignore[type-var]
+                async for event in events:
+                    if self._first and event.version >= self._first:
+                        return
+                    await self._take(event.offset, event.words)
+        except (ArchiveDamaged, ArchiveFailed) as error:
+            self._of_archive.append(Finding(Kind.FILE_ALTERED, str(error)))
+
+    async def read(self, archived: Archive | None) -> None:
         """Go through the history, then hold the views and the bodies against it as they are at one moment."""
-        if archived is not None:
-            async for event in archived:
-                if self._first and event.version >= self._first:
-                    break
-                await self._take(event.offset, event.words)
+        if archived is not None and self._first != 1:
+            await self._read_archive(archived)
         elif self._trimmed:
             gone = version_of(self._trimmed)
             self._check = HistoryCheck(self._session_id, self._keyring, min(self._first or gone + 1, gone + 1))
@@ -162,7 +211,7 @@ class _Verifier:
         self._check.event(offset, words)
         self._began = self._began or (at_ms(offset) if version == 1 else 0)
         self._folded.take(offset, words)
-        if words and words[0] == _TRIM:
+        if words and words[0] == TRIM:
             self._trims.add(str(getattr(RecordedEvent(self._session_id, offset, words).data, "upto", "")))
 
     async def _next_seal(self) -> bytes | None:
@@ -227,10 +276,11 @@ class _Verifier:
         end = self._gate.split(b" ")[0].decode()
         diagnosed = self._check.finish(version_of(end) if end else 0)
         history = [one.finding for one in await name_origins(self._store, self._session_id, diagnosed)]
-        history = await self._told_apart(history)
+        history = self._of_archive + await self._told_apart(history)
         if end and not any(one.kind is Kind.CUT_OFF for one in history):
             history += self._compare_end(end)
         history += self._untold_trim()
+        history += [] if history else await self._untold_end(word)
         intact = not any(one.kind not in (Kind.SEAL_ALTERED, Kind.SEAL_REMOVED) for one in history)
         # Against a history that is not what it was, only what an event of it tells of can be held.
         found = history + [one for one in self._findings if intact or one.version is not None]
@@ -297,6 +347,18 @@ class _Verifier:
             f"versions 1 to {self._check.begins - 1} are not in the stream, and no event tells that they were trimmed"
         )
         return [Finding(Kind.REMOVED, text, version=1)]
+
+    async def _untold_end(self, word: Word) -> list[Finding]:
+        """Every append is told by the feed, in the same step: an event at the end that is not was never appended."""
+        last, version = self._check.last, self._check.version
+        if not last or _told_by(word) >= version:
+            return []
+        # It was read before the session was, so what came in between has to be asked for.
+        word = await _word_of(self._store, self._session_id, at_ms(last))
+        if not word.whole or word.since > at_ms(last) or _told_by(word) >= version:
+            return []
+        text = f"the feed tells of no append behind version {_told_by(word)}, though it reaches back to then"
+        return [Finding(Kind.INSERTED, text, last, version)]
 
     def _compare_end(self, end: str) -> list[Finding]:
         last, version = self._check.last, self._check.version
