@@ -19,9 +19,9 @@ from sessionstream.integrity import auditing, sealing, verifying
 from sessionstream.integrity.auditing import anchor_of
 from sessionstream.integrity.evidence import write_evidence
 from sessionstream.integrity.keyring import Keyring
+from sessionstream.integrity.reading import Archive
 from sessionstream.integrity.reporting import Verification
 from sessionstream.integrity.sealing import Sealed
-from sessionstream.integrity.verifying import Archive
 from sessionstream.log.history import checked_count, checked_time, parse_offset
 from sessionstream.log.store import Store
 from sessionstream.session import Session

@@ -12,9 +12,10 @@ from sessionstream.integrity.anchors import Anchor, anchor_writer, read_anchor
 from sessionstream.integrity.feeds import FeedWords
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.lines import LinesWriter
+from sessionstream.integrity.reading import Archive
 from sessionstream.integrity.reporting import Verification
 from sessionstream.integrity.sealing import Sealed, seal_session
-from sessionstream.integrity.verifying import Archive, verify_session
+from sessionstream.integrity.verifying import verify_session
 from sessionstream.log.gates import session_named
 from sessionstream.log.store import Store
 

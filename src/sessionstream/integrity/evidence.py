@@ -18,7 +18,7 @@ from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.integrity.chain import TRIMMED, seal_from
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.lines import LinesWriter
-from sessionstream.integrity.verifying import Archive
+from sessionstream.integrity.reading import Archive
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
 
