@@ -74,13 +74,14 @@ async def verify(
     from sessionstream.cli.progress import Progress
     from sessionstream.cli.rendering.integrity import Tally, verification_record
     from sessionstream.cli.summaries import counted
+    from sessionstream.retention.replaying import archived_in
 
     chosen = _chosen(sessions, every=every)
     tally = Tally(call.terminal, in_full=chosen is not None)
     async with call.open() as manager:
         total = len(chosen) if chosen is not None else await manager.get_total_session_count()
         with Progress(call.terminal, "verifying", total) as bar:
-            archived = None if archive is None else lambda name: manager.retention.replay(name, archive)
+            archived = None if archive is None else archived_in(manager.store, archive)
             async for found in manager.audit.verify_all(chosen, anchor=anchor, archived=archived):
                 tally.add(found)
                 bar.move(tally.sessions, counted(tally.sessions, "session"))
@@ -111,6 +112,7 @@ async def evidence(
 ) -> int:
     """Write a session, its seals and its checkpoints into one file, or verify such a file without a server."""
     from sessionstream.cli.summaries import counted
+    from sessionstream.retention.replaying import archived_in
 
     if file is not None:
         if session is not None or output is not None or archive is not None:
@@ -121,7 +123,7 @@ async def evidence(
     if anchor is not None:
         raise typer.BadParameter("only with --verify", param_hint="--anchor")
     async with call.open() as manager:
-        archived = None if archive is None else lambda name: manager.retention.replay(name, archive)
+        archived = None if archive is None else archived_in(manager.store, archive)
         events = await manager.audit.evidence(session, output, archived=archived)
     if call.terminal.as_json:
         call.terminal.emit({"session_id": session, "events": events, "file": str(output)})

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from sessionstream.bases.reading import base_names, nearest
-from sessionstream.errors import ArchiveDamaged, ArchiveFailed
+from sessionstream.errors import ArchiveDamaged, ArchiveFailed, SessionNotFound
 from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
 from sessionstream.fold import Views
 from sessionstream.integrity.chain import TRIM, TRIMMED
@@ -135,24 +135,37 @@ class SessionReading:
         renewed = gate is not None and _version_in(gate) < self._known_to
         return gone or renewed or (trimmed or b"").decode() != self.trimmed
 
-    async def _read_archive(self, archived: Archive) -> None:
-        """Take the events in front of the stream's; what is wrong with an archive is a finding."""
+    async def _read_archive(self, archived: Archive) -> bool:
+        """Take the events in front of the stream's; what is wrong with an archive is a finding.
+
+        Returns:
+            False if they could not be read: then the history begins where the stream does.
+        """
         try:
             async with contextlib.aclosing(archived(self.session_id)) as events:  # type: ignore[type-var]
                 async for event in events:
                     if self._first and event.version >= self._first:
-                        return
+                        break
                     await self._take(event.offset, event.words)
+            return True
         except (ArchiveDamaged, ArchiveFailed) as error:
-            self.of_archive.append(Finding(Kind.FILE_ALTERED, str(error)))
+            self.of_archive.append(Finding(Kind.FILE_ALTERED, str(error), name=error.path))
+        except SessionNotFound:  # neither its head nor the registry tells when it began, and so which archive is its
+            pass
+        self._seals, self._seals_read = [], 0
+        await self.compare_projections()
+        return False
 
     async def read(self, archived: Archive | None) -> None:
         """Go through the history, then hold the views and the bodies against it as they are at one moment."""
-        if archived is not None and self._first != 1:
-            await self._read_archive(archived)
-        elif self.trimmed:
+        whole = archived is not None and self._first != 1 and await self._read_archive(archived)
+        if not whole:
+            self.check = HistoryCheck(self.session_id, self._keyring)
+        if not whole and self.trimmed:
             gone = version_of(self.trimmed)
             self.check = HistoryCheck(self.session_id, self._keyring, min(self._first or gone + 1, gone + 1))
+        if self.begins_late:
+            self._bases = set()
         while len(page := await self._page()) == _PAGE:
             await self._take_all(page)
         await self._take_all(page)

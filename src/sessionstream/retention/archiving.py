@@ -21,7 +21,7 @@ from sessionstream.retention.places import Segment, best, life_folder, segment_n
 __all__ = ["Extent", "Held", "archived_segments", "events_of", "in_thread", "target_of", "whose_of"]
 
 _MOST_EVENTS = 20_000
-_MOST_BYTES = 256 * 1024 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
 _PAGE = 500
 _Item = TypeVar("_Item")
 

@@ -10,7 +10,7 @@ from sessionstream.errors import ArchiveDamaged, HistoryTrimmed, SessionNotFound
 from sessionstream.events.ids import checked_id
 from sessionstream.events.lifecycle import SessionTrimmed
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
-from sessionstream.log.history import Window, checked_time, parse_offset, read_history, trimmed_to
+from sessionstream.log.history import Window, checked_time, first_offset, parse_offset, read_history, trimmed_to
 from sessionstream.log.store import Store
 from sessionstream.retention.archiving import events_of, in_thread
 from sessionstream.retention.files import read_pages
@@ -112,14 +112,26 @@ async def archived_events(store: Store, session_id: str, folder: Path) -> AsyncI
         SessionNotFound: there is no such session.
         ArchiveDamaged: a file is damaged, or is none of those that were written, or events are missing.
     """
-    head, _ = await store.existing_head(session_id)
-    trimmed = version_of(await trimmed_to(store, session_id) or NOWHERE)
-    life = life_folder(folder, session_id, int(head[b"created_at"]))
-    reading = _Reading(Whose(store.keys.namespace, session_id, int(head[b"created_at"])), life)
-    async for event in reading.archived(trimmed):
+    created_ms = await _created_ms(store, session_id)
+    first = await first_offset(store, session_id) or await trimmed_to(store, session_id)
+    gone = version_of(first or NOWHERE) - 1
+    life = life_folder(folder, session_id, created_ms)
+    reading = _Reading(Whose(store.keys.namespace, session_id, created_ms), life)
+    async for event in reading.archived(gone):
         yield event
-    if version_of(reading.offset) < trimmed:
+    if version_of(reading.offset) < gone:
         raise ArchiveDamaged(str(life), f"version {version_of(reading.offset) + 1} and what follows are missing")
+
+
+async def _created_ms(store: Store, session_id: str) -> int:
+    """Return when a kept session was created: its head says so, and if that is damaged the registry does."""
+    head, _ = await store.head(session_id)
+    if b"created_at" in head:
+        return int(head[b"created_at"])
+    score = await store.server.call("ZSCORE", store.keys.registry(store.keys.partition(session_id)), session_id)
+    if score is None:
+        raise SessionNotFound(session_id)
+    return int(float(score))
 
 
 def archived_in(store: Store, folder: object) -> Callable[[str], AsyncIterator[RecordedEvent]]:
