@@ -45,6 +45,8 @@ TRIM = b"session.trimmed"
 """How the entry of the event begins that tells of a trim."""
 
 _META = b"meta"
+_USUAL = 2
+_pack_usual = struct.Struct(">4I").pack
 _encode = msgspec.json.Encoder().encode
 
 
@@ -71,7 +73,10 @@ class Digester:
             words: the fields and values of its stream entry.
         """
         # All lengths come first, the number of words before them: no two entries give the same bytes.
-        lengths = struct.pack(f">{2 + len(words)}I", len(words), len(offset), *map(len, words))
+        if len(words) == _USUAL:
+            lengths = _pack_usual(_USUAL, len(offset), len(words[0]), len(words[1]))
+        else:
+            lengths = struct.pack(f">{2 + len(words)}I", len(words), len(offset), *map(len, words))
         return hmac.digest(self._key, b"".join((self._prefix, lengths, offset.encode(), *words)), "sha256")
 
     def tag(self, offset: str, words: Sequence[bytes]) -> bytes:

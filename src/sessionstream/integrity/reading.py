@@ -187,18 +187,26 @@ class SessionReading:
 
     async def _take_all(self, page: Sequence[Any]) -> None:
         for identifier, words in page:
-            await self._take(identifier.decode(), words or ())
+            offset = identifier.decode()
+            # Most events need neither the next seal nor a look at a base: those are taken without waiting.
+            if version_of(offset) > self.check.covered_to or offset in self._bases:
+                await self._take(offset, words or ())
+            else:
+                self._take_at_once(offset, words or ())
 
     async def _take(self, offset: str, words: Sequence[bytes]) -> None:
-        version = version_of(offset)
-        while version > self.check.covered_to and (kept := await self._next_seal()) is not None:
+        while version_of(offset) > self.check.covered_to and (kept := await self._next_seal()) is not None:
             self.check.seal(kept)
-        self.check.event(offset, words)
-        self.began = self.began or (at_ms(offset) if version == 1 else 0)
-        self._folded.take(offset, words)
+        self._take_at_once(offset, words)
         if offset in self._bases:
             self._bases.discard(offset)
             await self._compare_base(offset, self._folded.views)
+
+    def _take_at_once(self, offset: str, words: Sequence[bytes]) -> None:
+        self.check.event(offset, words)
+        self._folded.take(offset, words)
+        if not self.began and version_of(offset) == 1:
+            self.began = at_ms(offset)
         if words and words[0] == TRIM:
             self.trims.add(str(getattr(RecordedEvent(self.session_id, offset, words).data, "upto", "")))
 
