@@ -14,12 +14,16 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from sessionstream import MessageAdded, NoteAdded, SessionManager, SessionState, SessionStreamError
+from sessionstream.audit import Audit
+from sessionstream.log.store import Store
 from tests.servers import Server
 
 Contents = dict[bytes, Any]
@@ -46,6 +50,16 @@ async def _read(manager: SessionManager) -> None:
 
 async def _replay(manager: SessionManager) -> None:
     assert [event async for event in manager.retention.replay(LIVE, _FOLDER)]
+
+
+def _auditor(manager: SessionManager) -> Audit:
+    """Return the same audit with a key: a manager that has one seals by itself, which would be seen here."""
+    settings = manager.settings.model_copy(update={"seal_key": SecretStr("k" * 32)})
+    return Audit(Store(manager.store.server, settings))
+
+
+async def _all(many: AsyncIterator[Any]) -> None:
+    assert [one async for one in many]
 
 
 async def _hold(manager: SessionManager) -> None:
@@ -89,6 +103,9 @@ CHANGES: dict[str, Method] = {
     "update_session_metadata": lambda m: m.update_session_metadata(LIVE, {"a": 2}, unset=["b"]),
 }
 READS: dict[str, Method] = {
+    "audit.evidence": lambda m: _auditor(m).evidence(LIVE, Path(tempfile.mkdtemp(), "evidence")),
+    "audit.verify": lambda m: _auditor(m).verify(LIVE),
+    "audit.verify_all": lambda m: _all(_auditor(m).verify_all()),
     "audit.as_of": lambda m: m.audit.as_of(LIVE, version=2),
     "audit.diff": lambda m: m.audit.diff(LIVE, 1, 4),
     "audit.trace": lambda m: m.audit.trace(LIVE),
@@ -136,6 +153,10 @@ LOCKS: dict[str, Method] = {
     "release_lock": lambda m: _acquire_and_release(m),
 }
 TRANSIENT: dict[str, Method] = {"publish": lambda m: m.publish(LIVE, {"token": "x"})}
+SEALS: dict[str, Method] = {
+    "audit.seal": lambda m: _auditor(m).seal(LIVE),
+    "audit.seal_all": lambda m: _all(_auditor(m).seal_all([LIVE])),
+}
 CONNECTIONS = {"aclose", "open"}
 REBUILDS: dict[str, Method] = {
     "rebuild": lambda m: m.rebuild(),
@@ -193,6 +214,8 @@ async def _dump(client: Redis, namespace: str) -> Contents:
         if kind == b"hash":
             fields = await client.hgetall(key)
             contents[key] = {field: value for field, value in fields.items() if field not in CURSORS}
+        elif kind == b"list":
+            contents[key] = await client.lrange(key, 0, -1)
         elif kind == b"zset":
             contents[key] = await client.zrange(key, 0, -1, withscores=True)
         else:
@@ -259,7 +282,10 @@ def _unexplained(before: Contents, after: Contents) -> list[bytes]:
 
 async def test_every_public_method_is_listed_here(world: SessionManager) -> None:
     """A new method has to say whether it changes something."""
-    assert _public_methods(world) == {*CHANGES, *TRIMS, *READS, *LOCKS, *TRANSIENT, *CONNECTIONS, "rebuild"}
+    assert _public_methods(world) == {
+        *(*CHANGES, *TRIMS, *READS, *LOCKS, *TRANSIENT, *SEALS, *CONNECTIONS),
+        "rebuild",
+    }
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -336,6 +362,18 @@ async def test_what_is_transient_touches_nothing_that_is_kept(
     deltas = world.store.keys.deltas(LIVE).encode()
     assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} == {deltas}
     assert 0 < await client.pttl(deltas) <= 300_000
+
+
+@pytest.mark.parametrize("name", SEALS)
+async def test_a_seal_touches_nothing_but_the_seals(
+    world: SessionManager, client: Redis, namespace: str, name: str
+) -> None:
+    """It is no event, since it says nothing of the session that its events do not."""
+    before = await _dump(client, namespace)
+    await SEALS[name](world)
+    after = await _dump(client, namespace)
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert changed == {world.store.keys.seals(LIVE).encode()}
 
 
 @pytest.mark.parametrize("name", REBUILDS)

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, Projection, SessionManager, Verification
+from sessionstream.bases import fold_until, write
 from sessionstream.integrity.chain import Run, seal_from
 from sessionstream.integrity.keyring import SealKey
 from sessionstream.integrity.reporting import Kind
@@ -127,6 +128,29 @@ async def test_a_lock_is_no_altered_view(sealed: SessionManager) -> None:
     """It lies in the head, and is no event."""
     async with sealed.lock(SESSION):
         assert (await sealed.audit.verify(SESSION)).ok
+
+
+async def test_a_forged_base_snapshot_is_named(sealed: SessionManager, attacker: Attacker) -> None:
+    """What `as_of` would believe."""
+    folded = await fold_until(sealed.store, SESSION, await attacker.offset(8))
+    assert await write(sealed.store, folded)
+    assert (await sealed.audit.verify(SESSION)).ok
+    key = attacker.keys.bases(SESSION)
+    await attacker.client.delete(key)
+    folded.views.head[b"user_id"] = b"somebody else"
+    assert await write(sealed.store, folded)
+    assert (await sealed.audit.as_of(SESSION, version=9)).session.user_id == "somebody else"
+    found = await verified(sealed)
+    assert names(found) == [(Kind.VIEW_ALTERED, "bases")]
+    assert found.findings[0].version == 8
+
+
+@pytest.mark.parametrize("kind", ["events", "seals", "head", "bodies"])
+async def test_a_key_of_another_type_is_named(sealed: SessionManager, attacker: Attacker, kind: str) -> None:
+    """It is no error of the server's that passes through."""
+    key = getattr(attacker.keys, kind)(SESSION)
+    await attacker.client.set(key, "something else")
+    assert told(await verified(sealed)) == [(Kind.KEY_REPLACED, None)]
 
 
 # The log

@@ -37,7 +37,7 @@ async def test_with_its_archive_all_of_a_trimmed_session_is_verified(
     await sealing.create_session("user_1", "agent_1", session_id="whole")
     await sealing.audit.seal("whole")
     archived = archived_in(sealing.store, folder)
-    found = await sealing.audit.verify(session, archived=archived(session))
+    found = await sealing.audit.verify(session, archived=archived)
     other = await sealing.audit.verify("whole")
     assert (found.ok, found.findings, found.sealed_to) == (True, (), 14)
     assert [claim.name for claim in found.unchecked] == [claim.name for claim in other.unchecked]
@@ -58,7 +58,7 @@ async def test_an_archive_that_was_made_anew_is_no_proof(sealing: SessionManager
     *lines, foot = path.read_bytes().replace(b"message 5", b"message 6").splitlines(keepends=True)
     told = json.loads(foot) | {"sha256": hashlib.sha256(b"".join(lines)).hexdigest()}
     path.write_bytes(b"".join([*lines, json.dumps(told).encode() + b"\n"]))
-    found = await sealing.audit.verify(session, archived=archived_in(sealing.store, folder)(session))
+    found = await sealing.audit.verify(session, archived=archived_in(sealing.store, folder))
     [finding] = found.findings
     assert (finding.kind, finding.version) == (Kind.CONTENT_EDITED, 5)
 
@@ -69,7 +69,7 @@ async def test_a_damaged_archive_is_a_finding_and_the_rest_is_verified(
     """It names the file; of the stream nothing is wrong."""
     [path] = folder.rglob("*.jsonl")
     path.write_bytes(path.read_bytes()[:-30])
-    found = await sealing.audit.verify(session, archived=archived_in(sealing.store, folder)(session))
+    found = await sealing.audit.verify(session, archived=archived_in(sealing.store, folder))
     [finding] = found.findings
     assert (finding.kind, finding.name, found.sealed_to) == (Kind.FILE_ALTERED, str(path), 14)
 

@@ -17,11 +17,11 @@ from sessionstream.audit.causation import Trace
 from sessionstream.audit.diff import Diff
 from sessionstream.audit.moments import Moment
 from sessionstream.errors import IntegrityError, InvalidArgument
-from sessionstream.events.recorded import RecordedEvent
 from sessionstream.integrity import auditing, sealing, verifying
-from sessionstream.integrity.auditing import Archived, anchor_of
+from sessionstream.integrity.auditing import anchor_of
 from sessionstream.integrity.evidence import write_evidence
 from sessionstream.integrity.keyring import Keyring
+from sessionstream.integrity.reading import Archive
 from sessionstream.integrity.reporting import Verification
 from sessionstream.integrity.sealing import Sealed
 from sessionstream.log.history import checked_count, checked_time, parse_offset
@@ -192,14 +192,15 @@ class Audit:
         session_id: str,
         *,
         anchor: Path | str | None = None,
-        archived: AsyncIterator[RecordedEvent] | None = None,
+        archived: Archive | None = None,
     ) -> Verification:
         """Verify a session, and return what was found, and what could and could not be checked.
 
         Args:
             session_id: the session, ended or not.
             anchor: a file that `seal_all` wrote.
-            archived: the events that are no more in the stream, from version 1 on.
+            archived: gives a session's events that are no more in the stream, as ``retention.replay`` does:
+                ``lambda session_id: manager.retention.replay(session_id, folder)``.
 
         Raises:
             SessionNotFound: nothing is kept of such a session, and no anchor knows it.
@@ -215,28 +216,26 @@ class Audit:
         session_ids: Iterable[str] | None = None,
         *,
         anchor: Path | str | None = None,
-        archived: Archived | None = None,
+        archived: Archive | None = None,
     ) -> AsyncIterator[Verification]:
         """Verify sessions, one after the other, also those that only the anchor knows; see `verify`.
 
         Args:
             session_ids: which; None is every one.
             anchor: a file that `seal_all` wrote.
-            archived: gives the events of a session that are no more in its stream, from version 1 on.
+            archived: as of `verify`.
         """
         keyring = self._keyring()
         known = anchor_of(self._store, keyring, anchor)
         return auditing.verify_all(self._store, keyring, session_ids, anchor=known, archived=archived)
 
-    async def evidence(
-        self, session_id: str, file: Path | str, *, archived: AsyncIterator[RecordedEvent] | None = None
-    ) -> int:
+    async def evidence(self, session_id: str, file: Path | str, *, archived: Archive | None = None) -> int:
         """Write a session, its seals and its checkpoints into one file, and return how many events that are.
 
         Args:
             session_id: the session, ended or not.
             file: which appears when all of it is on the disk; `python -m sessionstream.integrity` verifies it.
-            archived: the events that are no more in the stream, from version 1 on.
+            archived: as of `verify`.
 
         Raises:
             SessionNotFound: nothing is kept of such a session.

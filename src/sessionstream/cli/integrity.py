@@ -64,10 +64,7 @@ async def verify(
         Path | None, typer.Option("--anchor", metavar="FILE", help="What `seal --anchor` wrote.", show_default=False)
     ] = None,
     archive: Annotated[
-        Path | None,
-        typer.Option(
-            "--archive", metavar="FOLDER", help="What was trimmed, which is verified too.", show_default=False
-        ),
+        Path | None, typer.Option("--archive", metavar="FOLDER", help="Where what was trimmed is.", show_default=False)
     ] = None,
 ) -> int:
     """Verify that sessions are what was appended, and say what could not be checked; nothing is written.
@@ -110,7 +107,7 @@ async def evidence(
         Path | None, typer.Option("--anchor", metavar="FILE", help="With --verify: what `seal --anchor` wrote.")
     ] = None,
     archive: Annotated[
-        Path | None, typer.Option("--archive", metavar="FOLDER", help="What was trimmed, which goes into the file too.")
+        Path | None, typer.Option("--archive", metavar="FOLDER", help="Where what was trimmed is.", show_default=False)
     ] = None,
 ) -> int:
     """Write a session, its seals and its checkpoints into one file, or verify such a file without a server."""
@@ -118,7 +115,7 @@ async def evidence(
     from sessionstream.retention.replaying import archived_in
 
     if file is not None:
-        if session is not None or output is not None:
+        if session is not None or output is not None or archive is not None:
             raise typer.BadParameter("a file is verified by itself", param_hint="--verify")
         return _verify_file(call, file, anchor)
     if session is None or output is None:
@@ -126,7 +123,7 @@ async def evidence(
     if anchor is not None:
         raise typer.BadParameter("only with --verify", param_hint="--anchor")
     async with call.open() as manager:
-        archived = None if archive is None else archived_in(manager.store, archive)(session)
+        archived = None if archive is None else archived_in(manager.store, archive)
         events = await manager.audit.evidence(session, output, archived=archived)
     if call.terminal.as_json:
         call.terminal.emit({"session_id": session, "events": events, "file": str(output)})

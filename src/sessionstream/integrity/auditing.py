@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
-from functools import partial
 from pathlib import Path
 
 from sessionstream.directory.listing import every_session_id, session_ids_of
 from sessionstream.errors import IntegrityError, SessionNotFound
-from sessionstream.events.recorded import RecordedEvent
 from sessionstream.integrity.anchors import Anchor, anchor_writer, read_anchor
 from sessionstream.integrity.feeds import FeedWords
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.lines import LinesWriter
+from sessionstream.integrity.reading import Archive
 from sessionstream.integrity.reporting import Verification
 from sessionstream.integrity.sealing import Sealed, seal_session
 from sessionstream.integrity.verifying import verify_session
@@ -21,9 +20,6 @@ from sessionstream.log.gates import session_named
 from sessionstream.log.store import Store
 
 __all__ = ["anchor_of", "seal_all", "verify_all"]
-
-Archived = Callable[[str], AsyncIterator[RecordedEvent]]
-"""Gives the events of a session that are no more in its stream."""
 
 _FIELDS = 1000
 
@@ -64,7 +60,7 @@ async def verify_all(
     session_ids: Iterable[str] | None = None,
     *,
     anchor: Anchor | None = None,
-    archived: Archived | None = None,
+    archived: Archive | None = None,
 ) -> AsyncIterator[Verification]:
     """Verify sessions, also those that only an anchor knows.
 
@@ -73,36 +69,23 @@ async def verify_all(
         keyring: the keys.
         session_ids: which; None is every one that the registry, the log or the anchor knows.
         anchor: what was known outside of the server.
-        archived: gives the events of a session that are no more in its stream, from version 1 on.
+        archived: gives a session's events that are no more in the stream, from version 1 on.
 
     Raises:
         SessionNotFound: a session that was named is not there, and no anchor knows it.
     """
-    verify = partial(_verify, store, keyring, anchor, archived)
     if session_ids is not None:
         for session_id in session_ids:
-            yield await verify(session_id, None)
+            yield await verify_session(store, keyring, session_id, anchor=anchor, archived=archived)
         return
     feeds = FeedWords(store)
     left = set(anchor.sessions) if anchor is not None else set()
     async for session_id in _every_known_session(store):
         left.discard(session_id)
         with contextlib.suppress(SessionNotFound):  # it was removed just now
-            yield await verify(session_id, feeds)
+            yield await verify_session(store, keyring, session_id, anchor=anchor, archived=archived, feeds=feeds)
     for session_id in sorted(left, key=store.keys.partition):
-        yield await verify(session_id, feeds)
-
-
-async def _verify(
-    store: Store,
-    keyring: Keyring,
-    anchor: Anchor | None,
-    archived: Archived | None,
-    session_id: str,
-    feeds: FeedWords | None,
-) -> Verification:
-    events = None if archived is None else archived(session_id)
-    return await verify_session(store, keyring, session_id, anchor=anchor, archived=events, feeds=feeds)
+        yield await verify_session(store, keyring, session_id, anchor=anchor, archived=archived, feeds=feeds)
 
 
 async def seal_all(

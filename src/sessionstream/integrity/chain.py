@@ -20,7 +20,17 @@ import msgspec
 from sessionstream.events.recorded import version_of
 from sessionstream.integrity.keyring import SealKey
 
-__all__ = ["MOST_EVENTS", "TAG", "TRIMMED", "Digester", "Run", "Seal", "is_authentic", "seal_from", "without_meta"]
+__all__ = [
+    "MOST_EVENTS",
+    "TAG",
+    "TRIM",
+    "TRIMMED",
+    "Digester",
+    "Run",
+    "Seal",
+    "is_authentic",
+    "seal_from",
+]
 
 MOST_EVENTS = 1024
 """The longest run of events that one seal covers."""
@@ -31,7 +41,12 @@ TAG = 4
 TRIMMED = "trimmed"
 """The field of a head that holds the offset up to which the session was trimmed."""
 
+TRIM = b"session.trimmed"
+"""How the entry of the event begins that tells of a trim."""
+
 _META = b"meta"
+_USUAL = 2
+_pack_usual = struct.Struct(">4I").pack
 _encode = msgspec.json.Encoder().encode
 
 
@@ -58,7 +73,10 @@ class Digester:
             words: the fields and values of its stream entry.
         """
         # All lengths come first, the number of words before them: no two entries give the same bytes.
-        lengths = struct.pack(f">{2 + len(words)}I", len(words), len(offset), *map(len, words))
+        if len(words) == _USUAL:
+            lengths = _pack_usual(_USUAL, len(offset), len(words[0]), len(words[1]))
+        else:
+            lengths = struct.pack(f">{2 + len(words)}I", len(words), len(offset), *map(len, words))
         return hmac.digest(self._key, b"".join((self._prefix, lengths, offset.encode(), *words)), "sha256")
 
     def tag(self, offset: str, words: Sequence[bytes]) -> bytes:
@@ -67,10 +85,10 @@ class Digester:
 
     def bare_tag(self, offset: str, words: Sequence[bytes]) -> bytes:
         """Return the tag that an event has without who did it and why."""
-        return self.tag(offset, without_meta(words))
+        return self.tag(offset, _without_meta(words))
 
 
-def without_meta(words: Sequence[bytes]) -> Sequence[bytes]:
+def _without_meta(words: Sequence[bytes]) -> Sequence[bytes]:
     """Return the fields and values of an entry but for ``meta``."""
     return [word for at in range(0, len(words), 2) if words[at] != _META for word in words[at : at + 2]]
 
@@ -163,7 +181,7 @@ class Run:
         self._tags += digest[:TAG]
         if _META in words[::2]:
             self._says_more = True
-            digest = self._digester.digest(offset, without_meta(words))
+            digest = self._digester.digest(offset, _without_meta(words))
         self._bare += digest[:TAG]
         self.offset = offset
 

@@ -128,18 +128,19 @@ class HistoryCheck:
 
     def event(self, offset: str, words: Sequence[bytes]) -> None:
         """Take the next event."""
-        ms, _, number = offset.partition("-")
-        stray = Stray(int(ms), int(number), words)
-        if self._unproven_to and stray.version > self._unproven_to:
+        version, run = int(offset[offset.find("-") + 1 :]), self._run
+        if self._unproven_to and version > self._unproven_to:
             self._check_unproven()
-        if self._run is not None and stray.version > self._run.seal.version:
+        if run is not None and version > run.last:
             self._close()
-        if self._run is not None and stray.version >= self._run.seal.first:
-            if not self._run.take(offset, stray.version, words):
-                self._keep(stray)
-        else:
-            self._take_unsealed(stray)
-        self.last, self._last_version = offset, max(stray.version, self._last_version)
+            run = None
+        if run is None or version < run.first:
+            self._take_unsealed(_stray_of(offset, version, words))
+        elif not run.take(offset, version, words):
+            self._keep(_stray_of(offset, version, words))
+        self.last = offset
+        if version > self._last_version:
+            self._last_version = version
 
     def _check_unproven(self) -> None:
         """Of events whose seal cannot be checked, see at least that none is missing."""
@@ -209,11 +210,16 @@ class HistoryCheck:
         self._found.append(Diagnosed(Finding(kind, detail, offset, version)))
 
 
+def _stray_of(offset: str, version: int, words: Sequence[bytes]) -> Stray:
+    return Stray(int(offset.partition("-")[0]), version, words)
+
+
 class _Run:
     """The events that one seal covers."""
 
     def __init__(self, seal: Seal, digester: Digester, begins: int) -> None:
         self.seal = seal
+        self.first, self.last = seal.first, seal.version
         self._digester = digester
         self._begins = max(begins, seal.first)
         self._tags, self._bare = seal.tag_list(), seal.bare_list()
@@ -226,8 +232,8 @@ class _Run:
         digest = self._digester.digest(offset, words)
         self._all.update(digest)
         self._count += 1
-        at = version - self.seal.first
-        if digest[:TAG] != self._tag(self._tags, at):
+        at = version - self.first
+        if not self._tags.startswith(digest[:TAG], at * TAG):
             return False
         self._taken[at] = 1
         return True

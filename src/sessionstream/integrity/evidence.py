@@ -7,6 +7,7 @@ bodies; the head; how many lines there were and a keyed digest of all of them. E
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 from sessionstream.errors import InvalidEvidence, SessionNotFound
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
-from sessionstream.integrity.chain import seal_from
+from sessionstream.integrity.chain import TRIMMED, seal_from
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.lines import LinesWriter
+from sessionstream.integrity.reading import Archive
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
 
@@ -33,7 +35,7 @@ async def write_evidence(
     session_id: str,
     path: Path,
     *,
-    archived: AsyncIterator[RecordedEvent] | None = None,
+    archived: Archive | None = None,
 ) -> int:
     """Write a session's evidence, and return how many events are in it.
 
@@ -42,7 +44,7 @@ async def write_evidence(
         keyring: the keys; the file is closed with the present one.
         session_id: the session, ended or not.
         path: the file, which appears when all of it is on the disk.
-        archived: the events that are no more in the stream, from version 1 on.
+        archived: gives the events that are no more in the stream, from version 1 on.
 
     Raises:
         SessionNotFound: nothing is kept of such a session.
@@ -50,11 +52,13 @@ async def write_evidence(
     """
     checked_id(session_id, "session_id")
     await store.check_readable()
-    gate, seals, now = await _look(store, session_id)
+    gate, seals, trimmed, now = await _look(store, session_id)
     if gate is None:
         raise SessionNotFound(session_id)
     end = gate.split(b" ", 1)[0].decode()
     facts = {"namespace": store.keys.namespace, "session_id": session_id, "at": now, "offset": end}
+    if trimmed is not None and archived is None:
+        facts["trimmed"] = trimmed.decode()
     with LinesWriter(path, "evidence", keyring.present, facts, InvalidEvidence) as writer:
         evidence = _Evidence(store, session_id, end, seals, writer)
         await evidence.write_history(archived)
@@ -63,12 +67,16 @@ async def write_evidence(
     return evidence.events
 
 
-async def _look(store: Store, session_id: str) -> tuple[bytes | None, int, int]:
+async def _look(store: Store, session_id: str) -> tuple[bytes | None, int, bytes | None, int]:
     log = store.keys.log(store.keys.partition(session_id))
-    gate, seals = await store.server.calls(
-        [("HGET", log, name_in_log(session_id)), ("LLEN", store.keys.seals(session_id))]
+    gate, seals, trimmed = await store.server.calls(
+        [
+            ("HGET", log, name_in_log(session_id)),
+            ("LLEN", store.keys.seals(session_id)),
+            ("HGET", store.keys.head(session_id), TRIMMED),
+        ]
     )
-    return gate, seals, await store.now_ms()
+    return gate, seals, trimmed, await store.now_ms()
 
 
 class _Evidence:
@@ -85,13 +93,18 @@ class _Evidence:
         self._last = NOWHERE
         self.events = 0
 
-    async def write_history(self, archived: AsyncIterator[RecordedEvent] | None) -> None:
+    async def write_history(self, archived: Archive | None) -> None:
         """Write the seals, each in front of its events, and the events."""
-        if archived is not None:
-            async for event in archived:
-                await self._write_event(event.offset, list(event.words))
+        key = self._store.keys.events(self._session_id)
+        stream = await self._store.server.call("XRANGE", key, "-", "+", "COUNT", 1)
+        first = version_of(stream[0][0].decode()) if stream else 0
+        if archived is not None and first != 1:
+            async with contextlib.aclosing(archived(self._session_id)) as events:  # type: ignore[type-var]
+                async for event in events:
+                    if first and event.version >= first:
+                        break
+                    await self._write_event(event.offset, list(event.words))
         while True:
-            key = self._store.keys.events(self._session_id)
             page = await self._store.server.call("XRANGE", key, f"({self._last}", self._end, "COUNT", _PAGE)
             for identifier, words in page:
                 await self._write_event(identifier.decode(), words or [])

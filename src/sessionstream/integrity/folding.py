@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sessionstream.log.keys import Keys
     from sessionstream.log.store import Store
 
-__all__ = ["Folded", "altered_bodies", "body_problem", "saved_checkpoints"]
+__all__ = ["Folded", "altered_bodies", "body_problem", "same_views", "saved_checkpoints"]
 
 _NAMED = 5
 _ALWAYS = (Spot("", HEAD), Spot("checkpoints", SAVED))
@@ -35,13 +35,15 @@ class Folded:
         session_id: the session.
 
     Attributes:
+        projections: as given.
         views: as far as they are folded.
     """
 
     def __init__(self, projections: Sequence[Projection], session_id: str) -> None:
-        self._projections = projections
+        self.projections = projections
         self._session_id = session_id
         self._quiet: dict[bytes, bool] = {}
+        self._slides = False
         self.views = Views(session_id)
 
     def take(self, offset: str, words: Sequence[bytes]) -> None:
@@ -49,10 +51,11 @@ class Folded:
         kind = words[0] if words else b""
         quiet = self._quiet.get(kind)
         if quiet is None:
-            quiet = self._quiet[kind] = _is_quiet(kind, self._projections)
-        if quiet and self.views.head.get(b"sliding") != b"1":
+            quiet = self._quiet[kind] = _is_quiet(kind, self.projections)
+        if quiet and not self._slides:
             return
-        fold(self._session_id, [RecordedEvent(self._session_id, offset, words)], self._projections, self.views)
+        fold(self._session_id, [RecordedEvent(self._session_id, offset, words)], self.projections, self.views)
+        self._slides = self.views.head.get(b"sliding") == b"1"
 
     def spots(self) -> list[Spot]:
         """Return the views that can be compared: the session's own, and the indexes that it may stand in."""
@@ -128,6 +131,15 @@ def _told(live: Mapping[bytes, Any], folded: Mapping[bytes, Any]) -> str:
     text = ", ".join(name.decode(errors="replace") for name in names[:_NAMED])
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{text}{more}: not what the events make"
+
+
+def same_views(one: Views, other: Views) -> bool:
+    """Whether two folds made the same; an absent view equals an empty one."""
+
+    def full(views: Views) -> dict[Spot, Any]:
+        return {spot: kept for spot, kept in (*views.hashes.items(), *views.sets.items()) if kept}
+
+    return full(one) == full(other)
 
 
 def saved_checkpoints(views: Views) -> dict[bytes, bytes]:

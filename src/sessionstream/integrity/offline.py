@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sessionstream.errors import InvalidEvidence
-from sessionstream.events.recorded import version_of
+from sessionstream.events.recorded import RecordedEvent, version_of
 from sessionstream.integrity.anchors import Anchor, read_anchor
+from sessionstream.integrity.chain import TRIM
 from sessionstream.integrity.checking import HistoryCheck
 from sessionstream.integrity.folding import Folded, body_problem, saved_checkpoints
 from sessionstream.integrity.keyring import Keyring
@@ -73,7 +74,9 @@ class _Verifier:
         self._anchor = anchor
         self._anchored = anchor.sessions.get(self._session_id) if anchor is not None else None
         self._stands = False
-        self._check = HistoryCheck(self._session_id, keyring)
+        self._trimmed = str(header.get("trimmed", ""))
+        self._trims: set[str] = set()
+        self._check = HistoryCheck(self._session_id, keyring, version_of(self._trimmed) + 1 if self._trimmed else 1)
         self._folded = Folded(BUILT_IN, self._session_id)
         self._bodies: set[bytes] = set()
         self._gone: set[bytes] = set()
@@ -95,6 +98,9 @@ class _Verifier:
             words = [_bytes_of(word) for word in record["words"]]
             self._check.event(record["event"], words)
             self._folded.take(record["event"], words)
+            if words and words[0] == TRIM:
+                event = RecordedEvent(self._session_id, record["event"], words)
+                self._trims.add(str(getattr(event.data, "upto", "")))
             self._stands |= self._anchored is not None and record["event"] == self._anchored.offset
         elif "seal" in record:
             self._check.seal(_bytes_of(record["seal"]))
@@ -108,7 +114,10 @@ class _Verifier:
     def _take_body(self, identifier: bytes, body: bytes) -> None:
         """Compare a body at once, so that only one is held at a time."""
         told = saved_checkpoints(self._folded.views).get(identifier)
-        problem = "no event saved it" if told is None else body_problem(told, body)
+        if told is None:
+            problem = "" if self._trimmed else "no event saved it"
+        else:
+            problem = body_problem(told, body)
         if problem:
             self._found.append(Finding(Kind.CHECKPOINT_ALTERED, problem, name=identifier.decode(errors="replace")))
         self._bodies.add(identifier)
@@ -126,6 +135,9 @@ class _Verifier:
             name = identifier.decode(errors="replace")
             found.append(Finding(Kind.CHECKPOINT_ALTERED, "its body is not in the file", name=name))
         found += self._compare_head()
+        if self._trimmed and self._trimmed not in self._trims:
+            text = f"no event tells that the events up to {self._trimmed} were trimmed"
+            found.append(Finding(Kind.REMOVED, text, version=1))
         if problem:
             found.insert(0, Finding(Kind.FILE_ALTERED, problem))
         outside = check_anchor(self._check, self._session_id, self._anchor, stands=self._stands)
@@ -137,7 +149,7 @@ class _Verifier:
         )
 
     def _compare_head(self) -> list[Finding]:
-        if self._head is None:
+        if self._head is None or self._trimmed:
             return []
         live = {name: value for name, value in self._head.items() if name not in _LOGS_OWN and name}
         folded = self._folded.views.head
@@ -148,7 +160,8 @@ class _Verifier:
     def _claims(self) -> list[Claim]:
         why = "" if self._head is not None else "the session was changed while the file was written"
         why = why or "the head is what the events make; a file has no other"
-        return [claim("beginning"), claim("checkpoints"), claim("views", why)]
+        late = f"the events up to {self._trimmed} are in an archive" if self._trimmed else ""
+        return [claim("beginning", late), claim("checkpoints", late), claim("views", late or why)]
 
 
 def _bytes_of(text: Any) -> bytes:

@@ -31,6 +31,7 @@ class Kind(enum.StrEnum):
     CHECKPOINT_ALTERED = "checkpoint altered"
     VIEW_ALTERED = "view altered"
     LOG_ALTERED = "log altered"
+    KEY_REPLACED = "key replaced"
     FILE_ALTERED = "file altered"
 
 

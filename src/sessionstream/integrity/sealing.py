@@ -102,7 +102,12 @@ async def seal_session(store: Store, keyring: Keyring, session_id: str) -> Seale
         last, end, now = await sealing.look()
         if last is not None and last.version == version_of(end):
             return Sealed(session_id, last.offset, last.seal, last.key, moment(last.at), count)
-        added = await sealing.add(last, end, now)
+        try:
+            added = await sealing.add(last, end, now)
+        except HistoryAltered:
+            if not await sealing.has_moved(last, end):
+                raise
+            added = 0
         count, tries = count + added, 0 if added else tries + 1
     raise Unavailable(f"session {session_id!r} was sealed by others at each of many tries")
 
@@ -134,6 +139,12 @@ class _Sealer:
         self._trimmed_to = version_of(trimmed.decode()) if trimmed else 0
         end = gate.split(b" ", 1)[0].decode()
         return self._checked(kept, end) if kept is not None else None, end, milliseconds(time)
+
+    async def has_moved(self, last: Seal | None, end: str) -> bool:
+        """Whether the session was trimmed, sealed by others, or made anew since it was looked at."""
+        trimmed_to = self._trimmed_to
+        last_now, end_now, _ = await self.look()
+        return (last_now, self._trimmed_to) != (last, trimmed_to) or version_of(end_now) < version_of(end)
 
     def _checked(self, kept: bytes, end: str) -> Seal:
         last = seal_from(kept)
