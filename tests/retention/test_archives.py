@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import hashlib
 import json
@@ -212,13 +213,15 @@ async def test_an_unknown_session_cannot_be_archived(manager: SessionManager, fo
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("session_id", ["../../etc", ".", "a/b", "é\n", "x" * 512, "a%2fb", "\x00", "CON"])
+@pytest.mark.parametrize(
+    "session_id", ["../../etc", ".", "a/b", "é\n", "x" * 512, "a%2fb", "\x00", ":", ":stamp", "CON"]
+)
 async def test_any_id_has_a_folder_of_its_own(manager: SessionManager, folder: Path, session_id: str) -> None:
     """Inside the archive, whatever the id holds."""
     await manager.create_session("user_1", "agent_1", session_id=session_id)
-    [path] = (await manager.retention.archive(session_id, folder)).files
+    [path] = (await manager.retention.trim(session_id, folder)).files
     assert path.parent.parent.parent == folder
-    assert [event.version async for event in manager.retention.replay(session_id, folder)] == [1]
+    assert [event.version async for event in manager.retention.replay(session_id, folder)] == [1, 2]
 
 
 def test_two_ids_never_share_a_folder(folder: Path) -> None:
@@ -258,6 +261,22 @@ async def test_a_folder_that_cannot_be_made_is_a_clear_error(
             await method(session, folder)
         assert failed.value.problem
     assert len(await said(manager)) == 10
+
+
+async def test_who_is_cancelled_leaves_no_file(manager: SessionManager, session: str, folder: Path) -> None:
+    """At any moment: no unfinished file stays, and the next call is as if there had been none."""
+    await manager.append(session, [NoteAdded(text="x" * 100) for _ in range(3_000)])
+    for turns in (0, 1, 2, 3, 5, 8, 12, 17, 25, 40):
+        work = asyncio.create_task(manager.retention.trim(session, folder, keep_events=100))
+        for _ in range(turns):
+            await asyncio.sleep(0.001)
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        assert not list(folder.rglob("*.part"))
+    await manager.retention.trim(session, folder, keep_events=100)
+    versions = [event.version async for event in manager.retention.replay(session, folder)]
+    assert versions == list(range(1, len(versions) + 1))
 
 
 async def test_a_note_of_a_million_bytes_is_archived(manager: SessionManager, session: str, folder: Path) -> None:

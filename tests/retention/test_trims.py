@@ -167,6 +167,17 @@ async def test_a_trim_never_passes_what_the_oldest_checkpoint_covers(
     assert (await manager.retention.trim(session, folder)).trimmed == 15
 
 
+async def test_a_checkpoint_that_can_be_resumed_from_no_more_keeps_nothing(
+    manager: SessionManager, session: str, folder: Path
+) -> None:
+    """One that was saved behind a trim, by somebody who knew only what lay in front of it."""
+    await manager.retention.trim(session, folder, keep_events=4)
+    await manager.save_checkpoint(session, {}, offset="0-0")
+    with pytest.raises(HistoryTrimmed):
+        await manager.resume(session)
+    assert (await manager.retention.trim(session, folder)).trimmed == 12
+
+
 async def test_a_checkpoint_of_nothing_keeps_everything(manager: SessionManager, session: str, folder: Path) -> None:
     """Who resumes from it needs the whole history."""
     await manager.save_checkpoint(session, {}, offset="0-0", checkpoint_id="one")
@@ -254,8 +265,8 @@ async def test_what_comes_between_the_look_and_the_trim_prevents_it(
     """The script decides by what is so at that moment: a hold, a checkpoint, a group, a removal, another writer."""
     other, look, overtaken = make_manager(), trimming.limit_of, []
 
-    async def look_and_be_overtaken(store: Any, session_id: str) -> Any:
-        seen = await look(store, session_id)
+    async def look_and_be_overtaken(store: Any, session_id: str, trimmed: int) -> Any:
+        seen = await look(store, session_id, trimmed)
         if not overtaken:
             overtaken.append(await OVERTAKING[name](other, session))
         return seen

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sessionstream.errors import ArchiveDamaged, CorruptEvent, InvalidArgument, InvalidType, SessionNotFound
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.lifecycle.reading import Head as SessionHead
 from sessionstream.log.history import Window, checked_count, checked_time, offset_at_version, parse_offset, read_history
 from sessionstream.log.store import Store
-from sessionstream.retention.files import FileWriter, Page, read_pages
+from sessionstream.retention.files import FileWriter, read_pages
 from sessionstream.retention.lines import Foot, Head, Whose, event_of, line_of
 from sessionstream.retention.places import Segment, best, life_folder, segment_name, segments
+from sessionstream.retention.threads import each_in_thread, to_its_end
 
-__all__ = ["Extent", "Held", "archived_segments", "events_of", "in_thread", "target_of", "whose_of"]
+__all__ = ["Extent", "Held", "archived_segments", "events_of", "target_of", "whose_of"]
 
 _MOST_EVENTS = 20_000
 _MOST_BYTES = 64 * 1024 * 1024
 _PAGE = 500
-_Item = TypeVar("_Item")
 
 
 class Extent(NamedTuple):
@@ -130,9 +130,9 @@ async def _known(segment: Segment) -> Held:
 async def _write(store: Store, whose: Whose, life: Path, after: str, target: int, *, compress: bool) -> Held:
     head = Head(whose.namespace, whose.session_id, whose.created_ms, archive="events")
     first, last = version_of(after) + 1, after
-    writer = await asyncio.to_thread(FileWriter, life, head, compress=compress)
     lines: list[bytes] = []
-    with writer:
+    with FileWriter(life, head, compress=compress) as writer:
+        await to_its_end(writer.begin)
         window = Window(after=None if after == NOWHERE else after)
         events = read_history(store, whose.session_id, window, limit=min(target - first + 1, _MOST_EVENTS))
         async with contextlib.aclosing(events):  # type: ignore[type-var]
@@ -144,13 +144,13 @@ async def _write(store: Store, whose: Whose, life: Path, after: str, target: int
                 lines.append(line_of(event))
                 last = event.offset
                 if len(lines) >= _PAGE:
-                    await asyncio.to_thread(writer.write, b"".join(lines), len(lines))
+                    await to_its_end(writer.write, b"".join(lines), len(lines))
                     lines = []
                 if writer.size >= _MOST_BYTES:
                     break
-        await asyncio.to_thread(writer.write, b"".join(lines), len(lines))
+        await to_its_end(writer.write, b"".join(lines), len(lines))
         name = segment_name(first, version_of(last), compress=compress)
-        path, sha256 = await asyncio.to_thread(writer.finish, name, last)
+        path, sha256 = await to_its_end(writer.finish, name, last)
     return Held(Segment(path, first, version_of(last)), last, sha256)
 
 
@@ -185,7 +185,7 @@ async def events_of(segment: Segment, whose: Whose) -> AsyncIterator[RecordedEve
 
 async def _events_and_foot(segment: Segment, whose: Whose) -> AsyncIterator[tuple[RecordedEvent | None, Foot | None]]:
     version = segment.first
-    async for page in in_thread(read_pages(segment.path, whose, "events")):
+    async for page in each_in_thread(read_pages(segment.path, whose, "events")):
         for line in page.lines:
             event = _event(segment, whose, line)
             if event.version != version:
@@ -207,15 +207,3 @@ def _event(segment: Segment, whose: Whose, line: bytes) -> RecordedEvent:
     if event.session_id != whose.session_id:
         raise ArchiveDamaged(str(segment.path), f"it holds an event of session {event.session_id!r}")
     return event
-
-
-async def in_thread(pages: Iterator[Page]) -> AsyncIterator[Page]:
-    """Yield what an iterator gives, each item made in a thread."""
-    end: Any = object()
-    try:
-        while (page := await asyncio.to_thread(next, pages, end)) is not end:
-            yield page
-    finally:
-        close = getattr(pages, "close", None)
-        if close is not None:
-            await asyncio.to_thread(close)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ import msgspec
 from sessionstream.errors import ArchiveDamaged
 from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import SAVED
-from sessionstream.retention.archiving import in_thread
 from sessionstream.retention.files import FileWriter, read_pages
 from sessionstream.retention.lines import BodyLine, Head, Whose, bytes_of, encode, text_of
 from sessionstream.retention.places import BODIES
+from sessionstream.retention.threads import each_in_thread, to_its_end
 
 __all__ = ["close_life"]
 
@@ -42,14 +41,15 @@ async def close_life(store: Store, whose: Whose, life: Path, offset: str, *, com
     rows.pop(b"", None)
     head = Head(whose.namespace, session_id, whose.created_ms, archive="checkpoints")
     digests: list[str] = []
-    with await asyncio.to_thread(FileWriter, life, head, compress=compress) as writer:
+    with FileWriter(life, head, compress=compress) as writer:
+        await to_its_end(writer.begin)
         for identifier in sorted(rows):
             body = await store.server.call("HGET", store.keys.bodies(session_id), identifier)
             digests.append("" if body is None else hashlib.sha256(body).hexdigest())
             line = encode(BodyLine(identifier.decode(), None if body is None else text_of(body))) + b"\n"
-            await asyncio.to_thread(writer.write, line, 1)
+            await to_its_end(writer.write, line, 1)
         name = f"{BODIES}.jsonl{'.gz' if compress else ''}"
-        path, _ = await asyncio.to_thread(writer.finish, name, offset)
+        path, _ = await to_its_end(writer.finish, name, offset)
     if await _digests_in(path, whose) != digests:
         raise ArchiveDamaged(str(path), "it does not hold what the store does")
     return path
@@ -57,7 +57,7 @@ async def close_life(store: Store, whose: Whose, life: Path, offset: str, *, com
 
 async def _digests_in(path: Path, whose: Whose) -> list[str]:
     found: list[str] = []
-    async for page in in_thread(read_pages(path, whose, "checkpoints")):
+    async for page in each_in_thread(read_pages(path, whose, "checkpoints")):
         for line in page.lines:
             body: Any = _decode(line).body
             found.append("" if body is None else hashlib.sha256(bytes_of(body)).hexdigest())

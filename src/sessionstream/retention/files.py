@@ -45,19 +45,23 @@ class FileWriter:
     def __init__(self, folder: Path, head: Head, *, compress: bool) -> None:
         self._folder = folder
         self._part = folder / f".{os.getpid()}-{os.urandom(4).hex()}.part"
+        self._head = head
         self._compress = compress
         self._digest = hashlib.sha256()
         self._file: BinaryIO | None = None
         self._packed: gzip.GzipFile | None = None
         self.lines = -1
         self.size = 0
-        with _telling(folder):
-            _make_folder(folder)
+
+    def begin(self) -> None:
+        """Make the file, and write its first line."""
+        with _telling(self._folder):
+            _make_folder(self._folder)
             self._file = self._part.open("wb")
-        if compress:
+        if self._compress:
             # Without a name and a time, so that the same events give the same bytes.
             self._packed = gzip.GzipFile(filename="", mode="wb", fileobj=self._file, mtime=0, compresslevel=6)
-        self.write(encode(head) + b"\n", 1)
+        self.write(encode(self._head) + b"\n", 1)
 
     def write(self, data: bytes, lines: int) -> None:
         """Write some lines."""

@@ -36,8 +36,15 @@ class Limit(NamedTuple):
     groups: dict[str, int]
 
 
-async def limit_of(store: Store, session_id: str) -> Limit:
-    """Return how far a session may be trimmed."""
+async def limit_of(store: Store, session_id: str, trimmed: int = 0) -> Limit:
+    """Return how far a session may be trimmed.
+
+    Args:
+        store: where it is kept.
+        session_id: the session.
+        trimmed: up to which version it is trimmed. A checkpoint that covers less can be resumed from no more, and keeps
+            nothing.
+    """
     # The newest one first: a checkpoint that is saved in between is then seen as a change.
     newest, saved = await store.server.calls(
         [
@@ -46,7 +53,8 @@ async def limit_of(store: Store, session_id: str) -> Limit:
         ]
     )
     pairs = saved.items() if isinstance(saved, dict) else zip(saved[::2], saved[1::2], strict=True)
-    checkpoints = [_of_checkpoint(name.decode(), row.decode()) for name, row in pairs if name]
+    saved_ones = [_of_checkpoint(name.decode(), row.decode()) for name, row in pairs if name]
+    checkpoints = [one for one in saved_ones if one[0] >= trimmed]
     positions = await positions_of_groups(store, store.keys.partition(session_id))
     groups = [await _of_group(store, session_id, name, position) for name, position in positions.items()]
     version, by = min((one for one in (*checkpoints, *groups) if one is not None), default=(None, ""))

@@ -12,10 +12,11 @@ from sessionstream.events.lifecycle import SessionTrimmed
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.log.history import Window, checked_time, first_offset, parse_offset, read_history, trimmed_to
 from sessionstream.log.store import Store
-from sessionstream.retention.archiving import events_of, in_thread
+from sessionstream.retention.archiving import events_of
 from sessionstream.retention.files import read_pages
 from sessionstream.retention.lines import Whose
 from sessionstream.retention.places import Segment, best, bodies_file, checked_folder, life_folder, lives, segments
+from sessionstream.retention.threads import each_in_thread
 
 __all__ = ["archived_events", "archived_in", "chosen_events", "replay"]
 
@@ -152,7 +153,7 @@ async def _of_removed(store: Store, session_id: str, folder: Path) -> AsyncItera
     if closing is None:
         problem = "the session is removed, and this archive was not closed: what followed is in neither"
         raise ArchiveDamaged(str(life), f"it ends with version {version_of(reading.offset)}: {problem}")
-    async for page in in_thread(read_pages(closing, whose, "checkpoints")):
+    async for page in each_in_thread(read_pages(closing, whose, "checkpoints")):
         if page.foot is not None and page.foot.last != reading.offset:
             raise ArchiveDamaged(str(life), f"it ends at {reading.offset}, not at {page.foot.last}")
 
@@ -189,7 +190,7 @@ class _Reading:
                     yield event
 
     async def _check(self, segment: Segment) -> None:
-        async for page in in_thread(read_pages(segment.path, self._whose, "events")):
+        async for page in each_in_thread(read_pages(segment.path, self._whose, "events")):
             if page.foot is not None:
                 self._digests[segment.path.name] = page.foot.sha256
 

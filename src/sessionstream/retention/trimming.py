@@ -82,7 +82,7 @@ async def trim(store: Store, session_id: str, held: Held, goal: int) -> Trimmed:
         require_unheld(session_id, head)
         trimmed = head.get(b"trimmed", b"").decode()
         version = version_of(head[b"offset"].decode())
-        limit = await limit_of(store, session_id)
+        limit = await limit_of(store, session_id, version_of(trimmed or NOWHERE))
         last = min(goal, held.segment.last)
         if limit.version is not None and limit.version < last:
             last = limit.version
