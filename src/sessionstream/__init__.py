@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from sessionstream.events.runtime import ToolCalled as ToolCalled
     from sessionstream.events.runtime import ToolReturned as ToolReturned
     from sessionstream.events.runtime import UsageRecorded as UsageRecorded
+    from sessionstream.feed.cursor import Cursor as Cursor
+    from sessionstream.following import Delta as Delta
+    from sessionstream.following import FeedFollower as FeedFollower
+    from sessionstream.following import SessionFollower as SessionFollower
     from sessionstream.locks import Lock as Lock
     from sessionstream.log.request import Appended as Appended
     from sessionstream.manager import SessionManager as SessionManager
@@ -77,6 +81,8 @@ _ROOMS = {
     "events.runtime": (
         "ErrorOccurred", "MessageAdded", "MessageRetracted", "NoteAdded", "ToolCalled", "ToolReturned", "UsageRecorded",
     ),
+    "feed.cursor": ("Cursor",),
+    "following": ("Delta", "FeedFollower", "SessionFollower"),
     "locks": ("Lock",),
     "log.request": ("Appended",),
     "manager": ("SessionManager",),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import EllipsisType
-from typing import Any
+from typing import Any, Unpack
 
 from sessionstream.audit import Audit
 from sessionstream.checkpoints import reading as checkpoint_reading
@@ -19,6 +19,8 @@ from sessionstream.directory.users import sessions_of_user
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.hub import Hub
+from sessionstream.following import FeedFollower, FollowAllOptions, Following, FollowOptions, SessionFollower
+from sessionstream.following.deltas import publish
 from sessionstream.lifecycle import changing, cleaning, creating, ending, reading
 from sessionstream.locks import Lock, Locks
 from sessionstream.log.history import Window, read_history
@@ -65,6 +67,7 @@ class SessionManager(Opened):
         self._locks = Locks(self.store)
         self._hub = Hub(self.store.server)
         self.consumers = Consumers(self.store, self._hub)
+        self._following = Following(self.store, self._hub)
         self._closing += (self._locks.aclose, self.consumers.aclose, self._hub.aclose)
 
     # Sessions
@@ -177,10 +180,7 @@ class SessionManager(Opened):
 
     async def get_active_session_count(self, user_id: str | None = None) -> int:
         """Return how many sessions are ACTIVE and not expired, of one user or of all."""
-        if user_id is None:
-            return await counting.active_count(self.store)
-        states = [session.state async for session in sessions_of_user(self.store, user_id)]
-        return states.count(SessionState.ACTIVE)
+        return await counting.active_count(self.store, user_id)
 
     async def get_total_session_count(self) -> int:
         """Return how many sessions are kept, ended ones too."""
@@ -279,6 +279,20 @@ class SessionManager(Opened):
         whole = not backward and types is None and window._replace(after=None) == Window()
         noted = self.store.positions if whole else None
         return read_history(self.store, session_id, window, types, limit, backward=backward, positions=noted)
+
+    # Following
+
+    def follow(self, session_id: str, **options: Unpack[FollowOptions]) -> SessionFollower:
+        """Give a session's events, then those that come, in a block; the options are those of `SessionFollower`."""
+        return self._following.session(session_id, **options)
+
+    def follow_all(self, **options: Unpack[FollowAllOptions]) -> FeedFollower:
+        """Give the events of all sessions behind a cursor, in a block; the options are those of `FeedFollower`."""
+        return self._following.all(**options)
+
+    async def publish(self, session_id: str, delta: Any) -> str:
+        """Give something to those who follow a live session just now, no event and soon gone, and return its id."""
+        return await publish(self.store, session_id, delta)
 
     # Checkpoints
 

@@ -79,6 +79,24 @@ async def test_no_change_is_missed(hub: Hub, client: Redis, key: str) -> None:
         await writing
 
 
+async def test_each_of_many_who_wait_for_one_key_misses_nothing(hub: Hub, client: Redis, key: str) -> None:
+    """Not even those who find that another one is just asking the server for them."""
+    last = 500
+
+    async def read() -> None:
+        with hub.watching([key]) as bell:
+            async with asyncio.timeout(30):
+                while True:
+                    await bell.wait()
+                    if int(await client.hget(key, "n") or 0) == last:
+                        return
+
+    reading = [asyncio.create_task(read()) for _ in range(20)]
+    for _ in range(last):
+        await client.hincrby(key, "n", 1)
+    await asyncio.gather(*reading)
+
+
 async def test_all_who_wait_share_one_connection(hub: Hub, client: Redis, manager: SessionManager) -> None:
     """Of 1,000 keys, which is gone with the last of them."""
     keys = [manager.store.keys.group(f"hub{number}", number % 16) for number in range(1_000)]

@@ -48,6 +48,16 @@ async def _acquire_and_release(manager: SessionManager) -> None:
     await manager.release_lock(LIVE, await manager.acquire_lock(LIVE))
 
 
+async def _follow(manager: SessionManager) -> None:
+    async with manager.follow(LIVE) as events:
+        assert await anext(events)
+
+
+async def _follow_all(manager: SessionManager) -> None:
+    async with manager.follow_all() as events:
+        assert await anext(events)
+
+
 CHANGES: dict[str, Method] = {
     "add_messages": lambda m: m.add_messages(LIVE, {"role": "user", "content": "Hi"}),
     "append": lambda m: m.append(LIVE, NoteAdded(text="x"), idempotency_key="k"),
@@ -67,6 +77,8 @@ CHANGES: dict[str, Method] = {
 }
 READS: dict[str, Method] = {
     "audit.as_of": lambda m: m.audit.as_of(LIVE, version=2),
+    "follow": _follow,
+    "follow_all": _follow_all,
     "get_active_session_count": lambda m: m.get_active_session_count(),
     "get_all_active_sessions": lambda m: m.get_all_active_sessions(),
     "get_avg_session_duration": lambda m: m.get_avg_session_duration(),
@@ -100,6 +112,7 @@ LOCKS: dict[str, Method] = {
     "lock": lambda m: _hold(m),
     "release_lock": lambda m: _acquire_and_release(m),
 }
+TRANSIENT: dict[str, Method] = {"publish": lambda m: m.publish(LIVE, {"token": "x"})}
 CONNECTIONS = {"aclose", "open"}
 REBUILDS: dict[str, Method] = {
     "rebuild": lambda m: m.rebuild(),
@@ -218,7 +231,7 @@ def _unexplained(before: Contents, after: Contents) -> list[bytes]:
 
 async def test_every_public_method_is_listed_here(world: SessionManager) -> None:
     """A new method has to say whether it changes something."""
-    assert _public_methods(world) == {*CHANGES, *READS, *LOCKS, *CONNECTIONS, "rebuild"}
+    assert _public_methods(world) == {*CHANGES, *READS, *LOCKS, *TRANSIENT, *CONNECTIONS, "rebuild"}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -265,6 +278,19 @@ async def test_a_lock_touches_nothing_but_the_lock(
     changed = {field for field in after[head] if before[head].get(field) != after[head][field]}
     assert changed
     assert all(field == b"token" or field.startswith(b"lock_") for field in changed)
+
+
+@pytest.mark.parametrize("name", TRANSIENT)
+async def test_what_is_transient_touches_nothing_that_is_kept(
+    world: SessionManager, client: Redis, namespace: str, name: str
+) -> None:
+    """It is no event: all that changes is a key that is gone within minutes."""
+    before = await _dump(client, namespace)
+    await TRANSIENT[name](world)
+    after = await _dump(client, namespace)
+    deltas = world.store.keys.deltas(LIVE).encode()
+    assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} == {deltas}
+    assert 0 < await client.pttl(deltas) <= 300_000
 
 
 @pytest.mark.parametrize("name", REBUILDS)

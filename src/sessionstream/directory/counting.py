@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sessionstream.directory.users import sessions_of_user
 from sessionstream.log.store import Store
 from sessionstream.projections.directory import EXPIRY, STATES
 from sessionstream.projections.statistics import LIFETIMES
+from sessionstream.session import SessionState
 
 __all__ = ["active_count", "average_duration", "expired_count", "total_count"]
 
@@ -16,8 +18,10 @@ async def total_count(store: Store) -> int:
     return sum(await store.every_partition("ZCOUNT", store.keys.registry, 0, "+inf"))
 
 
-async def active_count(store: Store) -> int:
-    """Return how many sessions are ACTIVE and not expired."""
+async def active_count(store: Store, user_id: str | None = None) -> int:
+    """Return how many sessions are ACTIVE and not expired, of one user or of all."""
+    if user_id is not None:
+        return [session.state async for session in sessions_of_user(store, user_id)].count(SessionState.ACTIVE)
     now = await store.now_ms()
     counts: list[int] = await store.every_partition("ZCOUNT", _state(store, "active"), f"({now}", "+inf")
     return sum(counts)

@@ -71,7 +71,8 @@ class HistoryTrimmed(FollowingError):
         first: the offset of the first event that is kept; None if there is none.
     """
 
-    def __init__(self, session_id: str, after: str, first: str | None) -> None:
+    def __init__(self, session_id: str, after: str | None = None, first: str | None = None) -> None:
+        after = after or "0-0"
         kept = "nothing that follows them is kept" if first is None else f"the first one that is kept is {first}"
         super().__init__(
             f"events of session {session_id!r} after {after} are gone; {kept}: look for them in the archive"

@@ -38,15 +38,17 @@ class Line:
         bells: what rings when it changes.
         ear: where changes of it are heard of.
         armed: whether the server was asked to tell of the next one.
+        asked: its answer to that, while it is due.
     """
 
-    __slots__ = ("armed", "bells", "ear", "key")
+    __slots__ = ("armed", "asked", "bells", "ear", "key")
 
     def __init__(self, key: bytes) -> None:
         self.key = key
         self.bells: dict[Bell, None] = {}
         self.ear: Ear | None = None
         self.armed = False
+        self.asked: asyncio.Future[Any] | None = None
 
     def ring(self) -> None:
         """Wake who waits: the key may have changed."""
@@ -81,7 +83,7 @@ class Ear:
     def take(self, line: Line) -> None:
         """Hear of a line's key from now on."""
         self.lines[line.key] = line
-        line.ear, line.armed = self, False
+        line.ear, line.armed, line.asked = self, False, None
         if self._attendant is None:
             self._attendant = asyncio.create_task(self._attend(), name="sessionstream: hearing of changes")
         elif self.lane is not None:

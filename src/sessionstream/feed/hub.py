@@ -10,21 +10,30 @@ process that follows but one session.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import hiredis
 
 from sessionstream.errors import Unavailable
 from sessionstream.feed.ear import Ear, Line
 from sessionstream.wire.cluster.redirections import Address
-from sessionstream.wire.lane import LaneClosed
+from sessionstream.wire.cluster.slots import key_of
+from sessionstream.wire.lane import Lane, LaneClosed
+from sessionstream.wire.packing import Word, pack
 from sessionstream.wire.refusal import code_of, from_reply
 from sessionstream.wire.server import Server
 
-__all__ = ["Bell", "Hub"]
+__all__ = ["Bell", "Commands", "Hub"]
+
+Commands = tuple[tuple[Word, ...], ...]
 
 _AGAIN = 0.1
+
+
+def _listed(*replies: Any) -> list[Any]:
+    return list(replies)
 
 
 class Bell:
@@ -33,14 +42,17 @@ class Bell:
     Call `wait`, then read the keys that it returns, on any connection, up to their end; then `wait` again. It returns
     at once the first time. No change is missed: before it returns, the server has been asked to tell of the next one.
     It can ring for nothing, and rings for all keys when the connection was made anew.
+
+    Attributes:
+        closed: whether the block was left, or the manager closed.
     """
 
-    __slots__ = ("_closed", "_hub", "_rung", "_waiter")
+    __slots__ = ("_hub", "_rung", "_waiter", "closed")
 
     def __init__(self, hub: _LoopHub, keys: Iterable[bytes]) -> None:
         self._hub = hub
         self._rung = set(keys)
-        self._closed = False
+        self.closed = False
         self._waiter: asyncio.Future[None] | None = None
 
     async def wait(self) -> set[str]:
@@ -48,20 +60,42 @@ class Bell:
 
         Raises:
             AuthenticationFailed: this user may not read one of them.
-            Unavailable: the manager was closed.
+            Unavailable: the block was left, or the manager closed.
         """
-        while not self._rung and not self._closed:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        if self._closed:
-            raise Unavailable("connection closed from this side")
-        found, self._rung = self._rung, set()
+        found = await self.rung()
         try:
             await self._hub.arm(found)
         except BaseException:
             self._rung |= found
             raise
         return {key.decode() for key in found}
+
+    async def rung(self) -> set[bytes]:
+        """Return what `wait` does, without asking the server for anything: `read` does that.
+
+        Raises:
+            Unavailable: the block was left, or the manager closed.
+        """
+        while not self._rung and not self.closed:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self.closed:
+            raise Unavailable("connection closed from this side")
+        found, self._rung = self._rung, set()
+        return found
+
+    async def read(self, commands: Commands) -> list[Any]:
+        """Read this bell's keys of one partition on the connection that tells of their changes, which is `wait` too.
+
+        What several ask for in one turn of the event loop is asked once: do not change the replies.
+
+        Args:
+            commands: each of which reads a key.
+
+        Raises:
+            SessionStreamError: as `Server.calls`.
+        """
+        return await self._hub.read(commands)
 
     def ring(self, key: bytes) -> None:
         """Say that a key may have changed."""
@@ -70,7 +104,7 @@ class Bell:
 
     def close(self) -> None:
         """Ring no more, and let who waits go."""
-        self._closed = True
+        self.closed = True
         self._wake()
 
     def _wake(self) -> None:
@@ -111,6 +145,7 @@ class Hub:
         try:
             yield bell
         finally:
+            bell.close()
             room.leave(names, bell)
 
     async def aclose(self) -> None:
@@ -130,6 +165,7 @@ class _LoopHub:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._lines: dict[bytes, Line] = {}
+        self._shared: dict[Commands, asyncio.Future[list[Any]]] = {}
         self._ears: dict[Address | None, Ear] = {}
 
     def enter(self, names: list[bytes], bell: Bell) -> None:
@@ -173,34 +209,76 @@ class _LoopHub:
             self._dismiss()
         return ear
 
-    async def arm(self, names: Iterable[bytes]) -> None:
+    async def read(self, commands: Commands) -> list[Any]:
+        """Read on the connection that tells of changes; on any other, where there is none: then its coming rings."""
+        while (shared := self._shared.get(commands)) is not None:
+            # It stays the others' when one who waits for it is cancelled; when who asked is, somebody else asks.
+            await asyncio.wait((shared,))
+            if not shared.cancelled():
+                return await self._server.calls(commands) if shared.exception() else shared.result()
+        lines = [self._lines.get(str(key_of(words)).encode()) for words in commands]
+        known = [line for line in lines if line is not None]
+        lane = self._place(known[0]).lane if known else None
+        if lane is None or lane.closed:
+            return await self._server.calls(commands)
+        asked = self._shared[commands] = lane.together(b"".join(map(pack, commands)), len(commands), _listed)
+        # Who is woken by what was heard so far joins before the next turn; behind that it is too late.
+        asyncio.get_running_loop().call_soon(self._shared.pop, commands, None)
+        for line in known:
+            self._expect(line, lane, asked)
+        try:
+            return await asked
+        except (LaneClosed, hiredis.ReplyError):
+            return await self._server.calls(commands)
+
+    async def arm(self, names: Collection[bytes]) -> None:
         """Ask the server to tell of the next change of each key; where there is no connection, its coming will ring."""
-        asked = []
+        asked: set[asyncio.Future[Any]] = set()
         for name in names:
             line = self._lines.get(name)
-            if line is None or line.armed:
+            if line is None:
                 continue
-            lane = self._place(line).lane
-            if lane is None or lane.closed:
-                continue
-            # From here on: a change that the server tells of behind the answer makes this False again.
-            line.armed = True
-            asked.append((line, lane, lane.call(("EXISTS", name))))
-        refusal: hiredis.ReplyError | None = None
-        for line, lane, reply in asked:
-            try:
-                await reply
-            except LaneClosed:
+            if not line.armed:
+                self._arm(line)
+            # Who finds that somebody else has asked already waits for the same answer.
+            if line.asked is not None:
+                asked.add(line.asked)
+        if not asked:
+            return
+        # This leaves an answer to the others when the one who asked is cancelled.
+        await asyncio.wait(asked)
+        if any(reply.cancelled() for reply in asked):
+            await self.arm(names)
+            return
+        for reply in asked:
+            refused = reply.exception()
+            if isinstance(refused, hiredis.ReplyError) and code_of(refused) == "NOPERM":
+                raise from_reply(refused)
+
+    def _arm(self, line: Line) -> None:
+        lane = self._place(line).lane
+        if lane is None or lane.closed:
+            return
+        self._expect(line, lane, lane.call(("EXISTS", line.key)))
+
+    def _expect(self, line: Line, lane: Lane, reply: asyncio.Future[Any]) -> None:
+        """Take a line as armed by a read that is on its way, unless that fails."""
+        # From here on: a change that the server tells of behind the answer makes this False again.
+        line.armed = True
+        line.asked = reply
+
+        def heed(reply: asyncio.Future[Any]) -> None:
+            if line.asked is reply:
+                line.asked = None
+            refused = None if reply.cancelled() else reply.exception()
+            if refused is not None or reply.cancelled():
                 line.armed = False
-            except hiredis.ReplyError as refused:
-                line.armed = False
+            if isinstance(refused, hiredis.ReplyError):
                 self._server.redirected(refused, lane)
-                if code_of(refused) == "NOPERM":
-                    refusal = refused
                 # The key is on its way to another node, or there already.
                 asyncio.get_running_loop().call_later(_AGAIN, line.ring)
-        if refusal is not None:
-            raise from_reply(refusal)
+
+        reply.add_done_callback(heed)
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -11,6 +11,7 @@ to the node that has its key (`sessionstream.wire.cluster`).
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -272,11 +273,16 @@ class Server:
         await asyncio.gather(*map(read, left))
         return replies
 
-    async def script(self, script: Script, keys: Sequence[Word], args: Sequence[Word]) -> Any:
-        """Run a script, which must do no harm when executed twice in a row, and return its reply."""
-        words = ("EVALSHA", script.sha, len(keys), *keys, *args)
+    async def script(self, script: Script, keys: Sequence[Word], args: Sequence[Word], *, told: bool = False) -> Any:
+        """Run a script, which must do no harm when executed twice in a row, and return its reply.
+
+        With ``told`` its last argument is how often it was sent before.
+        """
+        command: tuple[Word, ...] = ("EVALSHA", script.sha, len(keys), *keys, *args)
+        tries = itertools.count()
 
         async def run(way: Way) -> Any:
+            words = (*command, next(tries)) if told else command
             try:
                 return await way.calls((words,), awaited=True)[0]
             except hiredis.ReplyError as error:

@@ -1,0 +1,75 @@
+"""Which events of all sessions a follower wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sessionstream.errors import InvalidType
+from sessionstream.events.base import name_of
+from sessionstream.events.ids import checked_id
+from sessionstream.events.recorded import version_of
+from sessionstream.following.owners import Owners
+from sessionstream.log.feed import Pointer
+
+__all__ = ["Choice"]
+
+
+class Choice:
+    """What is wanted; None of a kind is all of it.
+
+    Args:
+        types: of events, by name or by class.
+        agents: their ids.
+        users: their ids.
+        sessions: their ids.
+
+    Raises:
+        InvalidType: or `InvalidArgument`: one of them is no list, or holds what is none of these.
+    """
+
+    def __init__(
+        self,
+        types: Iterable[str | type] | None,
+        agents: Iterable[str] | None,
+        users: Iterable[str] | None,
+        sessions: Iterable[str] | None,
+    ) -> None:
+        _refuse_no_list(types, "types")
+        self._types = None if types is None else {one if isinstance(one, str) else name_of(one) for one in types}
+        self._agents = _ids(agents, "agents")
+        self._users = _ids(users, "users")
+        self._sessions = _ids(sessions, "sessions")
+
+    def has_type(self, name: str) -> bool:
+        """Whether events of a type are wanted."""
+        return self._types is None or name in self._types
+
+    async def of(self, pointers: Sequence[Pointer], owners: Owners) -> set[int]:
+        """Return the numbers of the pointers that may tell of wanted events.
+
+        Args:
+            pointers: of one partition.
+            owners: whose sessions are; only what is filtered by is asked for.
+        """
+        wanted = [one for one in pointers if self._sessions is None or one.session_id in self._sessions]
+        if self._agents is not None or self._users is not None:
+            for pointer in wanted:
+                if pointer.events and version_of(pointer.offset) == pointer.events:
+                    owners.forget(pointer.session_id)
+            await owners.learn(pointer.session_id for pointer in wanted)
+            wanted = [one for one in wanted if self._wants_owner(one.session_id, owners)]
+        return {one.number for one in wanted}
+
+    def _wants_owner(self, session_id: str, owners: Owners) -> bool:
+        user, agent = owners.known(session_id)
+        return (self._agents is None or agent in self._agents) and (self._users is None or user in self._users)
+
+
+def _refuse_no_list(given: object, name: str) -> None:
+    if given is not None and (isinstance(given, str | bytes | type) or not isinstance(given, Iterable)):
+        raise InvalidType(f"{name} is a list, not {given!r}")
+
+
+def _ids(given: Iterable[str] | None, name: str) -> frozenset[str] | None:
+    _refuse_no_list(given, name)
+    return None if given is None else frozenset(checked_id(one, f"an id in {name}") for one in given)
