@@ -9,15 +9,15 @@ from typing import Annotated
 
 import typer
 
-from sessionstream.cli import checkpoints, consumers, doctor, history, sessions, transfers, upkeep
+from sessionstream.cli import checkpoints, consumers, doctor, following, history, sessions, transfers, upkeep
 from sessionstream.cli.calling import application
 from sessionstream.cli.demo import play
 
 __all__ = ["application", "run"]
 
-_THEMES = (play, transfers, sessions, history, checkpoints, consumers, upkeep, doctor)
+_THEMES = (play, transfers, sessions, history, following, checkpoints, consumers, upkeep, doctor)
 _ORDER = (
-    *("demo", "import", "export", "sessions", "show", "history", "as-of", "checkpoints", "resume", "stats"),
+    *("demo", "import", "export", "sessions", "show", "history", "follow", "as-of", "checkpoints", "resume", "stats"),
     *("consumers", "parked"),
     *("rebuild", "cleanup", "doctor"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,7 +13,10 @@ from sessionstream.cli.moments import full
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.session import Checkpoint, Session
 
-__all__ = ["as_of_record", "checkpoint_record", "event_record", "resumed_record", "session_record"]
+if TYPE_CHECKING:
+    from sessionstream.following import Delta
+
+__all__ = ["as_of_record", "checkpoint_record", "delta_record", "event_record", "resumed_record", "session_record"]
 
 
 def session_record(session: Session, state: str) -> dict[str, Any]:
@@ -46,6 +49,17 @@ def event_record(event: RecordedEvent) -> dict[str, Any]:
         "causation_id": event.causation_id,
         "data": _stored_json(event.raw),
         "error": None if event.error is None else str(event.error),
+    }
+
+
+def delta_record(delta: Delta) -> dict[str, Any]:
+    """Return what was published, under ``delta``."""
+    return {
+        "session_id": delta.session_id,
+        "offset": delta.offset,
+        "at": full(delta.at),
+        "id": delta.id,
+        "delta": delta.data,
     }
 
 

@@ -15,14 +15,26 @@ __all__ = ["cleanup", "rebuild", "stats"]
 
 
 @command("stats", panel="Look")
-async def stats(call: Call) -> int:
+async def stats(
+    call: Call,
+    seconds: Annotated[
+        float | None,
+        typer.Argument(metavar="[SECONDS]", min=0.1, help="With --watch: how often; 2.", show_default=False),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Again and again, with the appends a second.")] = False,
+) -> int:
     """Count the sessions by state, and what they hold."""
     from sessionstream.cli.diagnosis.ended import count_states, held_by_ended
     from sessionstream.cli.diagnosis.namespace import feed_length
     from sessionstream.cli.rendering.statistics import print_statistics, statistics_record
+    from sessionstream.cli.watching import watch as look_again
 
+    if seconds is not None and not watch:
+        raise typer.BadParameter("it says how often to look, with --watch", param_hint="SECONDS")
     async with call.open() as manager:
         await manager.store.check_readable()
+        if watch:
+            await look_again(call.terminal, manager, seconds or 2.0)
         counts = await count_states(manager.store)
         held = await held_by_ended(manager.store)
         duration = await manager.get_avg_session_duration()

@@ -96,7 +96,7 @@ class Timeline:
         version, kind, actor = self._fields(event)
         bad = event.error is not None
         style = "bold red" if bad else _STYLES.get(event.type.partition(".")[0], "")
-        line = Text(clock(event.at), style="dim").append(f" {version} ", style="bold")
+        line = Text().append(clock(event.at), style="dim").append(f" {version} ", style="bold")
         line.append(f" {kind}", style=style).append(f"  {actor}  ", style="dim")
         text = summary(event)
         role = str(getattr(event.data, "role", ""))
