@@ -24,7 +24,7 @@ from sessionstream.feed.hub import Hub
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
 
-__all__ = ["Consumer", "Handler"]
+__all__ = ["Consumer", "Handler", "OpenConsumers"]
 
 Handler = Callable[[Item], Awaitable[object]]
 _LET_GO = 2.0
@@ -60,7 +60,7 @@ class Consumer:
         after: list[str],
         options: Options,
         handler: Handler | None,
-        open_ones: set[Consumer],
+        open_ones: OpenConsumers,
         projection: Projection | None = None,
     ) -> None:
         self._open_ones = open_ones
@@ -331,6 +331,16 @@ class Consumer:
                 held.cancel()
             for task in (*self._leaving, *filter(None, (self._taking,))):
                 task.cancel()
+
+
+class OpenConsumers(set[Consumer]):
+    """The members of one store that are in their blocks."""
+
+    async def aclose(self) -> None:
+        """Let those of the running loop leave their groups."""
+        for consumer in list(self):
+            if consumer.loop is asyncio.get_running_loop():
+                await consumer.aclose()
 
 
 async def _quiet(work: Coroutine[Any, Any, None]) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Unpack
 
 from sessionstream.consumers import administering
-from sessionstream.consumers.consumer import Consumer, Handler
+from sessionstream.consumers.consumer import Consumer, Handler, OpenConsumers
 from sessionstream.consumers.generations import Generations
 from sessionstream.consumers.options import JoinOptions, Options, options_from
 from sessionstream.consumers.parking import Parked
@@ -35,12 +34,13 @@ class Consumers:
     Args:
         store: the namespace.
         hub: tells of what is appended.
+        open_ones: where members are noted for the time of their blocks.
     """
 
-    def __init__(self, store: Store, hub: Hub) -> None:
+    def __init__(self, store: Store, hub: Hub, open_ones: OpenConsumers) -> None:
         self._store = store
         self._hub = hub
-        self._open_ones: set[Consumer] = set()
+        self._open_ones = open_ones
 
     def join(
         self,
@@ -78,12 +78,6 @@ class Consumers:
         if after in ("beginning", "now"):
             return [str(after)] * self._store.keys.partitions
         return list(Cursor.parse(after, self._store.keys).positions)
-
-    async def aclose(self) -> None:
-        """Let the members that joined in the running loop leave their groups."""
-        for consumer in list(self._open_ones):
-            if consumer.loop is asyncio.get_running_loop():
-                await consumer.aclose()
 
     def project(
         self,
