@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from sessionstream.audit import AsOf as AsOf
     from sessionstream.audit import Audit as Audit
     from sessionstream.checkpoints.reading import Resumed as Resumed
+    from sessionstream.consumers import Consumer as Consumer
+    from sessionstream.consumers import Consumers as Consumers
+    from sessionstream.consumers import Item as Item
     from sessionstream.errors import AccessDenied as AccessDenied
     from sessionstream.errors import ConflictError as ConflictError
     from sessionstream.errors import IdempotencyConflict as IdempotencyConflict
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "audit": ("AsOf", "Audit"),
     "checkpoints.reading": ("Resumed",),
+    "consumers": ("Consumer", "Consumers", "Item"),
     "errors": (
         "AccessDenied", "ConflictError", "IdempotencyConflict", "InvalidArgument", "LockLost", "LockTimeout",
         "OutcomeUnknown", "SessionEnded", "SessionExists", "SessionNotFound", "SessionStreamError", "Unavailable",
