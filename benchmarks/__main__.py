@@ -32,6 +32,7 @@ SCRIPTS = (
     "fsync",
     "server_time",
     "bytes_per_event",
+    "following",
     "against_peers",
     "startup",
     "growth",

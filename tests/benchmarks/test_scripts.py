@@ -100,6 +100,18 @@ def test_the_bytes_of_an_event_are_shown_by_kind_of_key() -> None:
     assert "bytes per event" in shown
 
 
+def test_followers_are_measured_while_they_are_given_events_and_while_they_wait() -> None:
+    """How old an event is when it is given; memory, connections, and the commands of a time without appends."""
+    shown, found = run("following")
+    check_claims(shown, found, 2)
+    assert [claim["missed"] for claim in found["claims"]] == [False, False]
+    assert len(found["contestants"]) == 2
+    for one in found["contestants"].values():
+        assert 0 < one["p50_us"] <= one["p99_us"]
+        assert one["calls"] == 2 * found["events_per_s"]
+    assert found["idle"]["bytes_each_here"] > 0
+
+
 def test_starts_are_measured() -> None:
     """The import, and the embedded server, in milliseconds."""
     shown, found = run("startup")

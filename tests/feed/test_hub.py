@@ -97,6 +97,40 @@ async def test_each_of_many_who_wait_for_one_key_misses_nothing(hub: Hub, client
     await asyncio.gather(*reading)
 
 
+async def test_reading_through_the_bell_is_asking(hub: Hub, client: Redis, key: str) -> None:
+    """Whoever reads so after each ring misses nothing, also beside others who read at the same time."""
+    last = 300
+
+    async def read() -> None:
+        with hub.watching([key]) as bell:
+            found = 0
+            async with asyncio.timeout(30):
+                while found < last:
+                    await bell.rung()
+                    [value] = await bell.read((("HGET", key, "n"),))
+                    found = int(value or 0)
+
+    reading = [asyncio.create_task(read()) for _ in range(20)]
+    for _ in range(last):
+        await client.hincrby(key, "n", 1)
+    await asyncio.gather(*reading)
+
+
+async def test_what_many_ask_for_at_the_same_time_is_read_once(hub: Hub, client: Redis, key: str) -> None:
+    """When they were woken by the same change; one who is cancelled leaves the reply to the others."""
+    await client.hset(key, "n", 1)
+    async with contextlib.AsyncExitStack() as stack:
+        bells = [stack.enter_context(hub.watching([key])) for _ in range(100)]
+        await _settled(bells[0], client)
+        await client.config_resetstat()
+        asking = [asyncio.create_task(bell.read((("HGET", key, "n"),))) for bell in bells]
+        await asyncio.sleep(0)
+        asking[0].cancel()
+        found = await asyncio.gather(*asking[1:])
+        assert found == [[b"1"]] * 99
+        assert (await client.info("commandstats"))["cmdstat_hget"]["calls"] <= 2
+
+
 async def test_all_who_wait_share_one_connection(hub: Hub, client: Redis, manager: SessionManager) -> None:
     """Of 1,000 keys, which is gone with the last of them."""
     keys = [manager.store.keys.group(f"hub{number}", number % 16) for number in range(1_000)]

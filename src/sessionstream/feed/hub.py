@@ -10,7 +10,7 @@ process that follows but one session.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,10 +47,11 @@ class Bell:
         closed: whether the block was left, or the manager closed.
     """
 
-    __slots__ = ("_hub", "_rung", "_waiter", "closed")
+    __slots__ = ("_hub", "_keys", "_rung", "_waiter", "closed")
 
-    def __init__(self, hub: _LoopHub, keys: Iterable[bytes]) -> None:
+    def __init__(self, hub: _LoopHub, keys: Sequence[bytes]) -> None:
         self._hub = hub
+        self._keys = keys
         self._rung = set(keys)
         self.closed = False
         self._waiter: asyncio.Future[None] | None = None
@@ -105,6 +106,7 @@ class Bell:
     def close(self) -> None:
         """Ring no more, and let who waits go."""
         self.closed = True
+        self._hub.leave(self._keys, self)
         self._wake()
 
     def _wake(self) -> None:
@@ -125,6 +127,19 @@ class Hub:
         self._server = server
         self._loops: dict[asyncio.AbstractEventLoop, _LoopHub] = {}
 
+    def watch(self, keys: Iterable[str]) -> Bell:
+        """Return a bell that rings at changes of some keys until it is closed.
+
+        Args:
+            keys: which ones, of any nodes.
+        """
+        loop = asyncio.get_running_loop()
+        if loop not in self._loops:
+            for closed in [known for known in self._loops if known.is_closed()]:
+                self._loops.pop(closed, None)
+            self._loops[loop] = _LoopHub(self._server)
+        return self._loops[loop].enter([key.encode() for key in keys])
+
     @contextmanager
     def watching(self, keys: Iterable[str]) -> Iterator[Bell]:
         """Give a bell that rings at changes of some keys; the connection ends with the last such block.
@@ -134,19 +149,11 @@ class Hub:
         Args:
             keys: which ones, of any nodes.
         """
-        loop = asyncio.get_running_loop()
-        if loop not in self._loops:
-            for closed in [known for known in self._loops if known.is_closed()]:
-                self._loops.pop(closed, None)
-        room = self._loops.setdefault(loop, _LoopHub(self._server))
-        names = [key.encode() for key in keys]
-        bell = Bell(room, names)
-        room.enter(names, bell)
+        bell = self.watch(keys)
         try:
             yield bell
         finally:
             bell.close()
-            room.leave(names, bell)
 
     async def aclose(self) -> None:
         """Close the running loop's connections; bells ring no more."""
@@ -168,16 +175,18 @@ class _LoopHub:
         self._shared: dict[Commands, asyncio.Future[list[Any]]] = {}
         self._ears: dict[Address | None, Ear] = {}
 
-    def enter(self, names: list[bytes], bell: Bell) -> None:
-        """Let a bell ring for keys."""
+    def enter(self, names: Sequence[bytes]) -> Bell:
+        """Return a bell that rings for keys."""
+        bell = Bell(self, names)
         for name in names:
             line = self._lines.get(name)
             if line is None:
                 line = self._lines[name] = Line(name)
                 self._place(line)
             line.bells[bell] = None
+        return bell
 
-    def leave(self, names: list[bytes], bell: Bell) -> None:
+    def leave(self, names: Sequence[bytes], bell: Bell) -> None:
         """Let a bell ring no more for keys; a key for which none is left is forgotten."""
         for name in names:
             line = self._lines.get(name)
@@ -216,16 +225,18 @@ class _LoopHub:
             await asyncio.wait((shared,))
             if not shared.cancelled():
                 return await self._server.calls(commands) if shared.exception() else shared.result()
-        lines = [self._lines.get(str(key_of(words)).encode()) for words in commands]
-        known = [line for line in lines if line is not None]
-        lane = self._place(known[0]).lane if known else None
+        lines = [line for words in commands if (line := self._lines.get(str(key_of(words)).encode())) is not None]
+        lane = self._place(lines[0]).lane if lines else None
         if lane is None or lane.closed:
             return await self._server.calls(commands)
-        asked = self._shared[commands] = lane.together(b"".join(map(pack, commands)), len(commands), _listed)
-        # Who is woken by what was heard so far joins before the next turn; behind that it is too late.
+        # Who was woken by what was heard so far joins before the next turn, or not at all: a change that the server
+        # tells of behind the reply, which may be heard at once, is behind what was read.
         asyncio.get_running_loop().call_soon(self._shared.pop, commands, None)
-        for line in known:
-            self._expect(line, lane, asked)
+        for line in lines:
+            line.armed = True
+        asked = self._shared[commands] = lane.together(b"".join(map(pack, commands)), len(commands), _listed)
+        for line in lines:
+            self._await_answer(line, lane, asked)
         try:
             return await asked
         except (LaneClosed, hiredis.ReplyError):
@@ -259,12 +270,11 @@ class _LoopHub:
         lane = self._place(line).lane
         if lane is None or lane.closed:
             return
-        self._expect(line, lane, lane.call(("EXISTS", line.key)))
-
-    def _expect(self, line: Line, lane: Lane, reply: asyncio.Future[Any]) -> None:
-        """Take a line as armed by a read that is on its way, unless that fails."""
-        # From here on: a change that the server tells of behind the answer makes this False again.
+        # A change that the server tells of behind the answer makes this False again.
         line.armed = True
+        self._await_answer(line, lane, lane.call(("EXISTS", line.key)))
+
+    def _await_answer(self, line: Line, lane: Lane, reply: asyncio.Future[Any]) -> None:
         line.asked = reply
 
         def heed(reply: asyncio.Future[Any]) -> None:
@@ -283,7 +293,7 @@ class _LoopHub:
     async def aclose(self) -> None:
         """Close every connection."""
         ears, self._ears, lines, self._lines = self._ears, {}, self._lines, {}
-        for bell in {bell for line in lines.values() for bell in line.bells}:
+        for bell in [bell for line in lines.values() for bell in line.bells]:
             bell.close()
         for ear in ears.values():
             await ear.aclose()

@@ -7,7 +7,6 @@ import base64
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from typing import Any, NamedTuple, TypedDict
 
 import msgspec
@@ -113,14 +112,14 @@ class FeedFollower(Follower[RecordedEvent]):
             return self._after if isinstance(self._after, Cursor) else Cursor.beginning(self._store.keys)
         return Cursor.of(self._store.keys, self._given)
 
-    async def _enter(self, block: ExitStack) -> Bell:
+    async def _enter(self) -> Bell:
         await self._store.check_readable()
         if isinstance(self._after, Cursor):
             start = self._after
         else:
             start = await (oldest if self._after is None else newest)(self._store)
         self._given, self._read_to = list(start.positions), list(start.positions)
-        return block.enter_context(self._hub.watching(self._feeds))
+        return self._hub.watch(self._feeds)
 
     async def _read_on(self, bell: Bell) -> None:
         if not self._due:

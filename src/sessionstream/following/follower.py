@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
 
@@ -26,24 +25,27 @@ class CaughtUp:
     has ended before. Await it in another task than the one that iterates.
     """
 
-    __slots__ = ("_found", "_over")
+    __slots__ = ("_found", "_over", "_waiting")
 
     def __init__(self) -> None:
-        self._found = False
-        self._over = asyncio.Event()
+        self._found = self._over = False
+        self._waiting: asyncio.Event | None = None
 
     def __bool__(self) -> bool:
         return self._found
 
     def __await__(self) -> Generator[object, None, bool]:
-        yield from self._over.wait().__await__()
+        if not self._over:
+            self._waiting = self._waiting or asyncio.Event()
+            yield from self._waiting.wait().__await__()
         return self._found
 
     def settle(self, found: bool) -> None:
         """Say that it is so, or never will be."""
-        if not self._over.is_set():
-            self._found = found
-            self._over.set()
+        if not self._over:
+            self._found, self._over = found, True
+            if self._waiting is not None:
+                self._waiting.set()
 
 
 class Follower(ABC, Generic[Item]):
@@ -75,15 +77,15 @@ class Follower(ABC, Generic[Item]):
         self._failure: Exception | None = None
         self._over = False
         self._asking = False
-        self._entered: ExitStack | None = None
+        self._entered = False
         self._bell: Bell | None = None
 
     async def __aenter__(self) -> Self:
-        if self._entered is not None:
+        if self._entered:
             raise InvalidArgument("a follower is entered once: make another one")
-        self._entered = ExitStack()
+        self._entered = True
         try:
-            self._bell = await self._enter(self._entered)
+            self._bell = await self._enter()
         except BaseException:
             self._leave()
             raise
@@ -97,8 +99,8 @@ class Follower(ABC, Generic[Item]):
     def _leave(self) -> None:
         self._over = True
         self._empty()
-        if self._entered is not None:
-            self._entered.close()
+        if self._bell is not None:
+            self._bell.close()
         self.caught_up.settle(False)
 
     def __aiter__(self) -> Self:
@@ -132,7 +134,7 @@ class Follower(ABC, Generic[Item]):
             raise
 
     @abstractmethod
-    async def _enter(self, block: ExitStack) -> Bell:
+    async def _enter(self) -> Bell:
         """Find out where to begin, and return the bell that rings from then on."""
 
     @abstractmethod

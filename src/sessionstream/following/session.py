@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any, TypedDict
 
 from sessionstream.errors import FollowerTooSlow, HistoryTrimmed, SessionNotFound, UnknownPosition
@@ -85,14 +83,15 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
         self._due: set[bytes] = set()
         self._events_key = self._route.events.encode()
         self._deltas_key = b"" if self._deltas is None else self._deltas.encode()
-        self._ready: deque[RecordedEvent | Delta] = deque()
+        # The next one is the last.
+        self._ready: list[RecordedEvent | Delta] = []
 
     @property
     def offset(self) -> str:
         """Of the last event that was given; before that, of the one behind which it began."""
         return self._position
 
-    async def _enter(self, block: ExitStack) -> Bell:
+    async def _enter(self) -> Bell:
         await self._store.check_readable()
         gate = ("HGET", self._store.keys.log(self._route.partition), name_in_log(self.session_id))
         last_delta = [("XREVRANGE", self._deltas, "+", "-", "COUNT", 1)] if self._deltas else []
@@ -106,7 +105,7 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
             raise UnknownPosition(self._position, last, f"session {self.session_id!r}")
         if newest and newest[0]:
             self._deltas_to = newest[0][0][0].decode()
-        return block.enter_context(self._hub.watching([self._route.events, *filter(None, [self._deltas])]))
+        return self._hub.watch([self._route.events, *filter(None, [self._deltas])])
 
     async def _read_on(self, bell: Bell) -> None:
         if not self._due:
@@ -134,7 +133,7 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
             return
         if len(page) == count:
             self._behind = True
-            self._ready.extend(self._recorded(page))
+            self._ready = [*reversed(self._recorded(page))]
         elif not armed:
             self._behind = False  # and the end of the history is read so that what comes then is told
         else:
@@ -193,22 +192,23 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
     def _merge(self, events: list[RecordedEvent], entries: Sequence[Any]) -> None:
         """Put deltas between the events, each behind the one that was the last when it was published."""
         (self._due.discard if len(entries) < _DELTA_PAGE else self._due.add)(self._deltas_key)
+        merged: list[RecordedEvent | Delta] = []
         behind = 0
         for entry in entries:
             delta = delta_of(self.session_id, entry)
             version = version_of(delta.offset)
             while behind < len(events) and events[behind].version <= version:
-                self._ready.append(events[behind])
+                merged.append(events[behind])
                 behind += 1
-            self._ready.append(delta)
-        self._ready.extend(events[behind:])
+            merged.append(delta)
+        self._ready = [*reversed(events[behind:]), *reversed(merged)]
         if entries:
             self._deltas_to = entries[-1][0].decode()
 
     def _take(self) -> RecordedEvent | Delta | None:
         if not self._ready:
             return None
-        item = self._ready.popleft()
+        item = self._ready.pop()
         if isinstance(item, RecordedEvent):
             self._position = item.offset
         return item
