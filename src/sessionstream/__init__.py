@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from sessionstream.audit import Diff as Diff
     from sessionstream.audit import Trace as Trace
     from sessionstream.checkpoints.reading import Resumed as Resumed
+    from sessionstream.consumers import Consumer as Consumer
+    from sessionstream.consumers import Consumers as Consumers
+    from sessionstream.consumers import Item as Item
     from sessionstream.errors import AccessDenied as AccessDenied
     from sessionstream.errors import ArchiveDamaged as ArchiveDamaged
     from sessionstream.errors import ConflictError as ConflictError
@@ -84,6 +87,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "audit": ("AsOf", "Audit", "Change", "Diff", "Trace"),
     "checkpoints.reading": ("Resumed",),
+    "consumers": ("Consumer", "Consumers", "Item"),
     "errors": (
         "AccessDenied", "ArchiveDamaged", "ConflictError", "HistoryTrimmed", "IdempotencyConflict", "InvalidArgument",
         "LockLost", "LockTimeout", "OutcomeUnknown", "SessionEnded", "SessionExists", "SessionHeld", "SessionNotFound",

@@ -13,7 +13,7 @@ from sessionstream.audit import Audit
 from sessionstream.checkpoints import reading as checkpoint_reading
 from sessionstream.checkpoints import saving as checkpoint_saving
 from sessionstream.checkpoints.reading import Resumed
-from sessionstream.consumers import Consumers
+from sessionstream.consumers import Consumers, OpenConsumers
 from sessionstream.conversation import messages as conversation
 from sessionstream.directory import counting, listing
 from sessionstream.directory.users import sessions_of_user
@@ -66,10 +66,11 @@ class SessionManager(Opened):
         super().__init__(conn, ttl, url=url, projections=projections, **settings)
         self.audit = Audit(self.store)
         self.retention = Retention(self.store)
-        self.consumers = Consumers(self.store, self._hub)
+        members = OpenConsumers()
+        self.consumers = Consumers(self.store, self._hub, members)
         self._following = Following(self.store, self._hub)
         self._locks = Locks(self.store)
-        self._closing += (self._locks.aclose, self.consumers.aclose, self._hub.aclose)
+        self._closing += (self._locks.aclose, members.aclose, self._hub.aclose)
 
     # Sessions
 

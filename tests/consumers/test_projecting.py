@@ -242,3 +242,20 @@ async def test_a_dropped_projection_leaves_nothing(manager: SessionManager, clie
     assert not await manager.consumers.drop(notes())
     assert await manager.consumers.groups() == []
     assert [key async for key in client.scan_iter("*notes@*")] == []
+
+
+async def test_views_that_the_feed_has_left_behind_are_built_anew(manager: SessionManager, client: Redis) -> None:
+    """Nobody ran the projection for longer than the feed is kept: the sessions' own streams still tell all."""
+    ids = await _sessions(manager, 3)
+    async with manager.consumers.project(notes()) as projector:
+        await projector.in_use()
+    for session_id in ids:
+        await add_notes(manager, session_id, "c", "d", "e")
+    for partition in range(manager.store.keys.partitions):
+        await client.xtrim(manager.store.keys.feed(partition), maxlen=1, approximate=False)
+    views = manager.consumers.projected(notes())
+    async with manager.consumers.project(notes()):
+        for session_id in ids:
+            await views.wait_until(session_id, timeout=30)
+        assert await views.counters(TOTALS) == {"notes": 15, "sessions": 3}
+    assert await manager.consumers.groups() == ["notes@1.2"]

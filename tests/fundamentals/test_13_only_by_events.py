@@ -21,9 +21,10 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from sessionstream import MessageAdded, NoteAdded, SessionManager, SessionState, SessionStreamError
+from sessionstream import MessageAdded, NoteAdded, Projection, SessionManager, SessionState, SessionStreamError
 from sessionstream.audit import Audit
 from sessionstream.log.store import Store
+from sessionstream.projection import Increment, counters
 from tests.servers import Server
 
 Contents = dict[bytes, Any]
@@ -158,6 +159,48 @@ SEALS: dict[str, Method] = {
     "audit.seal_all": lambda m: _all(_auditor(m).seal_all([LIVE])),
 }
 CONNECTIONS = {"aclose", "open"}
+
+
+async def _join(manager: SessionManager) -> None:
+    async with manager.consumers.join("g") as consumer:
+        async for item in consumer:
+            async with item:
+                item.apply(Increment(counters("seen"), "n", 1))
+            break
+
+
+async def _project(manager: SessionManager) -> None:
+    async with manager.consumers.project(NOTES) as projector:
+        await projector.in_use()
+
+
+async def _read_view(manager: SessionManager) -> None:
+    assert await manager.consumers.view("g").counters(counters("seen")) == {"n": 1}
+
+
+async def _read_projected(manager: SessionManager) -> None:
+    assert await manager.consumers.projected(NOTES).counters(counters("notes")) == {"n": 1}
+
+
+NOTES = Projection("notes")
+NOTES.on(NoteAdded)(lambda session_id, event: [Increment(counters("notes"), "n", 1)])
+# In this order: each finds what those before it have made.
+CONSUMERS: dict[str, Method] = {
+    "consumers.join": _join,
+    "consumers.groups": lambda m: m.consumers.groups(),
+    "consumers.status": lambda m: m.consumers.status("g"),
+    "consumers.view": _read_view,
+    "consumers.parked": lambda m: m.consumers.parked("g"),
+    "consumers.replay": lambda m: m.consumers.replay("g"),
+    "consumers.discard": lambda m: m.consumers.discard("g"),
+    "consumers.reset": lambda m: m.consumers.reset("g", "beginning"),
+    "consumers.skip": lambda m: m.consumers.skip("g"),
+    "consumers.delete": lambda m: m.consumers.delete("g"),
+    "consumers.project": _project,
+    "consumers.projected": _read_projected,
+    "consumers.rebuild": lambda m: m.consumers.rebuild(NOTES),
+    "consumers.drop": lambda m: m.consumers.drop(NOTES),
+}
 REBUILDS: dict[str, Method] = {
     "rebuild": lambda m: m.rebuild(),
     "rebuild of one session": lambda m: m.rebuild(LIVE),
@@ -283,7 +326,7 @@ def _unexplained(before: Contents, after: Contents) -> list[bytes]:
 async def test_every_public_method_is_listed_here(world: SessionManager) -> None:
     """A new method has to say whether it changes something."""
     assert _public_methods(world) == {
-        *(*CHANGES, *TRIMS, *READS, *LOCKS, *TRANSIENT, *SEALS, *CONNECTIONS),
+        *(*CHANGES, *TRIMS, *READS, *LOCKS, *TRANSIENT, *SEALS, *CONSUMERS, *CONNECTIONS),
         "rebuild",
     }
 
@@ -374,6 +417,19 @@ async def test_a_seal_touches_nothing_but_the_seals(
     after = await _dump(client, namespace)
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     assert changed == {world.store.keys.seals(LIVE).encode()}
+
+
+async def test_consumers_touch_nothing_but_what_their_groups_keep(
+    world: SessionManager, client: Redis, namespace: str
+) -> None:
+    """They are readers: no session, no feed and no view of the store's own changes by any of their methods."""
+    before = await _dump(client, namespace)
+    for name, method in CONSUMERS.items():
+        await method(world)
+        after = await _dump(client, namespace)
+        changed = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
+        rests = [key[len(_partition(key)) :] for key in changed]
+        assert all(rest.startswith((b"group", b"parked:")) or b":@" in rest for rest in rests), (name, rests)
 
 
 @pytest.mark.parametrize("name", REBUILDS)

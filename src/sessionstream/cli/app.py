@@ -12,6 +12,7 @@ import typer
 from sessionstream.cli import (
     archives,
     checkpoints,
+    consumers,
     doctor,
     exports,
     following,
@@ -31,13 +32,12 @@ __all__ = ["application", "run"]
 
 _THEMES = (
     *(play, transfers, exports, sessions, history, following, travel, traces, checkpoints),
-    *(integrity, archives, holds, upkeep, doctor),
+    *(integrity, archives, holds, consumers, upkeep, doctor),
 )
 _ORDER = (
     *("demo", "import", "export", "sessions", "show", "history", "follow", "as-of", "diff", "trace", "checkpoints"),
     *("resume", "stats", "seal", "verify", "evidence"),
-    *("fork", "archive", "hold"),
-    *("seal", "verify", "evidence"),
+    *("fork", "archive", "hold", "consumers", "parked"),
     *("rebuild", "cleanup", "doctor"),
 )
 application.registered_commands.sort(key=lambda one: _ORDER.index(one.name or ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from sessionstream.errors import (
+    GroupNotFound,
     InvalidArgument,
     OutcomeUnknown,
     SessionNotFound,
@@ -30,7 +31,7 @@ class Code(enum.IntEnum):
 
 def code_for(error: SessionStreamError) -> Code:
     """Return the exit code of a command that an error ended."""
-    if isinstance(error, SessionNotFound):
+    if isinstance(error, SessionNotFound | GroupNotFound):
         return Code.NOTHING
     if isinstance(error, InvalidArgument):
         return Code.USAGE

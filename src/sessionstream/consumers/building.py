@@ -7,17 +7,19 @@ from one that died begins the partition anew, from the same position.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from sessionstream.consumers.parking import Caught, text_of
 from sessionstream.consumers.patience import persist
 from sessionstream.consumers.removing import remove_views
 from sessionstream.directory.listing import session_ids_of
-from sessionstream.errors import EventTypeError, SessionNotFound
-from sessionstream.events.recorded import UnreadableEvent
+from sessionstream.errors import EventTypeError, HistoryTrimmed, SessionNotFound
+from sessionstream.events.recorded import RecordedEvent, UnreadableEvent
 from sessionstream.feed.cursor import BEGINNING, number_of
 from sessionstream.feed.reading import read_pointers
-from sessionstream.log.history import parse_offset, read_history
+from sessionstream.log.history import Window, parse_offset, read_history
 from sessionstream.projection import Operation, Projection, Slide
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Building", "operations_of"]
 
+_log = logging.getLogger("sessionstream")
 _MOST_OPERATED = 200
 _MOST_CAUGHT = 500
 
@@ -62,7 +65,7 @@ class Building:
         """Carry out what all events of a session mean."""
         held = self._held
         try:
-            async for event in read_history(held.store, session_id):
+            async for event in self._events(session_id):
                 self._last[session_id] = event.offset
                 if isinstance(event.data, UnreadableEvent):
                     continue
@@ -79,6 +82,19 @@ class Building:
             # It was removed meanwhile; the feed tells of that behind the group's position.
             return
         held.progress.beside.fields["done"] = str(len(self._last))
+
+    async def _events(self, session_id: str) -> AsyncIterator[RecordedEvent]:
+        """Yield a session's events; of one that was trimmed, those that are kept."""
+        store = self._held.store
+        try:
+            async for event in read_history(store, session_id):
+                yield event
+        except HistoryTrimmed as trimmed:
+            _log.warning("group %r: %s", self._held.group, trimmed)
+            if trimmed.first is not None:
+                ms, version = parse_offset(trimmed.first)
+                async for event in read_history(store, session_id, Window(after=f"{ms}-{version - 1}")):
+                    yield event
 
     async def _catch(self) -> int:
         """Note which sessions were read further than the feed has come; return how far it has."""

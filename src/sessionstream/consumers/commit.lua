@@ -50,5 +50,5 @@ if ARGV[6] ~= ARGV[5] then
   changed[#changed + 1] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[6])
 end
-redis.call('HSET', KEYS[2], unpack(changed))
+in_pages('HSET', KEYS[2], changed)
 return {'done', h[4] or '0'}

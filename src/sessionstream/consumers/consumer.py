@@ -24,7 +24,7 @@ from sessionstream.feed.hub import Hub
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
 
-__all__ = ["Consumer", "Handler"]
+__all__ = ["Consumer", "Handler", "OpenConsumers"]
 
 Handler = Callable[[Item], Awaitable[object]]
 _LET_GO = 2.0
@@ -60,7 +60,7 @@ class Consumer:
         after: list[str],
         options: Options,
         handler: Handler | None,
-        open_ones: set[Consumer],
+        open_ones: OpenConsumers,
         projection: Projection | None = None,
     ) -> None:
         self._open_ones = open_ones
@@ -79,7 +79,7 @@ class Consumer:
         self._tasks: list[asyncio.Task[None]] = []
         self._taking: asyncio.Task[None] | None = None
         self._again = asyncio.Event()
-        self._failure: SessionStreamError | None = None
+        self._failure: Exception | None = None
         self._over = asyncio.Event()
 
     @property
@@ -100,6 +100,7 @@ class Consumer:
         Raises:
             InvalidArgument: there is no handler.
             FeedTrimmed: the group is behind what is kept of the feed.
+            UnknownPosition: it stands past the feed's end, of which a failover has lost something.
             GroupNotFound: the group was deleted.
             MemberExists: another process took this member's name, after this one was thought dead.
         """
@@ -171,7 +172,7 @@ class Consumer:
         while self._takers:
             self._wake_one()
 
-    def _ended(self, held: Held, error: SessionStreamError | None) -> None:
+    def _ended(self, held: Held, error: Exception | None) -> None:
         partition = held.lease.partition
         if self._held.get(partition) is held:
             del self._held[partition]
@@ -180,7 +181,7 @@ class Consumer:
         if error is not None:
             self._fail(error)
 
-    def _fail(self, error: SessionStreamError) -> None:
+    def _fail(self, error: Exception) -> None:
         if self._failure is None:
             self._failure = error
         self.stop()
@@ -203,7 +204,7 @@ class Consumer:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(due):
                         await self._again.wait()
-        except SessionStreamError as error:
+        except Exception as error:  # whatever it is, it is for who runs this
             self._fail(error)
 
     async def _round(self) -> None:
@@ -331,6 +332,16 @@ class Consumer:
                 held.cancel()
             for task in (*self._leaving, *filter(None, (self._taking,))):
                 task.cancel()
+
+
+class OpenConsumers(set[Consumer]):
+    """The members of one store that are in their blocks."""
+
+    async def aclose(self) -> None:
+        """Let those of the running loop leave their groups."""
+        for consumer in list(self):
+            if consumer.loop is asyncio.get_running_loop():
+                await consumer.aclose()
 
 
 async def _quiet(work: Coroutine[Any, Any, None]) -> None:

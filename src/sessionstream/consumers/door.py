@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable
+from typing import Unpack
 
 from sessionstream.consumers import administering
-from sessionstream.consumers.consumer import Consumer, Handler
+from sessionstream.consumers.consumer import Consumer, Handler, OpenConsumers
 from sessionstream.consumers.generations import Generations
-from sessionstream.consumers.options import Options, options_from
+from sessionstream.consumers.options import JoinOptions, Options, options_from
 from sessionstream.consumers.parking import Parked
 from sessionstream.consumers.projected import Projected
 from sessionstream.consumers.projecting import Projector
@@ -35,12 +34,13 @@ class Consumers:
     Args:
         store: the namespace.
         hub: tells of what is appended.
+        open_ones: where members are noted for the time of their blocks.
     """
 
-    def __init__(self, store: Store, hub: Hub) -> None:
+    def __init__(self, store: Store, hub: Hub, open_ones: OpenConsumers) -> None:
         self._store = store
         self._hub = hub
-        self._open_ones: set[Consumer] = set()
+        self._open_ones = open_ones
 
     def join(
         self,
@@ -49,15 +49,7 @@ class Consumers:
         *,
         member: str | None = None,
         after: str | Cursor = "beginning",
-        types: Iterable[str | type] | None = None,
-        agents: Iterable[str] | None = None,
-        on_parked: Literal["wait", "continue"] = "wait",
-        attempts: int = 5,
-        backoff: float = 0.1,
-        longest_backoff: float = 30.0,
-        lease: float = 15.0,
-        concurrency: int = 16,
-        max_handling: float = 300.0,
+        **options: Unpack[JoinOptions],
     ) -> Consumer:
         """Join a consumer group for an ``async with`` block, making the group if it is new.
 
@@ -70,47 +62,22 @@ class Consumers:
             handler: a coroutine function that is given each `Item`, inside its ``async with``.
             member: this member's name, which no other living member may have; by default one of this process.
             after: where a new group begins: ``beginning`` of what the feed keeps, ``now``, or a cursor.
-            types: only events of these types, by name or by class; others are passed over.
-            agents: only sessions of these agents.
-            on_parked: whether the later events of a session whose event was parked wait for it, or go on.
-            attempts: how often an event is tried before it is parked.
-            backoff: seconds before the second try, doubled with each further one; half of it is jitter.
-            longest_backoff: seconds that are never exceeded.
-            lease: seconds after which the partitions of a member that died go to others.
-            concurrency: how many events are handled at a time, each of a session of its own.
-            max_handling: seconds after which the handling of an event is cancelled, and counts as failed.
+            options: of `sessionstream.consumers.options.options_from`, such as ``types``, ``attempts``, ``on_parked``.
 
         Raises:
             InvalidArgument: an argument is malformed.
             CursorMismatch: the cursor is of another namespace.
             MemberExists: entering the block; another process lives under that name in the group.
         """
-        options = options_from(
-            types=types,
-            agents=agents,
-            on_parked=on_parked,
-            attempts=attempts,
-            backoff=backoff,
-            longest_backoff=longest_backoff,
-            lease=lease,
-            concurrency=concurrency,
-            max_handling=max_handling,
-        )
-        name = _own_name() if member is None else checked_name(member, "member")
-        positions = self._beginnings(after)
         checked_name(group, "group")
-        return Consumer(self._store, self._hub, group, name, positions, options, handler, self._open_ones)
+        name = _own_name() if member is None else checked_name(member, "member")
+        chosen, positions = options_from(**options), self._beginnings(after)
+        return Consumer(self._store, self._hub, group, name, positions, chosen, handler, self._open_ones)
 
     def _beginnings(self, after: str | Cursor) -> list[str]:
         if after in ("beginning", "now"):
             return [str(after)] * self._store.keys.partitions
         return list(Cursor.parse(after, self._store.keys).positions)
-
-    async def aclose(self) -> None:
-        """Let the members that joined in the running loop leave their groups."""
-        for consumer in list(self._open_ones):
-            if consumer.loop is asyncio.get_running_loop():
-                await consumer.aclose()
 
     def project(
         self,

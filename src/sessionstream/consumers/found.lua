@@ -1,5 +1,5 @@
 -- Makes a group known in a partition, unless it is already, and answers its position there.
--- KEYS: 1 log, 2 groups, 3 group. ARGV: 1 group, 2 a position, or 'beginning', or 'now', 3 what is to be built there
+-- KEYS: 1 log, 2 groups, 3 group, 4 parked. ARGV: 1 group, 2 a position, or 'beginning', or 'now', 3 what is to be built there
 --   before the feed is read, or ''.
 local known = redis.call('HGET', KEYS[2], ARGV[1])
 if known then return known end
@@ -9,6 +9,8 @@ if position == 'now' then
 elseif position == 'beginning' then
   position = '0-' .. string.format('%d', (redis.call('HGET', KEYS[1], ':feed_first') or 1) - 1)
 end
-if ARGV[3] ~= '' then redis.call('HSET', KEYS[3], 'build', ARGV[3]) end
+-- A Cluster that moves the slot lets no script run that names keys which are not there.
+redis.call('HSET', KEYS[3], 'build', ARGV[3])
+redis.call('HSET', KEYS[4], '', '')
 redis.call('HSET', KEYS[2], ARGV[1], position)
 return position

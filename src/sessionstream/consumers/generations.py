@@ -14,6 +14,7 @@ from sessionstream.wire.scripts import load_script
 
 __all__ = ["Generations", "Progressed"]
 
+_ABANDON = load_script("sessionstream.consumers", "abandon")
 _GENERATE = load_script("sessionstream.consumers", "generate")
 _SWITCH = load_script("sessionstream.consumers", "switch")
 
@@ -77,6 +78,11 @@ class Generations:
     async def remove(self, generation: str) -> None:
         """Remove a generation that is neither in use nor being built."""
         await delete_group(self._store, self.group(generation))
+
+    async def abandon(self, generation: str) -> None:
+        """Give a generation up, if it is being built."""
+        if await self._store.server.script(_ABANDON, [self._family], [generation]):
+            await self.remove(generation)
 
     async def switch(self, generation: str) -> bool:
         """Put a generation in the place of the one in use; False if it is not the one that is being built."""

@@ -22,7 +22,7 @@ from sessionstream.consumers.patience import persist
 from sessionstream.consumers.places import Places
 from sessionstream.consumers.progress import Mark, Progress
 from sessionstream.consumers.reading import Reader
-from sessionstream.errors import LeaseLost, SessionStreamError
+from sessionstream.errors import LeaseLost
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.hub import Hub
 from sessionstream.log.encoding import KeyNumbers, encode_each
@@ -60,7 +60,7 @@ class Membership:
     options: Options
     offer: Callable[[Item], None]
     returned: Callable[[], None]
-    ended: Callable[[Held, SessionStreamError | None], None]
+    ended: Callable[[Held, Exception | None], None]
     projection: Projection | None = None
 
 
@@ -106,7 +106,7 @@ class Held:
     # What runs while it is held
 
     async def _run(self) -> None:
-        error: SessionStreamError | None = None
+        error: Exception | None = None
         try:
             await persist(self.catching_up.load)
             if self.lease.build:
@@ -118,7 +118,7 @@ class Held:
                 raise _Over
         except* _Over:
             pass
-        except* SessionStreamError as failures:
+        except* Exception as failures:
             error = _first(failures)
         finally:
             self.lose()
@@ -204,7 +204,8 @@ class Held:
         item.stage = Stage.GIVEN
         self._in_hand.add(item)
         loop = asyncio.get_running_loop()
-        item.timer = loop.call_later(self.options.max_handling, self._overdue, item)
+        item.until = loop.time() + self.options.max_handling
+        item.timer = loop.call_at(item.until, self._overdue, item)
         return True
 
     def _overdue(self, item: Item) -> None:
@@ -232,6 +233,7 @@ class Held:
             item.aside.handled()
         self.lanes.next(item.session_id)
         self._unsent += 1
+        self._reader.go_on()
         self.dirty()
 
     async def keep_up(self) -> None:
@@ -372,9 +374,8 @@ class _Over(Exception):
     """The partition is held no longer."""
 
 
-def _first(group: BaseExceptionGroup[SessionStreamError]) -> SessionStreamError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    found: Exception = group
+    while isinstance(found, ExceptionGroup):
         found = found.exceptions[0]
-    assert isinstance(found, SessionStreamError)
     return found

@@ -62,6 +62,7 @@ class Item:
         self.held = held
         self.aside: Aside | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.until = 0.0
         self._timeout: asyncio.Timeout | None = None
 
     @property
@@ -112,7 +113,7 @@ class Item:
         if self.stage is not Stage.GIVEN or self.held.lost:
             raise LeaseLost(self.held.group, self.partition)
         self.stage = Stage.OPEN
-        self._timeout = asyncio.timeout_at(self.timer.when() if self.timer is not None else None)
+        self._timeout = asyncio.timeout_at(self.until)
         if self.timer is not None:
             self.timer.cancel()
         await self._timeout.__aenter__()

@@ -15,14 +15,19 @@ class Lanes:
 
     Args:
         offer: is given each item whose turn it is.
+
+    Attributes:
+        count: how many items there are.
     """
 
     def __init__(self, offer: Callable[[Item], None]) -> None:
         self._offer = offer
         self._queues: dict[str, deque[Item]] = {}
+        self.count = 0
 
     def push(self, item: Item) -> None:
         """Put an item behind those of its session."""
+        self.count += 1
         queue = self._queues.get(item.session_id)
         if queue is None:
             self._queues[item.session_id] = deque((item,))
@@ -41,6 +46,7 @@ class Lanes:
         """Take a session's first item away, and offer the one behind it."""
         queue = self._queues[session_id]
         queue.popleft()
+        self.count -= 1
         if queue:
             self._offer(queue[0])
         else:
@@ -48,4 +54,6 @@ class Lanes:
 
     def clear(self, session_id: str) -> list[Item]:
         """Take all items of a session away, and return them."""
-        return list(self._queues.pop(session_id, ()))
+        queue = self._queues.pop(session_id, deque())
+        self.count -= len(queue)
+        return list(queue)

@@ -5,16 +5,30 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 from sessionstream.errors import InvalidArgument, InvalidType
 from sessionstream.events.base import name_of
 from sessionstream.events.ids import checked_id
 
-__all__ = ["Options", "options_from"]
+__all__ = ["JoinOptions", "Options", "options_from"]
 
 _LONGEST = 86_400.0
 _MOST = 10_000
+
+
+class JoinOptions(TypedDict, total=False):
+    """The options of `options_from`."""
+
+    types: Iterable[str | type] | None
+    agents: Iterable[str] | None
+    on_parked: Literal["wait", "continue"]
+    attempts: int
+    backoff: float
+    longest_backoff: float
+    lease: float
+    concurrency: int
+    max_handling: float
 
 
 @dataclass(frozen=True)
@@ -56,17 +70,28 @@ class Options:
 
 def options_from(
     *,
-    types: Iterable[str | type] | None,
-    agents: Iterable[str] | None,
-    on_parked: Literal["wait", "continue"],
-    attempts: int,
-    backoff: float,
-    longest_backoff: float,
-    lease: float,
-    concurrency: int,
-    max_handling: float,
+    types: Iterable[str | type] | None = None,
+    agents: Iterable[str] | None = None,
+    on_parked: Literal["wait", "continue"] = "wait",
+    attempts: int = 5,
+    backoff: float = 0.1,
+    longest_backoff: float = 30.0,
+    lease: float = 15.0,
+    concurrency: int = 16,
+    max_handling: float = 300.0,
 ) -> Options:
     """Return the options that a caller gave.
+
+    Args:
+        types: only events of these types, by name or by class; others are passed over.
+        agents: only sessions of these agents.
+        on_parked: whether the later events of a session whose event was parked wait for it, or go on.
+        attempts: how often an event is tried before it is parked.
+        backoff: seconds before the second try, doubled with each further one; half of it is jitter.
+        longest_backoff: seconds that are never exceeded.
+        lease: seconds after which the partitions of a member that died go to others.
+        concurrency: how many events are handled at a time, each of a session of its own.
+        max_handling: seconds after which the handling of an event is cancelled, and counts as failed.
 
     Raises:
         InvalidArgument: one of them is malformed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -12,13 +13,20 @@ from sessionstream.consumers.consumer import Consumer, Handler
 from sessionstream.consumers.generations import Generations, Progressed
 from sessionstream.consumers.item import Item
 from sessionstream.consumers.patience import persist
-from sessionstream.errors import GroupNotFound, ProjectionReplaced, SessionStreamError
+from sessionstream.errors import (
+    FeedTrimmed,
+    GroupNotFound,
+    ProjectionReplaced,
+    SessionStreamError,
+    UnknownPosition,
+)
 from sessionstream.events.recorded import UnreadableEvent
 from sessionstream.projection import Projection
 
 __all__ = ["Projector"]
 
 _LOOK = 0.05
+_log = logging.getLogger("sessionstream")
 Join = Callable[[str, Handler], Consumer]
 
 
@@ -98,6 +106,10 @@ class Projector:
                         await self._work(generation, consumer, in_use=in_use)
                 except GroupNotFound:
                     generation, in_use = await self._another(), True
+                except (FeedTrimmed, UnknownPosition) as gap:
+                    _log.warning("projection %r is built anew: %s", self._projection.name, gap)
+                    await persist(lambda gone=generation: self._generations.abandon(gone))  # type: ignore[misc]
+                    generation, in_use = await persist(lambda: self._generations.choose(anew=True))
         except SessionStreamError as error:
             self._failure = error
 

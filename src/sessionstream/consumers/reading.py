@@ -33,7 +33,7 @@ class Reader:
         self._agents: dict[str, str] = {}
 
     def go_on(self) -> None:
-        """Look whether there is room again: something was committed."""
+        """Look whether there is room again: something was handled, or committed."""
         self._room.set()
 
     async def run(self) -> None:
@@ -48,7 +48,7 @@ class Reader:
         partition = held.lease.partition
         with held.member.hub.watching([held.store.keys.feed(partition)]) as bell:
             while True:
-                while held.progress.ahead >= _AHEAD or held.giving_back:
+                while max(held.progress.ahead, held.lanes.count) >= _AHEAD or held.giving_back:
                     self._room.clear()
                     await self._room.wait()
                 pointers = await persist(lambda: read_pointers(held.store, partition, self._after, _PAGE))

@@ -51,7 +51,8 @@ async def found(store: Store, group: str, after: list[str], build: str = "") -> 
     keys = store.keys
 
     async def in_partition(partition: int) -> str:
-        names = [keys.log(partition), keys.groups(partition), keys.group(group, partition)]
+        kept = [keys.group(group, partition), keys.parked(group, partition)]
+        names = [keys.log(partition), keys.groups(partition), *kept]
         position: bytes = await store.server.script(_FOUND, names, [group, after[partition], build])
         return position.decode()
 
