@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from sessionstream.errors import SessionNotFound
+from sessionstream.errors import HistoryTrimmed, SessionNotFound
 from sessionstream.log.history import Window
 from sessionstream.log.store import Store
 from sessionstream.session import Session
 from sessionstream.transfer.choosing import Choice, chosen_sessions, kept_session
+from sessionstream.transfer.histories import first_are_gone
 from sessionstream.transfer.shapes import SHAPES
 
 __all__ = ["Sessions", "export_cloudevents", "export_events", "export_messages"]
@@ -44,6 +45,7 @@ def export_events(
     *,
     window: Window = _EVERYTHING,
     missing: Callable[[str], None] | None = None,
+    trimmed: Callable[[HistoryTrimmed], None] | None = None,
 ) -> AsyncIterator[bytes]:
     """Yield one JSON line for each event, session by session, with everything that is stored.
 
@@ -55,11 +57,13 @@ def export_events(
         session_ids: which; None is every session that is not over, in the order of creation.
         window: which of their events.
         missing: called with the id of a session that is not there, instead of raising.
+        trimmed: called where a session's first events are asked for and gone, instead of raising; the others are given.
 
     Raises:
         SessionNotFound: a session that was named is not there.
+        HistoryTrimmed: a session's first events are asked for and gone.
     """
-    return _lines("events", store, session_ids, window, missing)
+    return _lines("events", store, session_ids, window, missing, trimmed)
 
 
 def export_cloudevents(
@@ -68,12 +72,13 @@ def export_cloudevents(
     *,
     window: Window = _EVERYTHING,
     missing: Callable[[str], None] | None = None,
+    trimmed: Callable[[HistoryTrimmed], None] | None = None,
 ) -> AsyncIterator[bytes]:
     """Yield one CloudEvent a line for each event, session by session; the arguments are those of `export_events`.
 
     See `sessionstream.transfer.cloudevents.cloudevent`.
     """
-    return _lines("cloudevents", store, session_ids, window, missing)
+    return _lines("cloudevents", store, session_ids, window, missing, trimmed)
 
 
 async def _lines(
@@ -82,11 +87,19 @@ async def _lines(
     session_ids: Sessions,
     window: Window,
     missing: Callable[[str], None] | None,
+    trimmed: Callable[[HistoryTrimmed], None] | None = None,
     *,
     with_ids: bool = False,
 ) -> AsyncIterator[bytes]:
     absent = _absent(session_ids, missing)
     async for session in _sessions(store, session_ids, absent):
+        lacking = (
+            first_are_gone(session) if shape != "messages" and window.after is None and window.since is None else None
+        )
+        if lacking is not None:
+            if trimmed is None:
+                raise lacking
+            trimmed(lacking)
         try:
             async for item in SHAPES[shape](store, session, window, with_ids):
                 yield item.value

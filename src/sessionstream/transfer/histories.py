@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
 
+from sessionstream.errors import HistoryTrimmed
 from sessionstream.events.lifecycle import CheckpointDeleted, CheckpointSaved
-from sessionstream.events.recorded import RecordedEvent
+from sessionstream.events.recorded import NOWHERE, RecordedEvent, at_ms, version_of
 from sessionstream.log.history import Window, read_history
 from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import SAVED
 from sessionstream.session import Session
 
-__all__ = ["Leaving", "leaving_events"]
+__all__ = ["Leaving", "first_are_gone", "leaving_events"]
 
 
 class Leaving(NamedTuple):
@@ -31,6 +32,17 @@ class Leaving(NamedTuple):
     body: bytes | UnsetType | None
 
 
+def first_are_gone(session: Session) -> HistoryTrimmed | None:
+    """Return the error that says that a session's oldest events were trimmed; None if they are there."""
+    end = _trimmed_to(session)
+    return None if end is None else HistoryTrimmed(session.session_id, NOWHERE, f"{at_ms(end)}-{version_of(end) + 1}")
+
+
+def _trimmed_to(session: Session) -> str | None:
+    head = session.as_read
+    return head[b"trimmed"].decode() if isinstance(head, Mapping) and b"trimmed" in head else None
+
+
 async def leaving_events(
     store: Store,
     session: Session,
@@ -45,9 +57,9 @@ async def leaving_events(
     Raises:
         SessionNotFound: nothing is kept of such a session.
     """
-    session_id, head = session.session_id, session.as_read
-    if window.after is None and isinstance(head, Mapping) and b"trimmed" in head:
-        window = window._replace(after=head[b"trimmed"].decode())
+    session_id = session.session_id
+    if window.after is None and (end := _trimmed_to(session)) is not None:
+        window = window._replace(after=end)
     before: Leaving | None = None
     bodiless: set[str] = set()
     more = True
