@@ -106,13 +106,21 @@ class Ear:
         """Keep a connection, and make it again when it breaks; cancelled when nobody waits."""
         attempt = 0
         while self._still_here():
+            key = next(iter(self.lines))
             try:
-                lane = await self._server.push_lane(next(iter(self.lines)))
+                lane = await self._server.push_lane(key)
             except SessionStreamError:
                 attempt += 1
+                await self._ask_where(key)
             else:
                 attempt = 0 if await self._served(lane) else attempt + 1
             await asyncio.sleep(backoff(attempt))
+
+    async def _ask_where(self, key: bytes) -> None:
+        """Let the Cluster be asked for a key's node: where all only wait, nobody else does."""
+        if self.node is not None:
+            with contextlib.suppress(SessionStreamError):
+                await self._server.call("EXISTS", key)
 
     def _still_here(self) -> bool:
         """Hand over what has moved to another node, and return whether anything is left."""
