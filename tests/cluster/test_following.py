@@ -18,6 +18,12 @@ from tests.following.conftest import Noted
 from tests.sessions.waiting import until
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_found_out_by_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be noticed after a silence only is not noticed."""
+    monkeypatch.setattr(ear, "_SILENCE", 1_000.0)
+
+
 async def _versions(reader: SessionManager, session_id: str) -> list[int]:
     return [event.version async for event in reader.history(session_id)]
 
@@ -96,6 +102,24 @@ async def test_an_idle_follower_goes_with_its_slot(cluster: TestCluster, open_ma
             appended = await manager.append(session_id, NoteAdded(text="x"))
             async with asyncio.timeout(5):
                 assert (await noted.has(count))[-1].offset == appended.offset
+
+
+async def test_idle_followers_go_to_the_replica_of_a_killed_primary(cluster: TestCluster, open_manager: Open) -> None:
+    """Though their process calls nothing that would tell it where to."""
+    manager, following = open_manager(), open_manager()
+    session_id = (await manager.create_session("user_1", "agent_1")).session_id
+    victim = cluster.owner(slot_of(manager.store.keys.events(session_id)))
+    async with (
+        Noted[RecordedEvent](following.follow(session_id)) as noted,
+        Noted[RecordedEvent](following.follow_all(sessions=[session_id])) as everything,
+    ):
+        assert await noted.events.caught_up
+        assert await everything.events.caught_up
+        assert victim.call("WAIT", 1, 1_000) == 1
+        victim.server.kill()
+        appended = await manager.append(session_id, NoteAdded(text="x"))
+        assert (await noted.has(2))[-1].offset == appended.offset
+        assert (await everything.has(2))[-1].offset == appended.offset
 
 
 async def test_a_slot_without_keys_that_has_moved_is_found_out(

@@ -217,17 +217,22 @@ async def restricted(client: Redis, server: Server) -> AsyncIterator[str]:
     await client.acl_deluser("deaf")
 
 
+@pytest.mark.parametrize("also_without_connections", [False, True])
 async def test_without_the_permission_bells_ring_by_themselves(
-    open_manager: Open, client: Redis, restricted: str, key: str
+    open_manager: Open, client: Redis, restricted: str, key: str, also_without_connections: bool
 ) -> None:
-    """Twice a second: what changes is seen, only later."""
+    """Twice a second: what changes is seen, only later; also where the server gives this user no more connections."""
     manager = open_manager(restricted)
+    await manager.store.server.call("PING")
+    if also_without_connections:
+        await client.acl_setuser("deaf", enabled=True, reset_passwords=True, passwords=["+another"])
     hub = Hub(manager.store.server)
     with hub.watching([key]) as bell:
         await bell.wait()
         await client.hset(key, "n", 1)
-        assert await bell.wait() == {key}
-        assert await bell.wait() == {key}
+        async with asyncio.timeout(10):
+            assert await bell.wait() == {key}
+            assert await bell.wait() == {key}
     await hub.aclose()
 
 

@@ -14,6 +14,7 @@ from sessionstream.errors import SessionStreamError
 from sessionstream.wire.cluster.redirections import Address
 from sessionstream.wire.cluster.slots import slot_of
 from sessionstream.wire.lane import Lane, LaneClosed
+from sessionstream.wire.patience import waiting_is_vain
 from sessionstream.wire.refusal import PASSING, code_of
 from sessionstream.wire.seats import close_with_loop
 from sessionstream.wire.server import Server, backoff
@@ -77,7 +78,7 @@ class Ear:
         self._server = server
         self._place = place
         self._news = asyncio.Event()
-        self._heard = False
+        self._heard = self._deaf = False
         self._attendant: asyncio.Task[None] | None = None
 
     def take(self, line: Line) -> None:
@@ -106,13 +107,31 @@ class Ear:
         """Keep a connection, and make it again when it breaks; cancelled when nobody waits."""
         attempt = 0
         while self._still_here():
+            key = next(iter(self.lines))
             try:
-                lane = await self._server.push_lane(next(iter(self.lines)))
-            except SessionStreamError:
+                lane = await self._server.push_lane(key)
+            except SessionStreamError as failure:
                 attempt += 1
+                if waiting_is_vain(failure):
+                    self._say_deaf(failure)
+                    self._ring_all()
+                    await asyncio.sleep(_WITHOUT)
+                else:
+                    await self._ask_where(key)
             else:
                 attempt = 0 if await self._served(lane) else attempt + 1
             await asyncio.sleep(backoff(attempt))
+
+    def _say_deaf(self, refused: Exception) -> None:
+        if not self._deaf:
+            _log.warning("the server does not tell of changes (%s): whoever follows looks twice a second", refused)
+            self._deaf = True
+
+    async def _ask_where(self, key: bytes) -> None:
+        """Let the Cluster be asked for a key's node: where all only wait, nobody else does."""
+        if self.node is not None:
+            with contextlib.suppress(SessionStreamError):
+                await self._server.call("EXISTS", key)
 
     def _still_here(self) -> bool:
         """Hand over what has moved to another node, and return whether anything is left."""
@@ -138,7 +157,7 @@ class Ear:
         except hiredis.ReplyError as refused:
             if code_of(refused) in PASSING:
                 return False
-            _log.warning("the server does not tell of changes (%s): whoever follows looks twice a second", refused)
+            self._say_deaf(refused)
             await self._look_by_ourselves(lane)
         finally:
             if self.lane is lane:

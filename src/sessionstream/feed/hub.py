@@ -226,7 +226,8 @@ class _LoopHub:
             if not shared.cancelled():
                 return await self._server.calls(commands) if shared.exception() else shared.result()
         lines = [line for words in commands if (line := self._lines.get(str(key_of(words)).encode())) is not None]
-        lane = self._place(lines[0]).lane if lines else None
+        ears = {self._place(line) for line in lines}
+        lane = ears.pop().lane if len(ears) == 1 else None
         if lane is None or lane.closed:
             return await self._server.calls(commands)
         # Who was woken by what was heard so far joins before the next turn, or not at all: a change that the server

@@ -165,13 +165,20 @@ class FeedFollower(Follower[RecordedEvent]):
             items: list[RecordedEvent | SessionStreamError] = []
             if pointer.number in wanted:
                 items += self._items(by_number[pointer.number])
-            if (error := gone.get(pointer.number)) is not None:
+            error = gone.get(pointer.number)
+            if error is not None and pointer.session_id not in self._told:
+                self._tell(pointer.session_id)
                 items.append(error)
             self._ready.extend(_Entry(item, partition, None) for item in items[:-1])
             self._ready.append(_Entry(items[-1] if items else None, partition, pointer.position))
             self._read_to[partition] = pointer.position
         if whole and end is None:
             self._due.discard(partition)
+
+    def _tell(self, session_id: str) -> None:
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told.add(session_id)
 
     def _items(self, told: Told) -> list[RecordedEvent]:
         if told.pointer.events:
@@ -181,7 +188,7 @@ class FeedFollower(Follower[RecordedEvent]):
         return [_retired(told.pointer, self._owners)]
 
     async def _gone(self, told: Told) -> HistoryTrimmed | None:
-        """Return the error where a session that is kept lacks events; None where it was removed, or it was told."""
+        """Return the error where a session that is kept lacks events; None where it was removed."""
         session_id = told.pointer.session_id
         log = self._store.keys.log(self._store.keys.partition(session_id))
         gate, page = await self._store.server.calls(
@@ -192,11 +199,8 @@ class FeedFollower(Follower[RecordedEvent]):
         )
         first = page[0][0].decode() if page else None
         # Whose stream is whole has the id of one that was removed.
-        if gate is None or (first is not None and version_of(first) == 1) or session_id in self._told:
+        if gate is None or (first is not None and version_of(first) == 1):
             return None
-        if len(self._told) >= _MOST_TOLD:
-            self._told.clear()
-        self._told.add(session_id)
         offset, count = told.pointer.offset, told.pointer.events
         return HistoryTrimmed(session_id, f"{at_ms(offset)}-{version_of(offset) - count}", first)
 
