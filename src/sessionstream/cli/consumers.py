@@ -45,8 +45,10 @@ async def consumers(
 @command("parked", panel="Look")
 async def parked(
     call: Call,
-    first: Annotated[str, typer.Argument(metavar="[replay|discard]", help="What to do; without it they are listed.")],
-    second: Annotated[str | None, typer.Argument(metavar="GROUP", help="The group.", show_default=False)] = None,
+    first: Annotated[
+        str, typer.Argument(metavar="[replay|discard] GROUP", help="What to do, or nothing: list them; and the group.")
+    ],
+    second: Annotated[str | None, typer.Argument(hidden=True)] = None,
     session: Annotated[str | None, typer.Option("--session", help="Only what is parked of this session.")] = None,
     offset: Annotated[str | None, typer.Option("--offset", help="Only the event at this offset.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="For discard: all that is parked.")] = False,
