@@ -46,9 +46,11 @@ async def consumers(
 async def parked(
     call: Call,
     first: Annotated[
-        str, typer.Argument(metavar="[replay|discard] GROUP", help="What to do, or nothing: list them; and the group.")
+        str, typer.Argument(metavar="GROUP|replay|discard", help="The group whose parked events to list, or what to do.")
     ],
-    second: Annotated[str | None, typer.Argument(hidden=True)] = None,
+    second: Annotated[
+        str | None, typer.Argument(metavar="GROUP", help="The group, behind replay or discard.", show_default=False)
+    ] = None,
     session: Annotated[str | None, typer.Option("--session", help="Only what is parked of this session.")] = None,
     offset: Annotated[str | None, typer.Option("--offset", help="Only the event at this offset.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="For discard: all that is parked.")] = False,
