@@ -46,7 +46,7 @@ async def consumers(
 async def parked(
     call: Call,
     first: Annotated[
-        str, typer.Argument(metavar="GROUP|replay|discard", help="The group whose parked events to list, or what to do.")
+        str, typer.Argument(metavar="GROUP|replay|discard", help="The group whose events to list, or what to do.")
     ],
     second: Annotated[
         str | None, typer.Argument(metavar="GROUP", help="The group, behind replay or discard.", show_default=False)
