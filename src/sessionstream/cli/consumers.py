@@ -45,8 +45,12 @@ async def consumers(
 @command("parked", panel="Look")
 async def parked(
     call: Call,
-    first: Annotated[str, typer.Argument(metavar="[replay|discard]", help="What to do; without it they are listed.")],
-    second: Annotated[str | None, typer.Argument(metavar="GROUP", help="The group.", show_default=False)] = None,
+    first: Annotated[
+        str, typer.Argument(metavar="GROUP|replay|discard", help="The group whose events to list, or what to do.")
+    ],
+    second: Annotated[
+        str | None, typer.Argument(metavar="GROUP", help="The group, behind replay or discard.", show_default=False)
+    ] = None,
     session: Annotated[str | None, typer.Option("--session", help="Only what is parked of this session.")] = None,
     offset: Annotated[str | None, typer.Option("--offset", help="Only the event at this offset.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="For discard: all that is parked.")] = False,

@@ -96,6 +96,7 @@ class Held:
         self._dirty, self._moved = asyncio.Event(), asyncio.Event()
         self._commits = 0
         self._committing = False
+        self._building = lease.build != ""
         self._task = asyncio.create_task(self._run(), name=f"sessionstream: {self.group} {lease.partition}")
 
     @property
@@ -111,6 +112,7 @@ class Held:
             await persist(self.catching_up.load)
             if self.lease.build:
                 await Building(self).run()
+            self._building = False
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._reader.run())
                 tasks.create_task(self.catching_up.run())
@@ -344,9 +346,9 @@ class Held:
             await self.moved()
 
     async def end(self) -> None:
-        """Commit what is handled, and end."""
+        """Commit what is handled, and end; what is being built is begun anew by somebody else."""
         self.giving_back = True
-        while not self.lost and (self.progress.pending or self._committing):
+        while not (self.lost or self._building) and (self.progress.pending or self._committing):
             await self.moved()
         self.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
