@@ -104,7 +104,7 @@ CHANGES: dict[str, Method] = {
     "update_session_metadata": lambda m: m.update_session_metadata(LIVE, {"a": 2}, unset=["b"]),
 }
 READS: dict[str, Method] = {
-    "audit.evidence": lambda m: _auditor(m).evidence(LIVE, Path(tempfile.mkdtemp(), "evidence")),
+    "audit.evidence": lambda m: _auditor(m).evidence(LIVE, Path(_FOLDER, "evidence")),
     "audit.verify": lambda m: _auditor(m).verify(LIVE),
     "audit.verify_all": lambda m: _all(_auditor(m).verify_all()),
     "audit.as_of": lambda m: m.audit.as_of(LIVE, version=2),

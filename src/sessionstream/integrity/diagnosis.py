@@ -16,10 +16,10 @@ from sessionstream.integrity.reporting import Finding, Kind
 
 __all__ = ["MOST_STRAYS", "Diagnosed", "Diagnosis", "Place", "Stray", "diagnose"]
 
-MOST_STRAYS = 256
+MOST_STRAYS = 128
 """So many entries that are not what was sealed are looked at one by one."""
 
-_MOST_TRIES = 1_000_000
+_MOST_TRIES = 200_000
 _NEAR = tuple(shift for distance in range(1, 9) for shift in (distance, -distance))
 
 
