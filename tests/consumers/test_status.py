@@ -207,3 +207,24 @@ async def test_removed_sessions_are_passed_over_and_counted(make_manager: MakeMa
 
 async def _nothing_parked(manager: SessionManager) -> bool:
     return not await manager.consumers.parked("g") and (await manager.consumers.status("g")).lag == 0
+
+
+async def test_views_go_with_a_session_that_is_removed_before_it_was_handled(
+    manager: SessionManager, client: Redis
+) -> None:
+    """Its events were read, and its removal, before any of them was handled: nothing of it is left behind."""
+    session_id = (await manager.create_session("u", "a")).session_id
+    begun, let_go = asyncio.Event(), asyncio.Event()
+
+    async def handle(item: Any) -> None:
+        begun.set()
+        await let_go.wait()
+        item.apply(Increment(view("own"), "n", 1))
+
+    async with manager.consumers.join("g", handle):
+        await begun.wait()
+        await manager.delete_session(session_id, purge=True)
+        await manager.create_session("u", "a", session_id=session_id)
+        let_go.set()
+        await caught_up(manager)
+    assert await manager.consumers.view("g").fields(view("own"), session_id) == {"n": b"1"}

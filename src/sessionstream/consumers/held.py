@@ -82,10 +82,10 @@ class Held:
         self.store, self.group, self.options = member.store, member.group, member.options
         self.lease = lease
         self.lost = self.giving_back = False
-        self.progress = Progress(lease.position)
+        self.places = Places(self)
+        self.progress = Progress(lease.position, self.places.removal)
         self.lanes = Lanes(self._offer)
         self.catching_up = CatchingUp(self)
-        self.places = Places(self)
         self._reader = Reader(self)
         self._in_hand: set[Item] = set()
         self._aside: list[Item] = []

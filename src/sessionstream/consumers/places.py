@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sessionstream.consumers.committing import Dropped, owner_of
+from sessionstream.consumers.committing import Dropped, Operated, owner_of
 from sessionstream.log.feed import Pointer
 from sessionstream.log.keys import Keys
 from sessionstream.projection import Operation, Place, Remove
 
 if TYPE_CHECKING:
     from sessionstream.consumers.held import Held
-    from sessionstream.consumers.progress import Mark
 
 __all__ = ["Places", "keys_of_partition", "keys_of_session", "places_in"]
 
@@ -43,18 +42,16 @@ class Places:
                     self._known.add(place)
                     self._held.progress.beside.fields[f"+{place.kind}:{place.name}:{place.key}"] = ""
 
-    def drop(self, mark: Mark, pointer: Pointer) -> None:
-        """Remove what is kept of a session, when the group comes to the pointer that tells of its removal."""
-        if not self._known:
-            return
-        session_id = pointer.session_id
+    def removal(self, pointer: Pointer) -> list[Operated]:
+        """Return what removes a session from the views, when the group comes to the pointer that tells of its end."""
+        session_id, found = pointer.session_id, list[Operated]()
         keys = keys_of_session(self._held.store.keys, self._held.group, session_id, self._known)
         indexes = [Remove(place) for place in self._known if place.kind == "index"]
         if indexes:
-            mark.operated.append((session_id, pointer.offset, indexes))
+            found.append((session_id, pointer.offset, indexes))
         if keys:
-            mark.operated.append((session_id, pointer.offset, Dropped(keys)))
-            mark.ends = True
+            found.append((session_id, pointer.offset, Dropped(keys)))
+        return found
 
 
 def places_in(fields: Iterable[bytes]) -> list[Place]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 
 from sessionstream.consumers.committing import Commit, Operated
+from sessionstream.log.feed import Pointer
 
 __all__ = ["Mark", "Progress"]
 
@@ -22,16 +24,16 @@ class Mark:
         handled: how many of its events were handled.
         gone: how many were removed before they could be.
         operated: the operations of those that were handled.
-        ends: whether a commit may hold nothing behind it.
+        removed: itself, where it tells of the removal of a session: a commit holds nothing behind that.
     """
 
-    __slots__ = ("ends", "gone", "handled", "left", "number", "operated", "position")
+    __slots__ = ("gone", "handled", "left", "number", "operated", "position", "removed")
 
     def __init__(self, position: str, number: int) -> None:
         self.position = position
         self.number = number
         self.left = self.handled = self.gone = 0
-        self.ends = False
+        self.removed: Pointer | None = None
         self.operated: list[Operated] = []
 
 
@@ -40,14 +42,16 @@ class Progress:
 
     Args:
         position: where the group stands.
+        removal: gives what removes a session from the group's views.
 
     Attributes:
         position: as it was committed last.
         ahead: how many pointers were read and are not committed.
     """
 
-    def __init__(self, position: str) -> None:
+    def __init__(self, position: str, removal: Callable[[Pointer], Sequence[Operated]]) -> None:
         self.position = position
+        self._removal = removal
         self._marks: deque[Mark] = deque()
         self._beside = Commit("")
         self._under_way = 0
@@ -97,7 +101,9 @@ class Progress:
             one.operated += mark.operated
             one.counters["handled"] += mark.handled
             one.counters["gone"] += mark.gone
-            if mark.ends:
+            if mark.removed is not None:
+                # Now it is known where the group keeps anything of it: all that came before was handled.
+                one.operated += self._removal(mark.removed)
                 break
         self._under_way = taken
         return one

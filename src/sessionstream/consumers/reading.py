@@ -68,7 +68,7 @@ class Reader:
             events = []
             if not pointer.events:
                 self._held.catching_up.removed(pointer.session_id)
-                self._held.places.drop(mark, pointer)
+                mark.removed = pointer
             elif wanted is None or pointer.session_id in wanted:
                 events = self._events(one)
                 mark.gone = pointer.events - len(one.events)
