@@ -45,6 +45,26 @@ def test_the_readme_s_example_is_short() -> None:
     assert len(example.splitlines()) <= 20
 
 
+# What the README's pieces take for given: a session that has been talked in, and is over.
+_TALK = """
+from sessionstream import Delta
+from sessionstream.projection import Increment, counters
+
+await manager.add_messages(session_id, {"role": "user", "content": "Weather in Oslo?"})
+await manager.update_session_metadata(session_id, {"tone": "dry"})
+await manager.delete_session(session_id)
+"""
+
+
+@pytest.mark.parametrize("name", ["Follow", "Consume", "Audit"])
+def test_the_readme_s_pieces_run_and_are_short(run: Run, server: Server, namespace: str, name: str) -> None:
+    """Ten lines each, on a session that is over."""
+    [piece] = blocks(section(page("README.md"), name), "python")
+    assert len(piece.splitlines()) <= 10
+    story = json.dumps([server.url, namespace, [_TALK, piece]])
+    assert run("-c", STORY, text=story, SESSIONSTREAM_SEAL_KEY="0123456789abcdef" * 4)
+
+
 @pytest.mark.parametrize("name", ["docs/api.md"])
 def test_the_blocks_of_a_page_run(
     run: Run, server: Server, namespace: str, make_namespace: Callable[..., str], name: str
