@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from sessionstream import (
 from sessionstream.errors import ConflictError
 from sessionstream.projection import Increment, Put, counters, view
 from sessionstream.retention import trimming
-from sessionstream.transfer import export_events
+from sessionstream.transfer import export_events, export_messages
 from tests.entries import entry
 from tests.keys import assert_no_ownerless_keys
 from tests.retention.conftest import MakeManager, said, talk
@@ -75,7 +76,7 @@ async def _saved_and_resumed(manager: SessionManager, session: str) -> Any:
 
 
 async def _exported(manager: SessionManager, session: str) -> list[bytes]:
-    return [line async for line in export_events(manager.store, [session])]
+    return [line async for line in export_messages(manager.store, [session])]
 
 
 @pytest.mark.parametrize("name", READS)
@@ -91,6 +92,15 @@ async def test_who_needs_what_was_trimmed_is_told_so_and_nobody_else(
     assert told.value.first is not None
     assert told.value.first.endswith("-8")
     assert await needs_not(manager, session)
+
+
+async def test_an_export_of_events_begins_with_the_first_that_is_kept(
+    manager: SessionManager, session: str, folder: Path
+) -> None:
+    """Its version says how many are missing; one of messages is refused, as nothing in it would."""
+    await manager.retention.trim(session, folder, keep_events=3)
+    lines = [json.loads(line) async for line in export_events(manager.store, [session])]
+    assert [line["version"] for line in lines] == [8, 9, 10, 11]
 
 
 async def test_a_backward_reader_is_given_what_is_kept_before_it_is_told(
