@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,7 +60,8 @@ class Sealing:
     """
 
     def __init__(self, store: Store, chores: Chores) -> None:
-        self._store = store
+        # The store knows of this, and has to be able to go without a collection.
+        self._store = weakref.ref(store)
         self._chores = chores
         self._wanted: set[str] = set()
         self._keyring = Keyring.of(store.settings) if store.settings.seal_key is not None else None
@@ -69,16 +71,17 @@ class Sealing:
 
     def soon(self, session_id: str) -> None:
         """Seal a session when there is time; what fails, the next seal covers."""
-        if self._keyring is not None:
+        store = self._store()
+        if self._keyring is not None and store is not None:
             self._wanted.add(session_id)
-            self._chores.start(("seal", session_id), self._seal(session_id, self._keyring))
+            self._chores.start(("seal", session_id), self._seal(store, session_id, self._keyring))
 
-    async def _seal(self, session_id: str, keyring: Keyring) -> None:
+    async def _seal(self, store: Store, session_id: str, keyring: Keyring) -> None:
         # What is appended while this reads may call for a seal once more.
         while session_id in self._wanted:
             self._wanted.discard(session_id)
             with contextlib.suppress(SessionNotFound):
-                await seal_session(self._store, keyring, session_id)
+                await seal_session(store, keyring, session_id)
 
 
 async def seal_session(store: Store, keyring: Keyring, session_id: str) -> Sealed:
