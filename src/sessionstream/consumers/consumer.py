@@ -240,13 +240,13 @@ class Consumer:
         # Members that begin at the same moment do not ask for the same ones in the same order.
         random.shuffle(free)
         for start in range(0, len(free), max(1, most)):
-            some = free[start : start + most]
+            some, since = free[start : start + most], asyncio.get_running_loop().time()
             leases = await asyncio.gather(
                 *(persist(lambda number=number: self._leases.acquire(number)) for number in some)  # type: ignore[misc]
             )
             for lease in leases:
                 if lease is not None:
-                    self._held[lease.partition] = Held(self._membership, lease)
+                    self._held[lease.partition] = Held(self._membership, lease, since)
                     most -= 1
             if most <= 0 or self._over.is_set():
                 return

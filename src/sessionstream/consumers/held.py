@@ -70,6 +70,7 @@ class Held:
     Args:
         member: who holds it.
         lease: the partition's.
+        since: the loop's time before which the lease cannot have begun.
 
     Attributes:
         lease: as given.
@@ -77,7 +78,7 @@ class Held:
         giving_back: whether no more items are given.
     """
 
-    def __init__(self, member: Membership, lease: Lease) -> None:
+    def __init__(self, member: Membership, lease: Lease, since: float) -> None:
         self.member = member
         self.store, self.group, self.options = member.store, member.group, member.options
         self.lease = lease
@@ -90,7 +91,7 @@ class Held:
         self._in_hand: set[Item] = set()
         self._aside: list[Item] = []
         self._unsent = 0
-        self._sure_until = asyncio.get_running_loop().time() + self.options.lease
+        self._sure_until = since + self.options.lease
         self._failing: dict[str, tuple[str, int, str]] = {}
         self._retries: dict[Item, asyncio.TimerHandle] = {}
         self._dirty, self._moved = asyncio.Event(), asyncio.Event()
