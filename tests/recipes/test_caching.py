@@ -151,7 +151,8 @@ _CHANGES: dict[str, Any] = {
     "update_session_metadata": lambda manager: manager.update_session_metadata("sess_1", {"a": 2}),
 }
 _NOT_OF_A_LIVE_SESSION = {
-    "acquire_lock", "aclose", "cleanup_expired_sessions", "create_session", "rebuild", "release_lock", "update_session",
+    "acquire_lock", "aclose", "cleanup_expired_sessions", "create_session", "publish", "rebuild", "release_lock",
+    "update_session",
 }  # fmt: skip
 
 

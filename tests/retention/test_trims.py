@@ -97,10 +97,14 @@ async def test_who_needs_what_was_trimmed_is_told_so_and_nobody_else(
 async def test_an_export_of_events_begins_with_the_first_that_is_kept(
     manager: SessionManager, session: str, folder: Path
 ) -> None:
-    """Its version says how many are missing; one of messages is refused, as nothing in it would."""
+    """Where somebody takes the error that says so; otherwise it is raised, as for an export of messages."""
     await manager.retention.trim(session, folder, keep_events=3)
-    lines = [json.loads(line) async for line in export_events(manager.store, [session])]
+    told: list[HistoryTrimmed] = []
+    lines = [json.loads(line) async for line in export_events(manager.store, [session], trimmed=told.append)]
     assert [line["version"] for line in lines] == [8, 9, 10, 11]
+    assert [one.session_id for one in told] == [session]
+    with pytest.raises(HistoryTrimmed):
+        await anext(export_events(manager.store, [session]))
 
 
 async def test_a_backward_reader_is_given_what_is_kept_before_it_is_told(
