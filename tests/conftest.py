@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -14,6 +15,7 @@ import hypothesis
 import pytest
 from redis.asyncio import Redis
 
+from sessionstream import SessionManager
 from tests.servers import Server
 
 pytest_plugins = ["tests.copies"]
@@ -95,6 +97,25 @@ def make_namespace(server: Server, _namespaces: set[str]) -> Callable[..., str]:
 def namespace(make_namespace: Callable[..., str]) -> str:
     """A fresh namespace; its keys are deleted after the test."""
     return make_namespace()
+
+
+@pytest.fixture
+async def open_manager(server: Server, namespace: str) -> AsyncIterator[Callable[..., SessionManager]]:
+    """Open a manager that is closed after the test: ``open_manager(partitions=1)``, or ``open_manager(proxy.url)``."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        def make(url: str | None = None, **settings: Any) -> SessionManager:
+            manager = SessionManager(url=url or server.unix_url, **{"namespace": namespace, **settings})
+            stack.push_async_callback(manager.aclose)
+            return manager
+
+        yield make
+
+
+@pytest.fixture
+def manager(open_manager: Callable[..., SessionManager]) -> SessionManager:
+    """A manager on a fresh namespace."""
+    return open_manager()
 
 
 @pytest.fixture(scope="session")

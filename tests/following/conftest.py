@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 import pytest
@@ -18,20 +17,6 @@ Open = Callable[..., SessionManager]
 Item = TypeVar("Item")
 
 SESSION = "sess_1"
-
-
-@pytest.fixture
-async def open_manager(server: Server, namespace: str) -> AsyncIterator[Open]:
-    """Open a manager on a fresh namespace: ``open_manager(partitions=1)``, or ``open_manager(proxy.url)``."""
-    async with contextlib.AsyncExitStack() as stack:
-
-        def make(url: str | None = None, **settings: Any) -> SessionManager:
-            given = {"namespace": namespace, **settings}
-            manager = SessionManager(url=url or server.unix_url, **given)
-            stack.push_async_callback(manager.aclose)
-            return manager
-
-        yield make
 
 
 @pytest.fixture

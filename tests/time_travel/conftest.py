@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
 from redis.asyncio import Redis
@@ -12,29 +10,9 @@ from redis.asyncio import Redis
 from sessionstream import MessageAdded, SessionManager
 from sessionstream.bases.encoding import BaseName
 from sessionstream.bases.reading import base_names
-from tests.servers import Server
 
 OpenManager = Callable[..., SessionManager]
 BytesRead = Callable[[], Awaitable[int]]
-
-
-@pytest.fixture
-async def open_manager(server: Server, namespace: str) -> AsyncIterator[OpenManager]:
-    """Open a manager on a fresh namespace: ``open_manager(projections=[…])``."""
-    async with contextlib.AsyncExitStack() as stack:
-
-        def make(**settings: Any) -> SessionManager:
-            manager = SessionManager(url=server.unix_url, **{"namespace": namespace, **settings})
-            stack.push_async_callback(manager.aclose)
-            return manager
-
-        yield make
-
-
-@pytest.fixture
-def manager(open_manager: OpenManager) -> SessionManager:
-    """A manager on a fresh namespace."""
-    return open_manager()
 
 
 @pytest.fixture
