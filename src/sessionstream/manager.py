@@ -7,18 +7,15 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import EllipsisType
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from sessionstream.audit import Audit
 from sessionstream.checkpoints import reading as checkpoint_reading
 from sessionstream.checkpoints import saving as checkpoint_saving
 from sessionstream.checkpoints.reading import Resumed
-from sessionstream.consumers import Consumers, OpenConsumers
 from sessionstream.conversation import messages as conversation
 from sessionstream.directory import counting, listing
 from sessionstream.directory.users import sessions_of_user
 from sessionstream.events.recorded import RecordedEvent
-from sessionstream.following import FeedFollower, FollowAllOptions, Following, FollowOptions, SessionFollower
 from sessionstream.lifecycle import changing, cleaning, creating, ending, reading
 from sessionstream.locks import Lock, Locks
 from sessionstream.log.history import Window, read_history
@@ -26,10 +23,10 @@ from sessionstream.log.request import Appended
 from sessionstream.opening import Opened
 from sessionstream.projection import Projection
 from sessionstream.rebuild import Rebuilt, rebuild_views
-from sessionstream.retention import Retention
-from sessionstream.retention.last_checkpoints import keep_last_quietly
-from sessionstream.retention.replaying import archived_in
 from sessionstream.session import Checkpoint, Session, SessionState
+
+if TYPE_CHECKING:
+    from sessionstream.following import FeedFollower, FollowAllOptions, FollowOptions, SessionFollower
 
 __all__ = ["SessionManager"]
 
@@ -64,13 +61,8 @@ class SessionManager(Opened):
         **settings: Any,
     ) -> None:
         super().__init__(conn, ttl, url=url, projections=projections, **settings)
-        self.audit = Audit(self.store)
-        self.retention = Retention(self.store)
-        members = OpenConsumers()
-        self.consumers = Consumers(self.store, self._hub, members)
-        self._following = Following(self.store, self._hub)
         self._locks = Locks(self.store)
-        self._closing += (self._locks.aclose, members.aclose, self._hub.aclose)
+        self._closing += (self._locks.aclose,)
 
     # Sessions
 
@@ -319,9 +311,7 @@ class SessionManager(Opened):
         saved = await checkpoint_saving.save(
             self.store, session_id, data, offset=offset, label=label, checkpoint_id=checkpoint_id
         )
-        self._sealing.soon(session_id)
-        if (last := self.settings.keep_checkpoints) is not None:
-            self._chores.start(("checkpoints", session_id), keep_last_quietly(self.store, session_id, last))
+        self._checkpoint_saved(session_id)
         return saved
 
     async def get_latest_checkpoint(self, session_id: str) -> Checkpoint | None:
@@ -395,5 +385,5 @@ class SessionManager(Opened):
             archive: the folder that has what was trimmed, which other projections than those of the trim need.
             options: of `sessionstream.rebuild.rebuild_all`: ``adopt``, ``progress``.
         """
-        archived = None if archive is None else archived_in(self.store, archive)
+        archived = None if archive is None else self._archived_in(archive)
         return await rebuild_views(self.store, session_id, archived, **options)

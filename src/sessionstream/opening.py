@@ -1,17 +1,28 @@
-"""What has a store: how it is opened, what it does beside its calls, and how it is closed."""
+"""What has a store: how it is opened, what hangs on it, what it does beside its calls, and how it is closed.
+
+The parts that hang on it are loaded when they are first asked for: an agent that only appends does not pay for them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import cached_property
 from types import EllipsisType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from sessionstream.bases import BasesBeside
+from sessionstream.bases.beside import BasesBeside
 from sessionstream.chores import Chores
-from sessionstream.feed.hub import Hub
-from sessionstream.integrity.sealing import Sealing
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
+
+if TYPE_CHECKING:
+    from sessionstream.audit import Audit
+    from sessionstream.consumers import Consumers
+    from sessionstream.events.recorded import RecordedEvent
+    from sessionstream.feed.hub import Hub
+    from sessionstream.following import Following
+    from sessionstream.integrity.sealing import Sealing
+    from sessionstream.retention import Retention
 
 __all__ = ["Opened"]
 
@@ -48,16 +59,77 @@ class Opened:
         self.settings = settings_from(**given)
         options = self.settings.model_dump(include={"folder", "reply_timeout", "deadline", "allow_eviction"})
         self.store = Store(server_for(conn, self.settings.url, **options), self.settings, projections)
-        self._hub = Hub(self.store.server)
         self._chores = Chores()
-        self._sealing = Sealing(self.store, self._chores)
         self._bases = BasesBeside(self.store, self._chores)
         self._closing: tuple[Callable[[], Awaitable[None]], ...] = (self._bases.aclose, self._chores.aclose)
+        self._sealing = self._sealing_beside() if self.settings.seal_key is not None else None
 
     @classmethod
     def open(cls, url: str | None = None, **arguments: Any) -> Self:
         """Return a manager for a URL, or for the embedded server; the arguments are those of the class."""
         return cls(url=url, **arguments)
+
+    # What hangs on it
+
+    @cached_property
+    def audit(self) -> Audit:
+        """What auditors ask: moments, differences, forks, traces, seals and evidence."""
+        from sessionstream.audit import Audit
+
+        return Audit(self.store)
+
+    @cached_property
+    def consumers(self) -> Consumers:
+        """Consumer groups, and projections that are run from the feed."""
+        from sessionstream.consumers import Consumers, OpenConsumers
+
+        members = OpenConsumers()
+        self._closing = (members.aclose, *self._closing)
+        return Consumers(self.store, self._hub, members)
+
+    @cached_property
+    def retention(self) -> Retention:
+        """What is kept, and for how long: holds, archives and trims."""
+        from sessionstream.retention import Retention
+
+        return Retention(self.store)
+
+    @cached_property
+    def _following(self) -> Following:
+        from sessionstream.following import Following
+
+        return Following(self.store, self._hub)
+
+    @cached_property
+    def _hub(self) -> Hub:
+        from sessionstream.feed.hub import Hub
+
+        hub = Hub(self.store.server)
+        self._closing += (hub.aclose,)
+        return hub
+
+    # What it does beside its calls
+
+    def _sealing_beside(self) -> Sealing:
+        from sessionstream.integrity.sealing import Sealing
+
+        return Sealing(self.store, self._chores)
+
+    def _checkpoint_saved(self, session_id: str) -> None:
+        """Begin what is due behind a checkpoint: a seal, and the end of those that are too many."""
+        if self._sealing is not None:
+            self._sealing.soon(session_id)
+        if (last := self.settings.keep_checkpoints) is not None:
+            from sessionstream.retention.last_checkpoints import keep_last_quietly
+
+            self._chores.start(("checkpoints", session_id), keep_last_quietly(self.store, session_id, last))
+
+    def _archived_in(self, folder: object) -> Callable[[str], AsyncIterator[RecordedEvent]]:
+        from sessionstream.retention.replaying import archived_in
+
+        return archived_in(self.store, folder)
+
+    # Its end
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and let the embedded server go."""
