@@ -1,4 +1,4 @@
-"""`import` and `export` as commands; what they do to sessions is tested in ``tests/transfer``."""
+"""`import` and `export` as commands; what they do to sessions is tested in ``tests/transfer`` (G30)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On a Cluster everything does what it does on one server, over one connection to each primary."""
+"""On a Cluster everything does what it does on one server, over one connection to each primary (G20)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A primary that is replaced while everybody writes: nothing is doubled, and in good order nothing is lost."""
+"""A primary that is replaced while everybody writes: nothing is doubled, and in good order nothing is lost (G3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seals and verification on a Cluster: all keys of a session lie on one node, and sessions on all of them."""
+"""Seals and verification on a Cluster: all keys of a session lie on one node, and sessions on all of them (G32)."""
 
 from __future__ import annotations
 

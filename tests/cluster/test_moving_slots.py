@@ -1,4 +1,7 @@
-"""Slots that move key by key while everybody writes: MOVED and ASK are followed, and nothing is lost or doubled."""
+"""Slots that move key by key while everybody writes: MOVED and ASK are followed, and nothing is lost or doubled.
+
+G3.
+"""
 
 from __future__ import annotations
 

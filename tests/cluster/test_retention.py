@@ -1,4 +1,4 @@
-"""Holds, archives and trims on a Cluster: what belongs to a session lies in its slot, whichever node has that."""
+"""Holds, archives and trims on a Cluster: what belongs to a session lies in its slot, whichever node has that (G35)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the partitions of a group are divided among its members, as these come, go and die."""
+"""How the partitions of a group are divided among its members, as these come, go and die (G26)."""
 
 from __future__ import annotations
 

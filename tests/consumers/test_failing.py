@@ -1,4 +1,4 @@
-"""What becomes of events whose handling fails: tried again, parked, caught up, let go."""
+"""What becomes of events whose handling fails: tried again, parked, caught up, let go (G29)."""
 
 from __future__ import annotations
 

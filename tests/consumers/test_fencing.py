@@ -1,4 +1,4 @@
-"""A commit counts only while the lease and the position are those that it was made under, and counts once."""
+"""A commit counts only while the lease and the position are those that it was made under, and counts once (G29)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of a group, and what is done to it from outside."""
+"""What is read of a group, and what is done to it from outside (G26, G29)."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_the_readme_tells_each_guarantee_once() -> None:
 
 @pytest.mark.parametrize("key", titles())
 def test_a_guarantee_is_held_by_tests_that_exist(key: str) -> None:
-    """It says by which, and each of them is there and has tests in it."""
+    """It says by which, and each of them is there, has tests in it and cites the guarantee."""
     held = re.search(
         r"^\*Held by\* (.+?)(?:\n\n|\Z)", section(page(GUARANTEES), f"{key}. {titles()[key]}"), re.M | re.S
     )
@@ -41,7 +41,9 @@ def test_a_guarantee_is_held_by_tests_that_exist(key: str) -> None:
     assert paths
     for path in paths:
         assert (ROOT / path).is_file(), path
-        assert "def test_" in (ROOT / path).read_text(encoding="utf-8"), path
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert "def test_" in text, path
+        assert re.search(rf"\b{key}\b", text), f"{path} does not cite {key}"
 
 
 def test_tests_speak_of_guarantees_that_there_are() -> None:

@@ -1,4 +1,4 @@
-"""Forked workers are users of their own."""
+"""Forked workers are users of their own (G22)."""
 
 from __future__ import annotations
 

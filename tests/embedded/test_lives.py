@@ -1,4 +1,4 @@
-"""How long the server runs: while somebody uses it, and some seconds more."""
+"""How long the server runs: while somebody uses it, and some seconds more (G22)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the server cannot be had, one error says why and what to do."""
+"""Where the server cannot be had, one error says why and what to do (G22)."""
 
 from __future__ import annotations
 

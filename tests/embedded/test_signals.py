@@ -1,4 +1,4 @@
-"""Supervisor, server and users killed with SIGKILL: nothing acknowledged is lost, nothing is left behind."""
+"""Supervisor, server and users killed with SIGKILL: nothing acknowledged is lost, nothing is left behind (G22)."""
 
 from __future__ import annotations
 

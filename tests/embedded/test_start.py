@@ -1,4 +1,4 @@
-"""How a process comes by the server."""
+"""How a process comes by the server (G22)."""
 
 from __future__ import annotations
 

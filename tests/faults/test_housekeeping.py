@@ -1,4 +1,7 @@
-"""What is done beside a change, for another occasion if need be, never makes the change look as if it had failed."""
+"""What is done beside a change, for another occasion if need be, never makes the change look as if it had failed.
+
+G5.
+"""
 
 from __future__ import annotations
 

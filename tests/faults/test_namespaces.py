@@ -1,4 +1,7 @@
-"""A namespace belongs to those who agree on how it was made: others are refused before they write a single key."""
+"""A namespace belongs to those who agree on how it was made: others are refused before they write a single key.
+
+G18.
+"""
 
 from __future__ import annotations
 

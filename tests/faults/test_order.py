@@ -1,4 +1,4 @@
-"""Appends to one session keep their call order, and one that is refused fails alone."""
+"""Appends to one session keep their call order, and one that is refused fails alone (G1)."""
 
 from __future__ import annotations
 

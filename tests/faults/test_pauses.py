@@ -1,4 +1,4 @@
-"""A server that stands still, dies, or comes back: what was acknowledged is there once."""
+"""A server that stands still, dies, or comes back: what was acknowledged is there once (G3, G5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Users of a server whose rules allow them less: what they may do works, the rest is refused with nothing written."""
+"""Users of a server whose rules allow them less: what they may do works, the rest is refused with nothing written.
+
+G3, G5.
+"""
 
 from __future__ import annotations
 

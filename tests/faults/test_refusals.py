@@ -1,4 +1,7 @@
-"""A server that is away or refuses: a clear error of the tree, and nothing written, until it is well again."""
+"""A server that is away or refuses: a clear error of the tree, and nothing written, until it is well again.
+
+G5, G19.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cursor is a short string that names where it belongs, and nothing else is taken for one."""
+"""A cursor is a short string that names where it belongs, and nothing else is taken for one (G24)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who waits for keys is woken by every change, by one connection, and asks nothing meanwhile."""
+"""Who waits for keys is woken by every change, by one connection, and asks nothing meanwhile (G23)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of the feed follow on each other from any position, and what is gone is said."""
+"""Pages of the feed follow on each other from any position, and what is gone is said (G24)."""
 
 from __future__ import annotations
 

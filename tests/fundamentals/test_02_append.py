@@ -1,4 +1,4 @@
-"""Appending: all or nothing, in order, and only where it is allowed."""
+"""Appending: all or nothing, in order, and only where it is allowed (G1, G2, G6, G12, G17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One offset is the coordinate for everything: it always grows, whatever the clock does."""
+"""One offset is the coordinate for everything: it always grows, whatever the clock does (G1, G11)."""
 
 from __future__ import annotations
 

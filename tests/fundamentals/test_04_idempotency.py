@@ -1,4 +1,4 @@
-"""The same append twice is one append: by the caller's own key, for as long as the session is kept."""
+"""The same append twice is one append: by the caller's own key, for as long as the session is kept (G4)."""
 
 from __future__ import annotations
 

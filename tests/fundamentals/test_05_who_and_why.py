@@ -1,4 +1,4 @@
-"""Who did it and because of what is stamped on every event, by the call or by a block around it."""
+"""Who did it and because of what is stamped on every event, by the call or by a block around it (G21)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read equals what was given, or it is refused with the path of the value that JSON would change."""
+"""What is read equals what was given, or it is refused with the path of the value that JSON would change (G9)."""
 
 from __future__ import annotations
 

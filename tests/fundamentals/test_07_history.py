@@ -1,4 +1,4 @@
-"""History: every event of a session, forward and backward, by offset, version, time and type."""
+"""History: every event of a session, forward and backward, by offset, version, time and type (G14)."""
 
 from __future__ import annotations
 

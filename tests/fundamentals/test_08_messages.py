@@ -1,4 +1,4 @@
-"""The conversation: OpenAI-style messages in, the same messages out."""
+"""The conversation: OpenAI-style messages in, the same messages out (G2, G9, G14)."""
 
 from __future__ import annotations
 

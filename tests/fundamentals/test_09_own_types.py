@@ -1,4 +1,4 @@
-"""Types of one's own: declared by a decorator, with versions; what cannot be read is named, never dropped."""
+"""Types of one's own: declared by a decorator, with versions; what cannot be read is named, never dropped (G9, G10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits are checked before anything is sent."""
+"""Limits are checked before anything is sent (G5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A checkpoint is a snapshot that also marks where a replay starts: nothing is skipped, nothing comes twice."""
+"""A checkpoint is a snapshot that also marks where a replay starts: nothing is skipped, nothing comes twice.
+
+G2, G15.
+"""
 
 from __future__ import annotations
 

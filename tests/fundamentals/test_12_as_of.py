@@ -1,4 +1,7 @@
-"""What was known at a moment: session, state, metadata and latest checkpoint, folded from the events up to it."""
+"""What was known at a moment: session, state, metadata and latest checkpoint, folded from the events up to it.
+
+G7, G11, G31.
+"""
 
 from __future__ import annotations
 

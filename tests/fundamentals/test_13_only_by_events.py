@@ -3,6 +3,8 @@
 The public methods are found by inspection, so one that nobody listed here fails. The namespace is compared key by key
 before and after each. A partition's log keeps, beside what the append writes, where a worker's walk through the feed
 has come to; that is no data, and is left out.
+
+G21.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Every way in which a sealed history can be altered is found and named with its place; what is intact verifies."""
+"""Every way in which a sealed history can be altered is found and named with its place; what is intact verifies.
+
+G32.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What lies beside the history, and whole sessions that are put back: views, checkpoints, seals, dumps, feed, log."""
+"""What lies beside the history, and whole sessions that are put back: views, checkpoints, seals, dumps, feed, log.
+
+G32.
+"""
 
 from __future__ import annotations
 

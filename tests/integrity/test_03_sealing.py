@@ -1,4 +1,7 @@
-"""Sealing: by itself beside the appends, on demand, by many at once; never a fork, never over what was altered."""
+"""Sealing: by itself beside the appends, on demand, by many at once; never a fork, never over what was altered.
+
+G32.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Anchors: what was known outside of the server tells of what nothing on the server can."""
+"""Anchors: what was known outside of the server tells of what nothing on the server can (G32)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Evidence: one file that tells all of a session, and is verified without a server, by what cannot speak to one."""
+"""Evidence: one file that tells all of a session, and is verified without a server, by what cannot speak to one.
+
+G33.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the history is, and whichever single thing is done to it: it is found."""
+"""Whatever the history is, and whichever single thing is done to it: it is found (G32)."""
 
 from __future__ import annotations
 

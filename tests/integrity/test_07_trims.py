@@ -1,4 +1,4 @@
-"""Trimmed sessions: what is left is verified from where it begins, and with the archive all of it."""
+"""Trimmed sessions: what is left is verified from where it begins, and with the archive all of it (G32)."""
 
 from __future__ import annotations
 

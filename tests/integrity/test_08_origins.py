@@ -1,4 +1,4 @@
-"""Sessions that came about in other ways than by appends alone verify as all others do."""
+"""Sessions that came about in other ways than by appends alone verify as all others do (G32)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is cancelled while it acquires or releases leaves the lock free, whatever was under way."""
+"""Who is cancelled while it acquires or releases leaves the lock free, whatever was under way (G16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The holder's task carries its token to every write, and a token that is not the last one is refused."""
+"""The holder's task carries its token to every write, and a token that is not the last one is refused (G16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lock is a lease in the session's head: how it begins, goes on and ends, by the server's clock."""
+"""A lock is a lease in the session's head: how it begins, goes on and ends, by the server's clock (G16)."""
 
 from __future__ import annotations
 

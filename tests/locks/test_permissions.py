@@ -1,4 +1,4 @@
-"""Locks of a user who may not publish, or not hear, are slower to change hands, and safe all the same."""
+"""Locks of a user who may not publish, or not hear, are slower to change hands, and safe all the same (G16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a lock when its holder's process is paused, or is killed."""
+"""What becomes of a lock when its holder's process is paused, or is killed (G16)."""
 
 from __future__ import annotations
 

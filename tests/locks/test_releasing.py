@@ -1,4 +1,4 @@
-"""A lock is released by its holder only, and what a block under it raises is never hidden."""
+"""A lock is released by its holder only, and what a block under it raises is never hidden (G16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The holder is a task: it may not ask twice, and other tasks wait, its children too."""
+"""The holder is a task: it may not ask twice, and other tasks wait, its children too (G16)."""
 
 from __future__ import annotations
 

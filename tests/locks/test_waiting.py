@@ -1,4 +1,7 @@
-"""Who waits for a lock is woken by its release, or when its lease runs out; nobody polls, and nobody waits for ever."""
+"""Who waits for a lock is woken by its release, or when its lease runs out; nobody polls, and nobody waits for ever.
+
+G16.
+"""
 
 from __future__ import annotations
 

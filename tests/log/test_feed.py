@@ -1,4 +1,4 @@
-"""The feed and the log: what one call tells of many sessions, under names that no other session has."""
+"""The feed and the log: what one call tells of many sessions, under names that no other session has (G2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of keys: no two ids share one, all of a session's lie in one Cluster slot, and each has an owner."""
+"""The names of keys: no two ids share one, all of a session's lie in one Cluster slot, and each has an owner (G17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What single views mean: one fact each, with several of them before anybody has swept."""
+"""What single views mean: one fact each, with several of them before anybody has swept (G7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A namespace that is given other projections: only on request, and then to those alone."""
+"""A namespace that is given other projections: only on request, and then to those alone (G8, G18)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rebuild beside writers, and one that is cancelled: no append fails, and no view is ever half made."""
+"""A rebuild beside writers, and one that is cancelled: no append fails, and no view is ever half made (G8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`archive`, `hold`, and what other commands say of holds and archives."""
+"""`archive`, `hold`, and what other commands say of holds and archives (G35)."""
 
 from __future__ import annotations
 

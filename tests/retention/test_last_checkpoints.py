@@ -1,4 +1,4 @@
-"""The last checkpoints are kept, and those with a label; older ones are deleted by the event that tells of it."""
+"""The last checkpoints are kept, and those with a label; older ones are deleted by the event that tells of it (G34)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""G35: an ended session that is archived before it is retired can still be replayed, and its checkpoints are there."""
+"""G35: an ended session that is archived before it is retired can still be replayed, and its checkpoints are there.
+
+G14, G34.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""G35: what is trimmed was archived, nobody needs it any more, and no reader is given less in silence."""
+"""G35: what is trimmed was archived, nobody needs it any more, and no reader is given less in silence (G34)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The document's `safe_session_update`, as written, is fenced: who lost the lock while it was paused writes nothing."""
+"""The document's `safe_session_update`, as written, is fenced: who lost the lock while it was paused writes nothing.
+
+G16.
+"""
 
 from __future__ import annotations
 

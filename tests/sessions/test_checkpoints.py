@@ -1,4 +1,4 @@
-"""Checkpoints: saved, read, the latest of them, deleted."""
+"""Checkpoints: saved, read, the latest of them, deleted (G9, G15)."""
 
 from __future__ import annotations
 

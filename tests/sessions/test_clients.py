@@ -1,4 +1,4 @@
-"""The caller's own client, made any way: its settings are used, and it stays the caller's."""
+"""The caller's own client, made any way: its settings are used, and it stays the caller's (G20)."""
 
 from __future__ import annotations
 

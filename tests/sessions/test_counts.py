@@ -1,4 +1,4 @@
-"""Counts, the average duration, and the clean-up that ends what has expired."""
+"""Counts, the average duration, and the clean-up that ends what has expired (G11)."""
 
 from __future__ import annotations
 

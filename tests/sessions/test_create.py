@@ -1,4 +1,4 @@
-"""Sessions begin: ids, times to live, idempotency keys, and ids that are taken."""
+"""Sessions begin: ids, times to live, idempotency keys, and ids that are taken (G4, G12)."""
 
 from __future__ import annotations
 

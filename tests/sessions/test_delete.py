@@ -1,4 +1,4 @@
-"""Sessions are deleted: one, a user's, an agent's; as often as one likes."""
+"""Sessions are deleted: one, a user's, an agent's; as often as one likes (G12)."""
 
 from __future__ import annotations
 

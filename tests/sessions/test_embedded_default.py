@@ -1,4 +1,4 @@
-"""Without a client and a URL it is the embedded server; what is kept there outlives it."""
+"""Without a client and a URL it is the embedded server; what is kept there outlives it (G22)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids: any text of 1 to 512 bytes, for sessions, users, agents and checkpoints, and no two share anything."""
+"""Ids: any text of 1 to 512 bytes, for sessions, users, agents and checkpoints, and no two share anything (G17)."""
 
 from __future__ import annotations
 

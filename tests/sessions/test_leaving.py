@@ -1,4 +1,4 @@
-"""A manager that nobody closes leaves no task, no connection and no warning behind."""
+"""A manager that nobody closes leaves no task, no connection and no warning behind (G20)."""
 
 from __future__ import annotations
 

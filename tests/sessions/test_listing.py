@@ -1,4 +1,4 @@
-"""Sessions are listed: a user's, and all that are active; newest first, page by page."""
+"""Sessions are listed: a user's, and all that are active; newest first, page by page (G13)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making a manager: nothing is sent, what is no client is refused, and a URL does as well."""
+"""Making a manager: nothing is sent, what is no client is refused, and a URL does as well (G20)."""
 
 from __future__ import annotations
 

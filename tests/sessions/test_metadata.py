@@ -1,4 +1,4 @@
-"""`update_session_metadata`: keys are merged, None is a value, and keys can be removed."""
+"""`update_session_metadata`: keys are merged, None is a value, and keys can be removed (G9)."""
 
 from __future__ import annotations
 

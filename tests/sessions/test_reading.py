@@ -1,4 +1,4 @@
-"""One session is read: there, or None."""
+"""One session is read: there, or None (G11)."""
 
 from __future__ import annotations
 

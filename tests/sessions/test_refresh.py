@@ -1,4 +1,4 @@
-"""`refresh_session`: the session's own time to live begins anew, and nothing comes back to life."""
+"""`refresh_session`: the session's own time to live begins anew, and nothing comes back to life (G12)."""
 
 from __future__ import annotations
 

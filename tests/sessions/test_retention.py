@@ -1,4 +1,4 @@
-"""How long an ended session is kept, and that nothing is left of it afterwards but a pointer in the feed."""
+"""How long an ended session is kept, and that nothing is left of it afterwards but a pointer in the feed (G13, G14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``extend_on="append"``: what happens in a session keeps it alive."""
+"""``extend_on="append"``: what happens in a session keeps it alive (G11)."""
 
 from __future__ import annotations
 

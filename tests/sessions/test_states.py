@@ -1,4 +1,4 @@
-"""States: set and read, by any enum or string, and what each of them means."""
+"""States: set and read, by any enum or string, and what each of them means (G6, G11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`update_session`: what the caller changed is appended, and nothing that somebody else changed is lost."""
+"""`update_session`: what the caller changed is appended, and nothing that somebody else changed is lost (G6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A user's list lies in another partition than the user's sessions: what a crash leaves of it, and how it is mended."""
+"""A user's list lies in another partition than the user's sessions: what a crash leaves of it, and how it is mended.
+
+G13.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports as CloudEvents and as Parquet, of a time range, and of any size in little memory."""
+"""Exports as CloudEvents and as Parquet, of a time range, and of any size in little memory (G30)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cancelled caller: it never gets, and never shifts, what belongs to another one."""
+"""A cancelled caller: it never gets, and never shifts, what belongs to another one (G2)."""
 
 from __future__ import annotations
 

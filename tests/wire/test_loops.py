@@ -1,4 +1,4 @@
-"""One manager, several event loops: one after the other, side by side in threads, and across a fork."""
+"""One manager, several event loops: one after the other, side by side in threads, and across a fork (G20)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection that is lost, or no longer let in: each caller gets its own result, or its own error."""
+"""A connection that is lost, or no longer let in: each caller gets its own result, or its own error (G3)."""
 
 from __future__ import annotations
 

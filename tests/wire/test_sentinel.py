@@ -1,4 +1,7 @@
-"""A client of redis-py's Sentinel is one like any other: its connections ask the sentinels where the primary is."""
+"""A client of redis-py's Sentinel is one like any other: its connections ask the sentinels where the primary is.
+
+G20.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The server behind a store: found again after every interruption, within the deadline, with the library's errors."""
+"""The server behind a store: found again after every interruption, within the deadline, with the library's errors.
+
+G3.
+"""
 
 from __future__ import annotations
 
