@@ -353,3 +353,28 @@ async def test_an_import_goes_on_beside_a_rebuild(make_manager: MakeManager) -> 
     assert ((await importing).created, (await importing).failures) == (40, [])
     await assert_views_are_folds(other.store)
     assert len(await other.get_all_active_sessions()) == 41
+
+
+async def test_who_reads_the_feed_is_given_all_of_a_restored_session(
+    manager: SessionManager, other: SessionManager
+) -> None:
+    """G24: also the events whose times are earlier than that of the last one that a pointer tells of."""
+    await manager.create_session("u", "a", session_id="s")
+    for number in range(3):
+        await _until_later(manager)
+        await manager.append("s", [NoteAdded(text=f"{number} {more}") for more in range(2)])
+    recorded = [event.offset async for event in manager.history("s")]
+    assert len({offset.partition("-")[0] for offset in recorded}) == 4
+    await import_events(other.store, await exported(manager.store))
+    followed = []
+    async with asyncio.timeout(10), other.follow_all() as events:
+        while len(followed) < len(recorded):
+            followed.append((await anext(events)).offset)
+    assert followed == recorded
+
+
+async def _until_later(manager: SessionManager) -> None:
+    """Return when the server's clock has gone on by a millisecond."""
+    before = await manager.store.now_ms()
+    while await manager.store.now_ms() <= before:
+        pass

@@ -113,6 +113,13 @@ class CatchingUp:
             return events
         return [event for event in events if (session_id, event.offset) not in self.known.single]
 
+    def built_later(self, removal: Pointer) -> bool:
+        """Whether a projection was built of another session that has the id of the removed one by now."""
+        caught = self.known.caught.get(removal.session_id)
+        if caught is None or self._held.member.projection is None:
+            return False
+        return parse_offset(caught.offset) > parse_offset(removal.offset)
+
     def put_behind(self, session_id: str, offset: str) -> None:
         """Note up to where a session that waits was passed."""
         known = self._behind.get(session_id, BEGINNING)

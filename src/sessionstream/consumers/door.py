@@ -11,7 +11,7 @@ from typing import Unpack
 from sessionstream.consumers import administering
 from sessionstream.consumers.consumer import Consumer, Handler, OpenConsumers
 from sessionstream.consumers.generations import Generations
-from sessionstream.consumers.options import JoinOptions, Options, options_from
+from sessionstream.consumers.options import JoinOptions, options_from
 from sessionstream.consumers.parking import Parked
 from sessionstream.consumers.projected import Projected
 from sessionstream.consumers.projecting import Projector
@@ -103,9 +103,12 @@ class Consumers:
             anew: build the views anew, even if they are of this version.
             lease: see `join`.
             concurrency: see `join`.
+
+        Raises:
+            InvalidArgument: an argument is malformed; entering the block, a later version is in use.
         """
         name = _own_name() if member is None else checked_name(member, "member")
-        options = Options(lease=lease, concurrency=concurrency)
+        options = options_from(lease=lease, concurrency=concurrency)
 
         def join(group: str, handler: Handler) -> Consumer:
             positions = ["now"] * self._store.keys.partitions

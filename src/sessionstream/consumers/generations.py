@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sessionstream.consumers.administering import group_names
 from sessionstream.consumers.removing import delete_group
-from sessionstream.errors import InvalidArgument
+from sessionstream.errors import InvalidArgument, InvalidType
 from sessionstream.feed.cursor import BEGINNING, number_of
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
@@ -42,6 +42,8 @@ class Generations:
     """
 
     def __init__(self, store: Store, projection: Projection) -> None:
+        if not isinstance(projection, Projection):
+            raise InvalidType(f"projection is a Projection, not a {type(projection).__name__}")
         self._store = store
         self._name, self._version = projection.name, projection.version
         self._family = store.keys.group(f"{projection.name}@", 0)

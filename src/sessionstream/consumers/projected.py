@@ -30,8 +30,8 @@ class Projected(GroupViews):
     def __init__(self, store: Store, hub: Hub, projection: Projection) -> None:
         super().__init__(store, self._in_use)
         self._hub = hub
-        self._name = projection.name
         self._generations = Generations(store, projection)
+        self._name = projection.name
 
     async def _in_use(self) -> str:
         generation = await self._generations.current()
@@ -56,7 +56,7 @@ class Projected(GroupViews):
                 the session that is parked.
             GroupNotFound: the projection was not built yet.
         """
-        session_id = checked_id(appended if isinstance(appended, str) else appended.session_id, "session_id")
+        session_id = checked_id(getattr(appended, "session_id", appended), "session_id")
         keys, partition = self._store.keys, self._store.keys.partition(session_id)
         end = await self._store.server.call("HGET", keys.log(partition), ":feed")
         wanted = number_of((end or BEGINNING.encode()).decode())

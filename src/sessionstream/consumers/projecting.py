@@ -16,8 +16,8 @@ from sessionstream.consumers.patience import persist
 from sessionstream.errors import (
     FeedTrimmed,
     GroupNotFound,
+    InvalidArgument,
     ProjectionReplaced,
-    SessionStreamError,
     UnknownPosition,
 )
 from sessionstream.events.recorded import UnreadableEvent
@@ -55,7 +55,8 @@ class Projector:
         self._anew = anew
         self._task: asyncio.Task[None] | None = None
         self._in_use = asyncio.Event()
-        self._failure: SessionStreamError | None = None
+        self._failure: Exception | None = None
+        self._told = False
 
     async def in_use(self) -> None:
         """Wait until the views of this version are built and switched to; raises what prevents that.
@@ -64,10 +65,10 @@ class Projector:
             EventTypeError: the projection failed on an event that is to be built in.
             ProjectionReplaced: a later version has taken over.
         """
-        assert self._task is not None
+        task = self._running()
         waiting = asyncio.ensure_future(self._in_use.wait())
         try:
-            await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
         if not self._in_use.is_set():
@@ -75,11 +76,17 @@ class Projector:
 
     async def run(self) -> None:
         """Keep the views up to date until cancelled; raises what ends that before, as `in_use` does."""
-        assert self._task is not None
-        await asyncio.wait({self._task})
+        await asyncio.wait({self._running()})
         self._raise_failure()
 
+    def _running(self) -> asyncio.Task[None]:
+        if self._task is None:
+            raise InvalidArgument("a projection is run in a block: async with manager.consumers.project(…)")
+        return self._task
+
     async def __aenter__(self) -> Self:
+        if self._task is not None:
+            raise InvalidArgument("a block is entered once: ask manager.consumers.project for another one")
         generation, in_use = await self._generations.choose(anew=self._anew)
         self._task = asyncio.create_task(self._keep_up(generation, in_use), name="sessionstream: projecting")
         return self
@@ -87,16 +94,16 @@ class Projector:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        if kind is None:
+        task = self._running()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        if kind is None and not self._told:
             self._raise_failure()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
+            self._told = True
+            raise self._failure
 
     async def _keep_up(self, generation: str, in_use: bool) -> None:
         try:
@@ -110,7 +117,7 @@ class Projector:
                     _log.warning("projection %r is built anew: %s", self._projection.name, gap)
                     await persist(lambda gone=generation: self._generations.abandon(gone))  # type: ignore[misc]
                     generation, in_use = await persist(lambda: self._generations.choose(anew=True))
-        except SessionStreamError as error:
+        except Exception as error:  # whatever it is, what ``progress`` raised too, it is for who runs this
             self._failure = error
 
     async def _work(self, generation: str, consumer: Consumer, *, in_use: bool) -> None:

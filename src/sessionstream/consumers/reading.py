@@ -68,7 +68,8 @@ class Reader:
             events = []
             if not pointer.events:
                 self._held.catching_up.removed(pointer.session_id)
-                mark.removed = pointer
+                if not self._held.catching_up.built_later(pointer):
+                    mark.removed = pointer
             elif wanted is None or pointer.session_id in wanted:
                 events = self._events(one)
                 mark.gone = pointer.events - len(one.events)

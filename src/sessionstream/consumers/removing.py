@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from sessionstream.consumers.places import keys_of_partition, keys_of_session, places_in
 from sessionstream.directory.listing import session_ids_of
+from sessionstream.feed.cursor import BEGINNING
+from sessionstream.log.feed import pointers_of
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
@@ -13,33 +17,53 @@ _FORGET = load_script("sessionstream.consumers", "forget")
 _AT_ONCE = 500
 
 
-async def remove_views(store: Store, group: str, partition: int) -> None:
-    """Remove the views that a group keeps in a partition; of the group itself nothing changes."""
+async def remove_views(store: Store, group: str, partition: int, after: str | None = None) -> None:
+    """Remove the views that a group keeps in a partition; of the group itself nothing changes.
+
+    Args:
+        store: the namespace.
+        group: its name.
+        partition: which one.
+        after: the position from which on the feed tells of removed sessions that have views still; None if the group
+            itself will come to them.
+    """
     keys = store.keys
     fields = await store.server.call("HKEYS", keys.group(group, partition))
     places = places_in(fields)
     own = [place for place in places if place.kind in ("view", "ranking")]
     gone = list(keys_of_partition(keys, group, partition, places))
     if own:
-        async for session_id in session_ids_of(store, partition):
-            gone += keys_of_session(keys, group, session_id, own)
-            if len(gone) >= _AT_ONCE:
-                await store.server.call("UNLINK", *gone)
-                gone = []
+        for sessions in (session_ids_of(store, partition), _removed_behind(store, partition, after)):
+            async for session_id in sessions:
+                gone += keys_of_session(keys, group, session_id, own)
+                if len(gone) >= _AT_ONCE:
+                    await store.server.call("UNLINK", *gone)
+                    gone = []
     if gone:
         await store.server.call("UNLINK", *gone)
+
+
+async def _removed_behind(store: Store, partition: int, after: str | None) -> AsyncIterator[str]:
+    """Yield the sessions of whose removal the feed tells behind a position."""
+    while after is not None:
+        page = await store.server.call("XRANGE", store.keys.feed(partition), f"({after}", "+", "COUNT", _AT_ONCE)
+        after = page[-1][0].decode() if page else None
+        for pointer in (pointer for entry in page for pointer in pointers_of(entry)):
+            if not pointer.events:
+                yield pointer.session_id
 
 
 async def delete_group(store: Store, group: str) -> bool:
     """Remove a group, and all that it keeps; False if there is none."""
     await store.check_readable()
     keys, known = store.keys, False
+    positions = await store.every_partition("HGET", keys.groups, group)
     # The first partition goes last: as long as the group is there, it is one.
     for partition in reversed(range(keys.partitions)):
         names = [keys.groups(partition), keys.group(group, partition)]
         known = bool(await store.server.script(_FORGET, names, [group])) or known
     # Also where an earlier deletion came no further than that.
     for partition in range(keys.partitions):
-        await remove_views(store, group, partition)
+        await remove_views(store, group, partition, (positions[partition] or BEGINNING.encode()).decode())
         await store.server.call("UNLINK", keys.group(group, partition), keys.parked(group, partition))
     return known

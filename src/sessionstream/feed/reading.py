@@ -119,11 +119,14 @@ async def read_events(store: Store, pointers: Sequence[Pointer]) -> list[Told]:
     return [Told(pointer, _recorded(pointer, next(pages)) if pointer.events else []) for pointer in pointers[:taken]]
 
 
-def _range_of(store: Store, pointer: Pointer) -> tuple[str, str, str, str]:
-    # The events of one append are neighbours, of one time.
-    first = f"{at_ms(pointer.offset)}-{version_of(pointer.offset) - pointer.events + 1}"
-    return "XRANGE", store.keys.events(pointer.session_id), first, pointer.offset
+def _range_of(store: Store, pointer: Pointer) -> tuple[str | int, ...]:
+    # Backward: the events of one append are of one time, those of a session that was restored are not.
+    return "XREVRANGE", store.keys.events(pointer.session_id), pointer.offset, "-", "COUNT", pointer.events
 
 
 def _recorded(pointer: Pointer, page: Sequence[Any]) -> list[RecordedEvent]:
-    return [RecordedEvent(pointer.session_id, identifier.decode(), words or ()) for identifier, words in page]
+    session_id = pointer.session_id
+    found = [RecordedEvent(session_id, identifier.decode(), words or ()) for identifier, words in reversed(page)]
+    # Where its own are gone there may be others in front of them.
+    before = version_of(pointer.offset) - pointer.events
+    return [event for event in found if event.version > before]
