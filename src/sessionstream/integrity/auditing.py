@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 from sessionstream.directory.listing import every_session_id, session_ids_of
-from sessionstream.errors import IntegrityError, SessionNotFound
+from sessionstream.errors import IntegrityError, InvalidArgument, SessionNotFound
+from sessionstream.events.ids import checked_id
 from sessionstream.integrity.anchors import Anchor, anchor_writer, read_anchor
 from sessionstream.integrity.feeds import FeedWords
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.lines import LinesWriter
 from sessionstream.integrity.reading import Archive
-from sessionstream.integrity.reporting import Verification
+from sessionstream.integrity.reporting import Finding, Kind, Verification
 from sessionstream.integrity.sealing import Sealed, seal_session
 from sessionstream.integrity.verifying import verify_session
 from sessionstream.log.gates import session_named
@@ -48,7 +49,7 @@ async def _gates(store: Store, partition: int) -> list[str]:
     cursor: bytes | str = "0"
     while True:
         cursor, words = await store.server.call("HSCAN", store.keys.log(partition), cursor, "COUNT", _FIELDS)
-        names = [name.decode() for name in words[::2]]
+        names = [name.decode(errors="replace") for name in words[::2]]
         found += [session_named(name) for name in names if not name.startswith(":") or name.startswith("::")]
         if cursor in (b"0", "0"):
             return found
@@ -82,6 +83,11 @@ async def verify_all(
     left = set(anchor.sessions) if anchor is not None else set()
     async for session_id in _every_known_session(store):
         left.discard(session_id)
+        try:
+            checked_id(session_id, "session_id")
+        except InvalidArgument as error:
+            yield Verification(session_id, 0, 0, 0, (Finding(Kind.LOG_ALTERED, str(error)),), ())
+            continue
         with contextlib.suppress(SessionNotFound):  # it was removed just now
             yield await verify_session(store, keyring, session_id, anchor=anchor, archived=archived, feeds=feeds)
     for session_id in sorted(left, key=store.keys.partition):
