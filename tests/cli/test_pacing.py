@@ -83,6 +83,7 @@ async def test_a_history_is_shown_at_its_pace(cli: Cli, session: str) -> None:
 async def test_a_pace_goes_forward(cli: Cli, session: str) -> None:
     """And is one."""
     assert (await cli("history", session, "--speed", "1", "--backward")).code == 2
+    assert (await cli("history", session, "--speed", "nan")).code == 2
     assert (await cli("history", session, "--speed", "0")).code == 2
 
 

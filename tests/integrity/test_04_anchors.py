@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sessionstream import NoteAdded, SessionManager, SessionNotFound
-from sessionstream.errors import InvalidAnchor
+from sessionstream.errors import HistoryAltered, IntegrityError, InvalidAnchor
 from sessionstream.integrity.reporting import Kind
 from sessionstream.log.gates import name_in_log
 from tests.integrity.attacks import Attacker
@@ -190,3 +190,69 @@ async def test_an_anchor_that_is_not_there_or_cannot_be_written_is_a_clear_error
         await sealed.audit.verify(SESSION, anchor=tmp_path / "never")
     with pytest.raises(InvalidAnchor, match="No such file"):
         [one async for one in sealed.audit.seal_all(anchor=tmp_path / "never" / "anchor")]
+
+
+# An anchor in the place of an earlier one
+
+
+async def test_a_rolled_back_session_is_not_forgotten_by_the_next_anchor(
+    sealed: SessionManager, attacker: Attacker, anchor: Path
+) -> None:
+    """It is not sealed any further, and the anchor that is written over the earlier one tells of it still."""
+    dumped = {key: await attacker.client.dump(key) async for key in attacker.client.scan_iter(count=1000)}
+    await sealed.append(SESSION, NoteAdded(text="and more"))
+    assert [one.version async for one in sealed.audit.seal_all([SESSION], anchor=anchor)] == [14]
+    await attacker.client.flushall()
+    for key, value in dumped.items():
+        await attacker.client.restore(key, 0, value)
+    await sealed.append(NEIGHBOUR, NoteAdded(text="more"))
+    with pytest.raises(HistoryAltered, match="earlier anchor"):
+        [one async for one in sealed.audit.seal_all(anchor=anchor)]
+    refused: list[IntegrityError] = []
+    sealed_now = {one.session_id: one async for one in sealed.audit.seal_all(anchor=anchor, refused=refused.append)}
+    assert (list(sealed_now), len(refused)) == ([NEIGHBOUR], 1)
+    assert told(await sealed.audit.verify(SESSION, anchor=anchor)) == [(Kind.ROLLED_BACK, 14)]
+    assert (await sealed.audit.verify(NEIGHBOUR, anchor=anchor)).unchecked[-1].name == "counters"
+
+
+async def test_a_lost_session_is_not_forgotten_by_the_next_anchor(
+    sealed: SessionManager, attacker: Attacker, anchor: Path
+) -> None:
+    """Nothing is kept of it, and no feed tells why."""
+    for key in await attacker.dump():
+        await attacker.client.delete(key)
+    await attacker.client.hdel(attacker.log, name_in_log(SESSION))
+    await attacker.client.zrem(attacker.keys.registry(attacker.keys.partition(SESSION)), SESSION)
+    refused: list[IntegrityError] = []
+    for _ in range(2):
+        assert len([one async for one in sealed.audit.seal_all(anchor=anchor, refused=refused.append)]) == 1
+    assert len(refused) == 2
+    assert told(await sealed.audit.verify(SESSION, anchor=anchor)) == [(Kind.LOST, 13)]
+
+
+async def test_the_next_anchor_knows_what_was_not_asked_for_and_nothing_that_was_retired(
+    sealed: SessionManager, anchor: Path
+) -> None:
+    """Of one session that is sealed alone; of all, after one was purged and another one made anew under its id."""
+    await sealed.append(NEIGHBOUR, [NoteAdded(text=str(number)) for number in range(100)])
+    for _ in range(70):
+        await sealed.append(NEIGHBOUR, NoteAdded(text="more"))
+        await sealed.audit.seal(NEIGHBOUR)
+    assert [one.version async for one in sealed.audit.seal_all([NEIGHBOUR], anchor=anchor)] == [182]
+    assert (await sealed.audit.verify(SESSION, anchor=anchor)).ok
+    await sealed.delete_session(SESSION, purge=True)
+    await sealed.create_session("user_1", "agent_1", session_id=SESSION)
+    await sealed.delete_session(NEIGHBOUR, purge=True)
+    assert [one.version async for one in sealed.audit.seal_all(anchor=anchor)] == [1]
+    assert (await sealed.audit.verify(SESSION, anchor=anchor)).unchecked[-1].name == "counters"
+    with pytest.raises(SessionNotFound):
+        await sealed.audit.verify(NEIGHBOUR, anchor=anchor)
+
+
+async def test_a_file_that_is_no_anchor_is_not_replaced(sealed: SessionManager, tmp_path: Path) -> None:
+    """Somebody took the wrong name."""
+    path = tmp_path / "letter"
+    path.write_text("dear all\n")
+    with pytest.raises(InvalidAnchor):
+        [one async for one in sealed.audit.seal_all(anchor=path)]
+    assert path.read_text() == "dear all\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import hypothesis.strategies as st
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from redis.asyncio import Redis
 
 from sessionstream import MessageAdded, NoteAdded, SessionManager, ToolCalled, acting
@@ -109,6 +109,7 @@ async def _attack(attacker: Attacker, attack: str, at: int, other: int) -> bool:
 
 @given(steps=STEPS, attack=st.sampled_from(ATTACKS), at=st.integers(0, 99), other=st.integers(0, 99))
 @settings(max_examples=40)
+@example([("message", ""), ("message", "")], "insert and renumber", 2, 0).via("the last event of all is the forged one")
 async def test_any_single_alteration_of_any_history_is_found(
     server: Server, client: Redis, namespace: str, steps: list[tuple[str, str]], attack: str, at: int, other: int
 ) -> None:

@@ -181,8 +181,9 @@ class Audit:
 
         Args:
             session_ids: which; None is every one that is kept.
-            anchor: a file, which is written, or replaced, when all of them are sealed.
-            refused: called with the error of a session that is not sealed any further, instead of raising.
+            anchor: a file, which is written, or replaced, when all of them are sealed. A session that the one before
+                tells to be rolled back is not sealed any further; that, and which are lost, the new one tells too.
+            refused: called with the error of a session that is not sealed any further, or lost, instead of raising.
         """
         path = None if anchor is None else Path(anchor)
         return auditing.seal_all(self._store, self._keyring(), session_ids, anchor=path, refused=refused)

@@ -65,7 +65,7 @@ async def history(
 
     if archive is not None and backward:
         raise typer.BadParameter("an archive is read from its beginning", param_hint="--backward")
-    if speed is not None and (backward or speed <= 0):
+    if speed is not None and (backward or not speed > 0):
         raise typer.BadParameter("--speed is more than 0, and goes forward")
     async with call.open() as manager:
         now_ms = await manager.store.now_ms()

@@ -159,4 +159,4 @@ def _chosen(sessions: list[str] | None, *, every: bool) -> list[str] | None:
 def _code_of(found: list[Verification]) -> int:
     if not all(one.ok for one in found):
         return Code.NOTHING
-    return Code.PARTLY if any(one.covered_to > one.sealed_to for one in found) else Code.DONE
+    return Code.PARTLY if any(one.lacks_keys for one in found) else Code.DONE

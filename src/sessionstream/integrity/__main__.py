@@ -1,6 +1,7 @@
 """Verify a file of evidence: ``python -m sessionstream.integrity FILE``; it needs no server, and no client of one.
 
-The key is SESSIONSTREAM_SEAL_KEY. The exit code is 0 if nothing is found, 1 if something is, 2 if that cannot be told.
+The key is SESSIONSTREAM_SEAL_KEY. The exit code is 0 if nothing is found, 1 if something is, 2 if that cannot be told,
+for want of a key too.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
     for told in found.unchecked:
         print(f"  ? not checked: {told.says}: {told.why}")
     print("nothing was found" if found.ok else f"{len(found.findings)} findings")
-    return 0 if found.ok else 1
+    return 1 if not found.ok else 2 if found.lacks_keys else 0
 
 
 if __name__ == "__main__":

@@ -65,9 +65,12 @@ def read_anchor(path: Path, namespace: str, keyring: Keyring) -> Anchor:
         InvalidAnchor: it is no anchor, was cut short or altered, or is of another namespace or key.
     """
     reader = LinesReader(path, _KIND, keyring, InvalidAnchor)
-    sessions = {
-        one["session_id"]: Anchored(one["offset"], one["version"], one["seal"]) for one in reader if len(one) == 4
-    }
+    try:
+        sessions = {
+            one["session_id"]: Anchored(one["offset"], one["version"], one["seal"]) for one in reader if len(one) == 4
+        }
+    except (KeyError, TypeError):
+        raise InvalidAnchor(str(path), "one of its lines is none of an anchor") from None
     if reader.unchecked or reader.problem:
         raise InvalidAnchor(str(path), reader.unchecked or reader.problem)
     if reader.header["namespace"] != namespace:

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 from sessionstream.directory.listing import every_session_id, session_ids_of
-from sessionstream.errors import IntegrityError, SessionNotFound
-from sessionstream.integrity.anchors import Anchor, anchor_writer, read_anchor
+from sessionstream.errors import IntegrityError, InvalidArgument, SessionNotFound
+from sessionstream.events.ids import checked_id
+from sessionstream.integrity.anchors import Anchor, Anchored, read_anchor
 from sessionstream.integrity.feeds import FeedWords
 from sessionstream.integrity.keyring import Keyring
-from sessionstream.integrity.lines import LinesWriter
 from sessionstream.integrity.reading import Archive
-from sessionstream.integrity.reporting import Verification
+from sessionstream.integrity.renewing import Renewal
+from sessionstream.integrity.reporting import Finding, Kind, Verification
 from sessionstream.integrity.sealing import Sealed, seal_session
 from sessionstream.integrity.verifying import verify_session
 from sessionstream.log.gates import session_named
@@ -48,7 +49,7 @@ async def _gates(store: Store, partition: int) -> list[str]:
     cursor: bytes | str = "0"
     while True:
         cursor, words = await store.server.call("HSCAN", store.keys.log(partition), cursor, "COUNT", _FIELDS)
-        names = [name.decode() for name in words[::2]]
+        names = [name.decode(errors="replace") for name in words[::2]]
         found += [session_named(name) for name in names if not name.startswith(":") or name.startswith("::")]
         if cursor in (b"0", "0"):
             return found
@@ -82,6 +83,11 @@ async def verify_all(
     left = set(anchor.sessions) if anchor is not None else set()
     async for session_id in _every_known_session(store):
         left.discard(session_id)
+        try:
+            checked_id(session_id, "session_id")
+        except InvalidArgument as error:
+            yield Verification(session_id, 0, 0, 0, (Finding(Kind.LOG_ALTERED, str(error)),), ())
+            continue
         with contextlib.suppress(SessionNotFound):  # it was removed just now
             yield await verify_session(store, keyring, session_id, anchor=anchor, archived=archived, feeds=feeds)
     for session_id in sorted(left, key=store.keys.partition):
@@ -102,35 +108,49 @@ async def seal_all(
         store: where they are kept.
         keyring: the keys.
         session_ids: which; None is every one that is kept.
-        anchor: the file, which appears, or is replaced, when all sessions are sealed.
-        refused: called with the error of a session that is not sealed any further, instead of raising; an anchor does
-            not know such a session.
+        anchor: the file, which appears, or is replaced, when all sessions are sealed. What it told before of a session
+            that is not sealed any further, was not asked for, or is lost, it tells still.
+        refused: called with the error of a session that is not sealed any further, or is lost, instead of raising.
 
     Raises:
         SessionNotFound: a session that was named is not there.
-        IntegrityError: a session is not sealed any further, and ``refused`` is not given.
+        IntegrityError: a session is not sealed any further, or the anchor tells that it was rolled back or is lost, and
+            ``refused`` is not given.
+        InvalidAnchor: the file is there, and is no anchor of this namespace, or was altered.
     """
     with contextlib.ExitStack() as stack:
-        writer: LinesWriter | None = None
+        renewal: Renewal | None = None
         if anchor is not None:
-            now = await store.now_ms()
-            writer = stack.enter_context(anchor_writer(anchor, store.keys.namespace, keyring, now))
+            renewal = Renewal(store, keyring, anchor, await store.now_ms())
+            stack.enter_context(renewal.writer)
         async for session_id in _each(store, session_ids):
             try:
+                if renewal is not None:
+                    await renewal.require_going_on(session_id)
                 sealed = await seal_session(store, keyring, session_id)
             except SessionNotFound:
                 if session_ids is not None:
                     raise
                 continue  # it was removed just now
             except IntegrityError as error:
-                if refused is None:
-                    raise
-                refused(error)
+                _refuse(error, refused)
+                if renewal is not None:
+                    renewal.keep(session_id)
                 continue
-            if writer is not None:
-                facts = {"offset": sealed.offset, "version": sealed.version, "seal": sealed.seal}
-                writer.write({"session_id": session_id, **facts})
+            if renewal is not None:
+                renewal.add(session_id, Anchored(sealed.offset, sealed.version, sealed.seal))
             yield sealed
+        if renewal is not None and session_ids is not None:
+            renewal.keep_others()
+        elif renewal is not None:
+            async for lost in renewal.lost():
+                _refuse(lost, refused)
+
+
+def _refuse(error: IntegrityError, refused: Callable[[IntegrityError], None] | None) -> None:
+    if refused is None:
+        raise error
+    refused(error)
 
 
 async def _each(store: Store, session_ids: Iterable[str] | None) -> AsyncIterator[str]:

@@ -220,7 +220,7 @@ def seal_from(kept: bytes) -> Seal | None:
 
 def is_authentic(seal: Seal, key: SealKey, session_id: str) -> bool:
     """Whether a seal was made with the key, for this session, and is as it was made."""
-    return hmac.compare_digest(_seal_of(key, session_id, seal), seal.seal)
+    return hmac.compare_digest(_seal_of(key, session_id, seal).encode(), seal.seal.encode())
 
 
 def _seal_of(key: SealKey, session_id: str, seal: Seal) -> str:

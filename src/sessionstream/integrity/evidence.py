@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from sessionstream.errors import InvalidEvidence, SessionNotFound
+from sessionstream.errors import InvalidArgument, InvalidEvidence, SessionNotFound
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.integrity.chain import TRIMMED, seal_from
@@ -20,6 +20,7 @@ from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.lines import LinesWriter
 from sessionstream.integrity.reading import Archive
 from sessionstream.log.gates import name_in_log
+from sessionstream.log.history import parse_offset
 from sessionstream.log.store import Store
 
 __all__ = ["write_evidence"]
@@ -48,17 +49,22 @@ async def write_evidence(
 
     Raises:
         SessionNotFound: nothing is kept of such a session.
-        InvalidEvidence: the file cannot be written.
+        InvalidEvidence: the file cannot be written, or the log does not tell where the session ends.
     """
     checked_id(session_id, "session_id")
     await store.check_readable()
     gate, seals, trimmed, now = await _look(store, session_id)
     if gate is None:
         raise SessionNotFound(session_id)
-    end = gate.split(b" ", 1)[0].decode()
+    end = gate.split(b" ", 1)[0].decode(errors="replace")
+    try:
+        parse_offset(end)
+    except InvalidArgument:
+        text = f"the log does not tell where session {session_id!r} ends: verify names it"
+        raise InvalidEvidence(str(path), text) from None
     facts = {"namespace": store.keys.namespace, "session_id": session_id, "at": now, "offset": end}
     if trimmed is not None and archived is None:
-        facts["trimmed"] = trimmed.decode()
+        facts["trimmed"] = trimmed.decode(errors="replace")
     with LinesWriter(path, "evidence", keyring.present, facts, InvalidEvidence) as writer:
         evidence = _Evidence(store, session_id, end, seals, writer)
         await evidence.write_history(archived)
@@ -91,6 +97,7 @@ class _Evidence:
         self._read = self._covered_to = 0
         self._seals: list[bytes] = []
         self._last = NOWHERE
+        self._beyond = end
         self.events = 0
 
     async def write_history(self, archived: Archive | None) -> None:
@@ -134,25 +141,26 @@ class _Evidence:
         return kept
 
     async def write_bodies(self) -> None:
-        """Write the body of each checkpoint; one that was deleted meanwhile is told as that."""
+        """Write the body of each checkpoint; one that was saved or deleted meanwhile is told as that."""
         key = self._store.keys.bodies(self._session_id)
-        for identifier in await self._store.server.call("HKEYS", key):
+        identifiers = await self._store.server.call("HKEYS", key)
+        changed = {one async for one in self._changed_since()}
+        for identifier in identifiers:
             body = await self._store.server.call("HGET", key, identifier)
-            if identifier and body is not None:
+            if identifier and body is not None and identifier.decode(errors="replace") not in changed:
                 self._writer.write({"checkpoint": text_of(identifier), "body": text_of(body)})
-        deleted = [one async for one in self._deleted_since()]
-        if deleted:
-            self._writer.write({"deleted_since": deleted})
+        changed |= {one async for one in self._changed_since()}
+        if changed:
+            self._writer.write({"changed_since": sorted(changed)})
 
-    async def _deleted_since(self) -> AsyncIterator[str]:
-        """Yield the checkpoints that were deleted behind the end of what is written."""
+    async def _changed_since(self) -> AsyncIterator[str]:
+        """Yield the checkpoints that were saved or deleted behind the end of what is written, each event's once."""
         key = self._store.keys.events(self._session_id)
-        last = self._end
-        while page := await self._store.server.call("XRANGE", key, f"({last}", "+", "COUNT", _PAGE):
+        while page := await self._store.server.call("XRANGE", key, f"({self._beyond}", "+", "COUNT", _PAGE):
             for identifier, words in page:
-                last = identifier.decode()
-                event = RecordedEvent(self._session_id, last, words or ())
-                if event.type == "checkpoint.deleted":
+                self._beyond = identifier.decode()
+                event = RecordedEvent(self._session_id, self._beyond, words or ())
+                if event.type in ("checkpoint.saved", "checkpoint.deleted"):
                     yield getattr(event.data, "checkpoint_id", "")
 
     async def write_head(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+from sessionstream.integrity.reporting import Undecodable
 from sessionstream.log.feed import Pointer, pointers_of
 from sessionstream.log.store import Store
 
@@ -58,14 +60,14 @@ async def read_feed(store: Store, partition: int, since: int = 0, only: str | No
     """
     key, start = store.keys.feed(partition), str(since)
     first = await store.server.call("XRANGE", key, "-", "+", "COUNT", 1)
-    begins = int(first[0][0].partition(b"-")[0]) if first else 2**63
+    begins = _begin_of(first[0]) if first else 2**63
     last: dict[str, Pointer] = {}
     retired: set[str] = set()
     pages = 0
     while only is None or pages < _MOST_PAGES:
         page = await store.server.call("XRANGE", key, start, "+", "COUNT", _PAGE)
         for entry in page:
-            for pointer in pointers_of(entry):
+            for pointer in _pointers(entry):
                 if only is None or pointer.session_id == only:
                     last[pointer.session_id] = pointer
                     if not pointer.events:
@@ -74,6 +76,21 @@ async def read_feed(store: Store, partition: int, since: int = 0, only: str | No
             return FeedWord(max(since, begins), True, last, retired)
         start, pages = "(" + page[-1][0].decode(), pages + 1
     return FeedWord(max(since, begins), False, last, retired)
+
+
+def _pointers(entry: Sequence[Any]) -> list[Pointer]:
+    try:
+        return pointers_of(entry)
+    except ValueError:
+        raise Undecodable(f"entry {entry[0].decode()} of the feed") from None
+
+
+def _begin_of(first: Sequence[Any]) -> int:
+    """Return the milliseconds from which on nothing is missing in a feed, by its first entry."""
+    identifier, fields = first
+    ms, number = identifier.decode().split("-")
+    # What was trimmed in front of it may be of the same millisecond.
+    return int(ms) + (int(number) > len(fields) // 2)
 
 
 class FeedWords:

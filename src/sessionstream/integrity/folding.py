@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sessionstream.errors import SessionStreamError
 from sessionstream.events.base import types_by_word
-from sessionstream.events.recorded import RecordedEvent
+from sessionstream.events.recorded import RecordedEvent, version_of
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.integrity.reporting import Finding, Kind
 from sessionstream.projection import HEAD, Projection
@@ -37,6 +38,7 @@ class Folded:
     Attributes:
         projections: as given.
         views: as far as they are folded.
+        broken: of which event the projections can make nothing, as words; it and what follows is not folded.
     """
 
     def __init__(self, projections: Sequence[Projection], session_id: str) -> None:
@@ -44,6 +46,7 @@ class Folded:
         self._session_id = session_id
         self._quiet: dict[bytes, bool] = {}
         self._slides = False
+        self.broken = ""
         self.views = Views(session_id)
 
     def take(self, offset: str, words: Sequence[bytes]) -> None:
@@ -54,7 +57,13 @@ class Folded:
             quiet = self._quiet[kind] = _is_quiet(kind, self.projections)
         if quiet and not self._slides:
             return
-        fold(self._session_id, [RecordedEvent(self._session_id, offset, words)], self.projections, self.views)
+        if self.broken:
+            return
+        try:
+            fold(self._session_id, [RecordedEvent(self._session_id, offset, words)], self.projections, self.views)
+        except (SessionStreamError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # Of what was appended the projections have made something once.
+            self.broken = f"version {version_of(offset)}, of which nothing can be made: {error}"
         self._slides = self.views.head.get(b"sliding") == b"1"
 
     def spots(self) -> list[Spot]:

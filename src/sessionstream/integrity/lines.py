@@ -31,11 +31,16 @@ class LinesWriter:
         facts: what else the first line says.
         refusal: what is raised if it cannot be written.
 
+    Raises:
+        InvalidAnchor: or what ``refusal`` is: the path names no file.
+
     Attributes:
         lines: how many were written, the first and the last aside.
     """
 
     def __init__(self, path: Path, kind: str, key: SealKey, facts: Mapping[str, Any], refusal: _Refusal) -> None:
+        if not path.name:
+            raise refusal(str(path), "it has no name")
         self._path = path
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._header = {kind: 1, "key": key.id, **facts}
@@ -63,8 +68,8 @@ class LinesWriter:
     def _as_ours(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
-            raise self._refusal(str(self._path), error.strerror or str(error)) from None
+        except (OSError, ValueError) as error:
+            raise self._refusal(str(self._path), _told(error)) from None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -123,8 +128,10 @@ class LinesReader:
         try:
             with open(self._path, "rb") as file:
                 yield from self._read(file)
-        except OSError as error:
-            raise self._refusal(str(self._path), error.strerror or str(error)) from None
+        except self._refusal:
+            raise
+        except (OSError, ValueError) as error:
+            raise self._refusal(str(self._path), _told(error)) from None
 
     def _read(self, file: BinaryIO) -> Iterator[dict[str, Any]]:
         line = file.readline()
@@ -154,8 +161,13 @@ class LinesReader:
             self.problem = self.problem or f"it goes on behind line {number}, which was its last"
         elif trailer.get("lines") != number - 2:
             self.problem = self.problem or f"it has {number - 2} lines, not {trailer.get('lines')}"
-        elif not self.unchecked and not hmac.compare_digest(str(trailer["mac"]), found):
+        elif not self.unchecked and not hmac.compare_digest(str(trailer["mac"]).encode(), found.encode()):
             self.problem = self.problem or "it is not as it was written"
+
+
+def _told(error: OSError | ValueError) -> str:
+    # No system has files with a NUL in their name: Python says so with a ValueError.
+    return (error.strerror if isinstance(error, OSError) else "") or str(error)
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sessionstream.errors import InvalidEvidence
-from sessionstream.events.recorded import RecordedEvent, version_of
+from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.integrity.anchors import Anchor, read_anchor
 from sessionstream.integrity.chain import TRIM
 from sessionstream.integrity.checking import HistoryCheck
@@ -24,6 +24,7 @@ from sessionstream.projections import BUILT_IN
 __all__ = ["Evidence", "verify_evidence"]
 
 _LOGS_OWN = (b"offset",)
+_OFFSET = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\Z")
 
 
 class Evidence(NamedTuple):
@@ -56,7 +57,7 @@ def verify_evidence(path: Path | str, keyring: Keyring, *, anchor: Path | str | 
     records = iter(reader)
     first = next(records, None)
     header = reader.header
-    if any(name not in header for name in ("namespace", "session_id", "at", "offset")):
+    if not _says_what_it_is(header):
         raise InvalidEvidence(str(path), "its first line lacks what every evidence says")
     known = None if anchor is None else read_anchor(Path(anchor), header["namespace"], keyring)
     verifier = _Verifier(header, keyring, known)
@@ -69,17 +70,17 @@ class _Verifier:
     """One file that is verified."""
 
     def __init__(self, header: dict[str, Any], keyring: Keyring, anchor: Anchor | None) -> None:
-        self._session_id = str(header["session_id"])
-        self._end = str(header["offset"])
+        self._session_id = header["session_id"]
+        self._end = header["offset"]
         self._anchor = anchor
         self._anchored = anchor.sessions.get(self._session_id) if anchor is not None else None
         self._stands = False
-        self._trimmed = str(header.get("trimmed", ""))
+        self._trimmed = header.get("trimmed", "")
         self._trims: set[str] = set()
         self._check = HistoryCheck(self._session_id, keyring, version_of(self._trimmed) + 1 if self._trimmed else 1)
         self._folded = Folded(BUILT_IN, self._session_id)
         self._bodies: set[bytes] = set()
-        self._gone: set[bytes] = set()
+        self._changed: set[bytes] = set()
         self._head: dict[bytes, bytes] | None = None
         self._found: list[Finding] = []
 
@@ -89,7 +90,7 @@ class _Verifier:
         for number, record in enumerate(records, 2):
             try:
                 self._take(record)
-            except (KeyError, TypeError, ValueError, binascii.Error):
+            except (AttributeError, KeyError, TypeError, ValueError):
                 problems.append(f"line {number} is none of an evidence")
         return problems
 
@@ -106,8 +107,8 @@ class _Verifier:
             self._check.seal(_bytes_of(record["seal"]))
         elif "checkpoint" in record:
             self._take_body(_bytes_of(record["checkpoint"]), _bytes_of(record["body"]))
-        elif "deleted_since" in record:
-            self._gone = {one.encode() for one in record["deleted_since"]}
+        elif "changed_since" in record:
+            self._changed = {_bytes_of(one) for one in record["changed_since"]}
         else:
             self._head = {_bytes_of(name): _bytes_of(value) for name, value in record["head"]}
 
@@ -131,7 +132,7 @@ class _Verifier:
         """
         found = [one.finding for one in self._check.finish(version_of(self._end))]
         found += self._found
-        for identifier in saved_checkpoints(self._folded.views).keys() - self._bodies - self._gone:
+        for identifier in saved_checkpoints(self._folded.views).keys() - self._bodies - self._changed:
             name = identifier.decode(errors="replace")
             found.append(Finding(Kind.CHECKPOINT_ALTERED, "its body is not in the file", name=name))
         found += self._compare_head()
@@ -149,6 +150,8 @@ class _Verifier:
         )
 
     def _compare_head(self) -> list[Finding]:
+        if self._folded.broken and not self._trimmed:
+            return [Finding(Kind.VIEW_ALTERED, self._folded.broken)]
         if self._head is None or self._trimmed:
             return []
         live = {name: value for name, value in self._head.items() if name not in _LOGS_OWN and name}
@@ -162,6 +165,16 @@ class _Verifier:
         why = why or "the head is what the events make; a file has no other"
         late = f"the events up to {self._trimmed} are in an archive" if self._trimmed else ""
         return [claim("beginning", late), claim("checkpoints", late), claim("views", late or why)]
+
+
+def _says_what_it_is(header: dict[str, Any]) -> bool:
+    texts = [header.get("namespace"), header.get("session_id")]
+    offsets = [header.get("offset"), header.get("trimmed", NOWHERE)]
+    return (
+        all(isinstance(one, str) for one in texts)
+        and all(isinstance(one, str) and _OFFSET.match(one) for one in offsets)
+        and isinstance(header.get("at"), int)
+    )
 
 
 def _bytes_of(text: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from sessionstream.integrity.chain import TRIM, TRIMMED
 from sessionstream.integrity.checking import HistoryCheck
 from sessionstream.integrity.folding import Folded, altered_bodies, same_views, saved_checkpoints
 from sessionstream.integrity.keyring import Keyring
-from sessionstream.integrity.reporting import Finding, Kind
+from sessionstream.integrity.reporting import Finding, Kind, Undecodable
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
 
@@ -28,10 +29,18 @@ MOST_LOOKS = 50
 
 _PAGE = 1000
 _SEALS = 64
+_OFFSET = re.compile(rb"[0-9]{1,20}-[0-9]{1,20}(?: |\Z)")
+
+
+def _offset_in(kept: bytes, what: str) -> str:
+    """Return the offset with which something that is kept begins; empty for nothing."""
+    if kept and not _OFFSET.match(kept):
+        raise Undecodable(what)
+    return kept.split(b" ", 1)[0].decode()
 
 
 def _version_in(gate: bytes) -> int:
-    return version_of(gate.split(b" ", 1)[0].decode())
+    return version_of(_offset_in(gate or b"?", "what the log knows of it"))
 
 
 class SessionReading:
@@ -96,26 +105,30 @@ class SessionReading:
     async def _compare_base(self, offset: str, views: Views | None) -> None:
         """Compare a base that a reader would take with what the events make up to there."""
         base = await nearest(self._store, self.session_id, offset)
-        if base is not None and base.offset == offset and (views is None or not same_views(base.views, views)):
+        if base is None or base.offset != offset or self._folded.broken:
+            return
+        if views is None or not same_views(base.views, views):
             text = "the base snapshot there is not what the events make"
             self._of_bases.append(Finding(Kind.VIEW_ALTERED, text, offset, version_of(offset), "bases"))
 
     async def is_there(self) -> bool:
         """Whether anything is kept of the session."""
         keys = self._store.keys
-        gate, head, trimmed, stream, self._seals_there = await self._store.server.calls(
+        gate, head, trimmed, stream, self._seals_there, score = await self._store.server.calls(
             [
                 self._gate_command,
                 ("EXISTS", keys.head(self.session_id)),
                 ("HGET", keys.head(self.session_id), TRIMMED),
                 ("XRANGE", self.events_key, "-", "+", "COUNT", 1),
                 ("LLEN", keys.seals(self.session_id)),
+                # The last one: of a session that is removed meanwhile it is not there either.
+                ("ZSCORE", keys.registry(self._partition), self.session_id),
             ]
         )
-        self.trimmed = (trimmed or b"").decode()
+        self.trimmed = _offset_in(trimmed or b"", "how far its head says that it was trimmed")
         self._known_to = _version_in(gate) if gate is not None else 0
         self._first = version_of(stream[0][0].decode()) if stream else 0
-        return gate is not None or bool(head or stream or self._seals_there)
+        return gate is not None or bool(head or stream or self._seals_there) or score is not None
 
     @property
     def begins_late(self) -> bool:
@@ -133,7 +146,7 @@ class SessionReading:
         )
         gone = gate is None and self._known_to > 0
         renewed = gate is not None and _version_in(gate) < self._known_to
-        return gone or renewed or (trimmed or b"").decode() != self.trimmed
+        return gone or renewed or (trimmed or b"") != self.trimmed.encode()
 
     async def _read_archive(self, archived: Archive) -> bool:
         """Take the events in front of the stream's; what is wrong with an archive is a finding.
@@ -237,6 +250,11 @@ class SessionReading:
         if before != after or len(more) == _PAGE or self._folded.spots() != spots:
             return False
         self.gate = after or b""
+        if self._folded.broken and not self.begins_late:
+            self.beside = [Finding(Kind.VIEW_ALTERED, self._folded.broken)]
+            return True
+        if after is not None:
+            _version_in(after)
         # Without its first events the fold is not what the views are.
         findings = [] if self.begins_late else [*self._compare_log(score), *self._folded.differences(spots, replies)]
         saved = saved_checkpoints(self._folded.views)
@@ -257,6 +275,6 @@ class SessionReading:
         expected = [head.get(field, b"") for field in (b"state", b"expires_at", b"sliding")]
         if told != expected:
             found.append(Finding(Kind.LOG_ALTERED, "the log tells another state or expiry than the events"))
-        if score is None or (head.get(b"created_at") or score) != b"%d" % int(float(score)):
+        if score is None or float(head.get(b"created_at") or score) != float(score):
             found.append(Finding(Kind.LOG_ALTERED, "the registry does not have the session by its creation"))
         return found

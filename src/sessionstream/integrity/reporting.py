@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sessionstream.integrity.checking import HistoryCheck
 
-__all__ = ["Claim", "Finding", "Kind", "Verification", "claim", "history_claims", "judged"]
+__all__ = ["Claim", "Finding", "Kind", "Undecodable", "Verification", "claim", "history_claims", "judged"]
+
+
+class Undecodable(Exception):
+    """Something that is kept beside the events is nothing that was ever written there."""
 
 
 class Kind(enum.StrEnum):
@@ -155,6 +159,11 @@ class Verification:
     def unchecked(self) -> tuple[Claim, ...]:
         """The claims that could not be checked."""
         return tuple(one for one in self.claims if not one.checked)
+
+    @property
+    def lacks_keys(self) -> bool:
+        """Whether something is sealed, or a file closed, with a key that is not here."""
+        return self.covered_to > self.sealed_to or any(one.name == "file" for one in self.unchecked)
 
     @property
     def events_after_last_seal(self) -> int:

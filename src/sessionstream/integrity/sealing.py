@@ -139,8 +139,12 @@ class _Sealer:
         )
         if gate is None:
             raise SessionNotFound(self._session_id)
-        self._trimmed_to = version_of(trimmed.decode()) if trimmed else 0
-        end = gate.split(b" ", 1)[0].decode()
+        try:
+            self._trimmed_to = version_of(trimmed.decode()) if trimmed else 0
+            end = gate.split(b" ", 1)[0].decode()
+            version_of(end)
+        except ValueError:
+            raise self._altered(NOWHERE, "what the log and its head know of it does not decode") from None
         return self._checked(kept, end) if kept is not None else None, end, milliseconds(time)
 
     async def has_moved(self, last: Seal | None, end: str) -> bool:

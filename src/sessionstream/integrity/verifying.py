@@ -21,6 +21,7 @@ from sessionstream.integrity.reporting import (
     Claim,
     Finding,
     Kind,
+    Undecodable,
     Verification,
     claim,
     history_claims,
@@ -64,14 +65,16 @@ async def verify_session(
         except ServerError as error:
             if error.code != "WRONGTYPE":
                 raise
-            return _of_wrong_type(session_id)
+            return _unreadable(session_id, "one of its keys, or of its partition's, holds something of another type")
+        except Undecodable as what:
+            return _unreadable(session_id, f"{what} does not decode")
         if found is not None:
             return found
+        feeds = None  # they were read long before, and so would tell the same
     raise Unavailable(f"session {session_id!r} was trimmed, or made anew, each time it was verified")
 
 
-def _of_wrong_type(session_id: str) -> Verification:
-    text = "one of its keys, or of its partition's, holds something of another type"
+def _unreadable(session_id: str, text: str) -> Verification:
     why = "nothing can be checked beside that"
     claims = tuple(claim(name, why) for name in ("order", "events", "seals", "checkpoints", "views", "anchor"))
     return Verification(session_id, 0, 0, 0, (Finding(Kind.KEY_REPLACED, text),), claims)
@@ -92,13 +95,26 @@ async def _verify_once(
     # Read before the session is, so that it tells of nothing that comes later.
     word = await feeds.of(session_id) if feeds is not None else await _word_of(store, session_id, since)
     if not await reading.is_there():
-        return vanished(session_id, anchor, word)
+        return await _vanished(store, session_id, anchor, word)
     await reading.compare_projections()
     await reading.look_for_bases()
     await reading.read(archived)
     if await reading.is_another():
         return None
+    if check_feed(reading.check, word, since).findings:
+        now = await _word_of(store, session_id, since)
+        if now.whole and now.pointer != word.pointer:
+            return None
     return await _Judge(store, reading).result(word, since, anchor)
+
+
+async def _vanished(store: Store, session_id: str, anchor: Anchor | None, word: Word) -> Verification:
+    """Say of a session of which nothing is kept why that is, by what the feed tells now."""
+    anchored = anchor.sessions.get(session_id) if anchor is not None else None
+    if anchored is not None and not word.retired:
+        now = await _word_of(store, session_id, at_ms(anchored.offset))
+        word = now if now.whole else word
+    return vanished(session_id, anchor, word)
 
 
 async def _word_of(store: Store, session_id: str, since: int) -> Word:
