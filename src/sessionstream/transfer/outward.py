@@ -113,6 +113,7 @@ async def export_to_file(
         InvalidArgument: the file cannot be written, the cursor is that of another export, or pyarrow is missing.
     """
     _check_shape(wanted)
+    path = _checked_place(path, cursor)
     begun = None if cursor is None else Cursor.begun(cursor, store.keys.namespace, wanted.identity)
     if cursor is not None and begun is not None and _is_in_place(path, begun):
         # The process died before it had removed the cursor.
@@ -125,6 +126,16 @@ async def export_to_file(
 def _check_shape(wanted: Wanted) -> None:
     if wanted.shape not in SHAPES:
         raise InvalidArgument(f"{wanted.shape!r} is no shape of an export: {', '.join(SHAPES)}")
+
+
+def _checked_place(path: Path, cursor: Path | None) -> Path:
+    """Return where the file will be: a link leads there. What is in its place is replaced, so it has to be a file."""
+    path = path.resolve() if path.is_symlink() else path
+    if not path.name or (path.exists() and not path.is_file()):
+        raise InvalidArgument(f"{path}: it is there, and is no file")
+    if cursor is not None and cursor.resolve() in (path.resolve(), part_of(path, resumable=True).resolve()):
+        raise InvalidArgument(f"{cursor}: the cursor's file would be the export's own: give it another name")
+    return path
 
 
 def _is_in_place(path: Path, begun: Cursor) -> bool:
