@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from sessionstream.errors import HistoryTrimmed, SessionNotFound
+from sessionstream.errors import HistoryTrimmed, InvalidType, SessionNotFound
 from sessionstream.log.history import Window
 from sessionstream.log.store import Store
 from sessionstream.session import Session
@@ -126,6 +126,8 @@ def _absent(session_ids: Sessions, missing: Callable[[str], None] | None) -> Cal
 
 
 async def _sessions(store: Store, session_ids: Sessions, absent: Callable[[str], None]) -> AsyncIterator[Session]:
+    if isinstance(session_ids, str | bytes):
+        raise InvalidType(f"session_ids is a list of ids, not {session_ids!r}")
     if session_ids is None:
         async for kept in chosen_sessions(store, Choice()):
             yield kept.session
