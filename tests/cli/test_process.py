@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
 from pathlib import Path
 
+import pytest
+
 from sessionstream import NoteAdded, SessionManager
-from tests.cli.conftest import Process
+from tests.cli.conftest import MAIN, Process
 from tests.transfer.recorded import line
 
 PIPE = asyncio.subprocess.PIPE
@@ -35,6 +38,23 @@ async def test_a_reader_that_goes_away_ends_the_command_quietly(process: Process
     command.stdout._transport.close()  # type: ignore[attr-defined]
     assert await command.stderr.read() == b""
     assert await command.wait() == 141
+
+
+async def test_a_disk_that_is_full_is_told_in_one_line(process: Process, session: str) -> None:
+    """Where the output goes to it."""
+    with Path("/dev/full").open("wb") as full:
+        command = await process("export", session, stdout=full)
+        _, err = await command.communicate()
+    assert (command.returncode, err) == (2, b"sessionstream: standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_output_may_be_closed(process: Process, session: str, redirection: str) -> None:
+    """As schedulers start commands; no connection takes its place."""
+    shell = ["sh", "-c", f'"$0" -c "$1" show s {redirection}', sys.executable, MAIN]
+    command = await process(code=f"import os; os.execv('/bin/sh', {shell!r})")
+    await command.communicate()
+    assert command.returncode == 0
 
 
 async def test_an_import_that_is_interrupted_says_so_and_is_completed_by_another(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from sessionstream import SessionManager
 from sessionstream.errors import Unavailable
+from sessionstream.transfer import export_messages
 from sessionstream.transfer.outlets import LineFile
 from tests.cli.conftest import Cli
 from tests.transfer.recorded import line, said
@@ -259,3 +261,49 @@ async def test_a_packed_file_that_is_cut_at_once_is_told_like_any_damage(cli: Cl
     path.write_bytes(gzip.compress(line("a"))[:12])
     result = await cli("import", str(path), "--json")
     assert (result.code, [failure["line"] for failure in result.record["failures"]]) == (4, [1])
+
+
+async def test_what_cannot_be_exported_is_named_and_the_others_are(
+    cli: Cli, session: str, manager: SessionManager, tmp_path: Path
+) -> None:
+    """A fork whose origin is gone, a session that was trimmed; alone they give their own exit code."""
+    for name in ("origin", "cut"):
+        await manager.create_session("u", "a", session_id=name)
+        await manager.add_messages(name, {"role": "user", "content": name})
+    await manager.audit.fork("origin", at=2, new_session_id="fork")
+    await manager.delete_session("origin", purge=True)
+    await manager.retention.trim("cut", tmp_path / "archive")
+    every = await cli("export", "--with-ids")
+    assert (every.code, [one["session_id"] for one in every.records]) == (4, [session])
+    assert [name in every.err for name in ("'fork'", "'cut'")] == [True, True]
+    alone = await cli("export", "fork")
+    assert (alone.code, alone.out, "are gone" in alone.err, "no sessions" in alone.err) == (5, "", True, False)
+    told: list[str] = []
+    lines = export_messages(manager.store, trimmed=lambda error: told.append(error.session_id))
+    assert (len([line async for line in lines]), sorted(told)) == (1, ["cut", "origin"])
+
+
+@pytest.mark.parametrize("name", [".", "pipe", "folder"])
+async def test_what_is_no_file_is_not_replaced(cli: Cli, session: str, tmp_path: Path, name: str) -> None:
+    """An export appears by taking the place of what is there: a device or a pipe would be lost."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    refused = await cli("export", "-o", name if name == "." else str(tmp_path / name))
+    assert (refused.code, refused.err.splitlines()[1:]) == (2, [])
+    assert (tmp_path / "pipe").is_fifo()
+
+
+async def test_a_link_leads_to_the_file_that_is_written(cli: Cli, session: str, tmp_path: Path) -> None:
+    """And stays one."""
+    link, file = tmp_path / "link", tmp_path / "file"
+    link.symlink_to(file)
+    file.touch()
+    assert (await cli("export", "-o", str(link))).code == 0
+    assert (link.is_symlink(), len(file.read_bytes().splitlines())) == (True, 1)
+
+
+@pytest.mark.parametrize("name", ["out", "out.part"])
+async def test_the_cursor_has_a_file_of_its_own(cli: Cli, session: str, tmp_path: Path, name: str) -> None:
+    """It is removed in the end, and the export would be with it."""
+    refused = await cli("export", "-o", str(tmp_path / "out"), "--cursor", str(tmp_path / name))
+    assert (refused.code, list(tmp_path.iterdir())) == (2, [])

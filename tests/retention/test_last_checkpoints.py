@@ -58,6 +58,8 @@ async def test_what_is_no_number_of_checkpoints_is_refused(manager: SessionManag
 
 async def test_an_unknown_session_has_none(manager: SessionManager) -> None:
     """That is an error, as a mistyped id would go unnoticed."""
+    with pytest.raises(InvalidArgument):
+        await manager.retention.keep_checkpoints(None, last=1)  # type: ignore[arg-type]
     with pytest.raises(SessionNotFound):
         await manager.retention.keep_checkpoints("nobody", 1)
 

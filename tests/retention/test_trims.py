@@ -23,10 +23,11 @@ from sessionstream import (
     SessionTrimmed,
     acting,
 )
-from sessionstream.errors import ConflictError
+from sessionstream.errors import ArchiveDamaged, ConflictError
 from sessionstream.projection import Increment, Put, counters, view
 from sessionstream.retention import trimming
-from sessionstream.transfer import export_events, export_messages
+from sessionstream.transfer import export_events, export_messages, import_events
+from sessionstream.transfer.event_lines import encode_line
 from tests.entries import entry
 from tests.keys import assert_no_ownerless_keys
 from tests.retention.conftest import MakeManager, said, talk
@@ -387,15 +388,20 @@ async def test_a_trimmed_session_is_rebuilt_from_its_base(
 async def test_without_a_base_that_fits_a_rebuild_is_refused(
     make_manager: MakeManager, manager: SessionManager, session: str, folder: Path
 ) -> None:
-    """Other projections need the events that are gone: that is said, and nothing is made of what is left."""
+    """Other projections need the events that are gone: that is said before the namespace is theirs."""
     await manager.retention.trim(session, folder, keep_events=2)
     counting = Projection("counting")
     counting.on(MessageAdded)(lambda session_id, event: [Increment(counters("all"), "messages", 1)])
     other = make_manager(projections=[counting])
     with pytest.raises(HistoryTrimmed):
         await other.rebuild(adopt=True)
-    assert (await manager.get_session(session)) is not None
-    await manager.rebuild(adopt=True)
+    await talk(manager, 1)
+    await manager.rebuild()
+    [damaged] = folder.rglob("*.jsonl.gz")
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    with pytest.raises(ArchiveDamaged):
+        await other.rebuild(adopt=True, archive=folder)
+    await talk(manager, 1)
 
 
 async def test_with_the_archive_a_rebuild_adopts_other_projections(
@@ -440,3 +446,20 @@ async def test_a_trimmed_session_is_removed_with_all_that_its_users_projections_
     await assert_no_ownerless_keys(client, namespace)
     with pytest.raises(SessionNotFound):
         await said(manager)
+
+
+async def test_a_trimmed_session_is_not_brought_back_from_the_lines_of_its_archive(
+    make_namespace: Callable[..., str],
+    make_manager: MakeManager,
+    manager: SessionManager,
+    session: str,
+    folder: Path,
+) -> None:
+    """What its events say is gone would be in the stream, and be removed by the next trim into another folder."""
+    await manager.retention.trim(session, folder, keep_events=2)
+    events = [event async for event in manager.retention.replay(session, folder)]
+    lines = [encode_line(event, last=event is events[-1]) for event in events]
+    other = make_manager(namespace=make_namespace())
+    [refused] = (await import_events(other.store, lines)).failures
+    assert (refused.line, "was trimmed" in str(refused)) == (len(lines), True)
+    assert not await other.session_exists(session)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from sessionstream import NoteAdded, SessionManager
-from sessionstream.errors import SessionNotFound
+from sessionstream.errors import InvalidArgument, SessionNotFound
 from sessionstream.log.store import Store
-from sessionstream.transfer import export_events, export_messages, import_messages
+from sessionstream.transfer import (
+    Wanted,
+    export_events,
+    export_messages,
+    export_to_file,
+    import_events,
+    import_messages,
+)
 from tests.transfer.conftest import MakeManager
 from tests.transfer.recorded import everything, line, said, sessions_of
 
@@ -135,3 +145,31 @@ async def commands(store: Store) -> int:
     info = (await store.server.call("INFO", "commandstats")).decode()
     found = [row for row in info.splitlines() if row.startswith("cmdstat_xrange:")]
     return int(found[0].split("calls=")[1].split(",")[0]) if found else 0
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [Wanted(session_ids="s"), Wanted(since=datetime(2025, 1, 1)), Wanted(until="2025-01-01"), Wanted(shape="csv")],  # type: ignore[arg-type]
+)
+async def test_what_cannot_be_wanted_is_refused(manager: SessionManager, tmp_path: Path, wanted: Wanted) -> None:
+    """An id in place of a list of ids, a moment without a time zone: before the file is made."""
+    with pytest.raises(InvalidArgument):
+        await export_to_file(manager.store, str(tmp_path / "out"), wanted)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_name_in_place_of_a_list_is_refused(manager: SessionManager) -> None:
+    """It would be taken for its characters: of an id, and of the path of a file."""
+    for exporting in (export_messages, export_events):
+        with pytest.raises(InvalidArgument):
+            await anext(exporting(manager.store, "s"))
+    for importing in (import_messages, import_events):
+        with pytest.raises(InvalidArgument):
+            await importing(manager.store, "sessions.jsonl")
+
+
+async def test_a_packed_export_of_nothing_can_be_unpacked(manager: SessionManager, tmp_path: Path) -> None:
+    """By any gzip."""
+    await export_to_file(manager.store, tmp_path / "out.gz", Wanted())
+    assert (tmp_path / "out.gz").read_bytes()[:2] == b"\x1f\x8b"
+    assert gzip.decompress((tmp_path / "out.gz").read_bytes()) == b""

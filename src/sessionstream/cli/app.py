@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -67,7 +68,17 @@ def sessionstream(
 
 def run() -> None:
     """Run the command that the process's arguments name, and exit with its code."""
+    _open_closed_descriptors()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, io.UnsupportedOperation):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     application(prog_name="sessionstream")
+
+
+def _open_closed_descriptors() -> None:
+    """Open what the caller has closed of 0, 1 and 2 (`>&-`): a connection would take its place, and uvloop abort."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest one that is free
+            if descriptor == number:
+                setattr(sys, name, os.fdopen(descriptor, "w" if number else "r"))

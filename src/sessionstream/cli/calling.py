@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib.util
 import inspect
 import os
@@ -35,6 +36,7 @@ application = typer.Typer(
 )
 
 _PATIENCE = 1.0
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Call:
@@ -135,9 +137,20 @@ def _guarded(terminal: Terminal, work: Awaitable[int | None]) -> int:
         return Code.INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has gone; what is still buffered has nowhere to go.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_output()
         return Code.PIPE_CLOSED
+    except OSError as error:
+        # Files are the commands' to tell of; what is left is a disk that takes no more of standard output.
+        if error.errno not in _FULL:
+            raise
+        terminal.complain(f"standard output: {error.strerror}")
+        _let_go_of_output()
+        return Code.USAGE
+
+
+def _let_go_of_output() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(work: Awaitable[int | None]) -> int | None:

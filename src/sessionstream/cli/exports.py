@@ -160,6 +160,8 @@ def _told(call: Call, done: Exported, output: Path | None, shape: Shape) -> int:
         call.terminal.emit({"file": str(output), "sessions": done.sessions, f"{noun}s": done.items})
     elif output is not None:
         call.terminal.say(f"{counted(done.sessions, 'session')}, {counted(done.items, noun)}: {output}")
+    if not done.sessions and done.failures:
+        return Code.REFUSED
     if not done.sessions:
         call.terminal.say("no sessions")
         return Code.NOTHING

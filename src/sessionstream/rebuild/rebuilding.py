@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from sessionstream.bases.keeping import LEAST_EVENTS, keep
 from sessionstream.directory.listing import session_ids_of
 from sessionstream.errors import InvalidArgument, SessionNotFound
 from sessionstream.lifecycle.enlisting import enlist_at
+from sessionstream.log.members import pages_of
 from sessionstream.log.store import Store
 from sessionstream.rebuild.folding import Archived, Folding, side_by_side
 from sessionstream.rebuild.partitions import SharedViews
@@ -83,11 +85,14 @@ async def rebuild_all(
 
     Raises:
         HistoryTrimmed: a session's first events are gone, and there is no base of these projections and no archive.
+            With ``adopt`` that is found before anything is changed.
+        ArchiveDamaged: the archive does not hold them, or not as they were; likewise.
         NamespaceMismatch: it was made with other projections and ``adopt`` is not given, or with other partitions.
         Unavailable: another rebuild of this namespace has taken over.
     """
     await store.check_readable()
     if adopt:
+        await _require_foldable(store, archived)
         # Every partition at once, also those that nobody has written to: no other writer can mark one any more.
         await store.every_partition("HSET", store.keys.log, ":stamp", store.stamp)
     await store.prepare(0)
@@ -96,6 +101,17 @@ async def rebuild_all(
     for partition in range(store.keys.partitions):
         await _rebuild_partition(store, partition, rebuilt, lambda: _tell(progress, rebuilt, total), archived)
     return rebuilt
+
+
+async def _require_foldable(store: Store, archived: Archived | None) -> None:
+    """Fold each trimmed session: what these projections cannot be folded of is told before they are adopted."""
+    for partition in range(store.keys.partitions):
+        async for page in pages_of(store, store.keys.registry(partition), "0"):
+            heads, _ = await store.heads(page)
+            for session_id, head in zip(page, heads, strict=True):
+                if b"trimmed" in head:
+                    with contextlib.suppress(SessionNotFound):
+                        await Folding(store, session_id, archived).catch_up()
 
 
 def _tell(progress: Callable[[int, int], None] | None, rebuilt: Rebuilt, total: int) -> None:

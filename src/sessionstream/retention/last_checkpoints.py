@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sessionstream.errors import InvalidArgument, LockLost, SessionHeld, SessionNotFound
+from sessionstream.events.ids import checked_id
 from sessionstream.events.lifecycle import CheckpointDeleted
 from sessionstream.events.recorded import version_of
 from sessionstream.events.strict_json import decode_json
@@ -25,6 +26,7 @@ async def keep_last(store: Store, session_id: str, last: int) -> int:
         SessionHeld: a hold stands, and something would have been deleted.
         InvalidArgument: ``last`` is not 1 or more.
     """
+    checked_id(session_id, "session_id")
     if checked_count(last, "last") < 1:
         raise InvalidArgument("last is 0: clear_checkpoints deletes all")
     key = store.keys.place("checkpoints", SAVED, session_id)

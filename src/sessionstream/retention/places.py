@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sessionstream.errors import ArchiveFailed, InvalidType
+from sessionstream.errors import ArchiveFailed, InvalidArgument, InvalidType
 
 __all__ = [
     "BODIES",
@@ -48,9 +48,11 @@ class Segment(NamedTuple):
 
 
 def checked_folder(folder: object) -> Path:
-    """Return a folder as a path; raises `InvalidType` for what is none."""
+    """Return a folder as a path; raises `InvalidArgument` for what can be none."""
     if not isinstance(folder, str | os.PathLike):
         raise InvalidType(f"folder is a path, not a {type(folder).__name__}")
+    if "\0" in str(folder):
+        raise InvalidArgument("folder holds a NUL, which no path can")
     return Path(folder)
 
 

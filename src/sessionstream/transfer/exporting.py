@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from sessionstream.errors import HistoryTrimmed, SessionNotFound
+from sessionstream.errors import HistoryTrimmed, InvalidType, SessionNotFound
 from sessionstream.log.history import Window
 from sessionstream.log.store import Store
 from sessionstream.session import Session
@@ -24,6 +24,7 @@ def export_messages(
     *,
     with_ids: bool = False,
     missing: Callable[[str], None] | None = None,
+    trimmed: Callable[[HistoryTrimmed], None] | None = None,
 ) -> AsyncIterator[bytes]:
     """Yield one JSON line for each session: its metadata, and its ``messages`` as they stand, retracted ones left out.
 
@@ -32,11 +33,14 @@ def export_messages(
         session_ids: which; None is every session that is not over, in the order of creation.
         with_ids: whether a line also says ``session_id``, ``user_id`` and ``agent_id``.
         missing: called with the id of a session that is not there, instead of raising.
+        trimmed: called where messages of a session are gone, or of the one that it was forked from, instead of raising;
+            that session is left out.
 
     Raises:
         SessionNotFound: a session that was named is not there.
+        HistoryTrimmed: messages of a session are gone.
     """
-    return _lines("messages", store, session_ids, _EVERYTHING, missing, with_ids=with_ids)
+    return _lines("messages", store, session_ids, _EVERYTHING, missing, trimmed, with_ids=with_ids)
 
 
 def export_events(
@@ -105,6 +109,10 @@ async def _lines(
                 yield item.value
         except SessionNotFound:  # it was removed just now
             absent(session.session_id)
+        except HistoryTrimmed as error:
+            if shape != "messages" or trimmed is None:
+                raise
+            trimmed(error)
 
 
 def _absent(session_ids: Sessions, missing: Callable[[str], None] | None) -> Callable[[str], None]:
@@ -118,6 +126,8 @@ def _absent(session_ids: Sessions, missing: Callable[[str], None] | None) -> Cal
 
 
 async def _sessions(store: Store, session_ids: Sessions, absent: Callable[[str], None]) -> AsyncIterator[Session]:
+    if isinstance(session_ids, str | bytes):
+        raise InvalidType(f"session_ids is a list of ids, not {session_ids!r}")
     if session_ids is None:
         async for kept in chosen_sessions(store, Choice()):
             yield kept.session

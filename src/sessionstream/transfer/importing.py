@@ -19,7 +19,7 @@ from sessionstream.errors import (
 from sessionstream.lifecycle.creating import milliseconds
 from sessionstream.log.store import Store
 from sessionstream.transfer.lines import LineReader, RecordedSession
-from sessionstream.transfer.sources import pumped
+from sessionstream.transfer.sources import checked_lines, pumped
 from sessionstream.transfer.writing import Outcome, write_session
 
 __all__ = ["Imported", "import_messages"]
@@ -92,6 +92,7 @@ async def import_messages(
         Unavailable: or `OutcomeUnknown`, `NamespaceMismatch`, `ServerError`: nothing more can be written. What was, is
             complete or will be completed by the next import of these lines.
     """
+    checked_lines(lines)
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise InvalidArgument(f"concurrency is {concurrency!r}, not 1 or more")
     reader = LineReader(user_id, agent_id, id_keys, store.settings.max_event_bytes)

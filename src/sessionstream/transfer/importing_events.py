@@ -10,7 +10,7 @@ from sessionstream.errors import InvalidArgument, InvalidImportLine
 from sessionstream.log.store import Store
 from sessionstream.transfer.event_lines import EventLine, read_line, session_named
 from sessionstream.transfer.restoring import Outcome, Restoring, ServerClock
-from sessionstream.transfer.sources import pumped
+from sessionstream.transfer.sources import checked_lines, pumped
 from sessionstream.transfer.staging import MOST_BYTES, MOST_EVENTS
 
 __all__ = ["Restored", "import_events"]
@@ -72,6 +72,7 @@ async def import_events(
     Raises:
         Unavailable: or `OutcomeUnknown`, `NamespaceMismatch`, `ServerError`: nothing more can be written.
     """
+    checked_lines(lines)
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise InvalidArgument(f"concurrency is {concurrency!r}, not 1 or more")
     work = _Import(store, concurrency, progress or (lambda done: None))

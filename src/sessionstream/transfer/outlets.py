@@ -87,13 +87,10 @@ class LineFile:
     def write(self, line: bytes) -> None:
         """Write one line."""
         with refused_by_the_disk(self._path):
-            if self._path.suffix == ".gz":
-                if self._packed is None:
-                    # Without a name and a time, so that the same sessions give the same bytes.
-                    self._packed = gzip.GzipFile(filename="", mode="wb", fileobj=self._file, mtime=0)
-                self._packed.write(line)
-            else:
-                self._file.write(line)
+            if self._path.suffix == ".gz" and self._packed is None:
+                # Without a name and a time, so that the same sessions give the same bytes.
+                self._packed = gzip.GzipFile(filename="", mode="wb", fileobj=self._file, mtime=0)
+            (self._packed or self._file).write(line)
         self.pending += len(line)
 
     def save(self) -> int:
@@ -109,6 +106,8 @@ class LineFile:
 
     def finish(self) -> None:
         """Let the file appear under its name."""
+        if self._file.tell() == 0:
+            self.write(b"")  # no bytes at all are no gzip
         self.save()
         with refused_by_the_disk(self._path):
             self._part.replace(self._path)

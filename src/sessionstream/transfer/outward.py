@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sessionstream.errors import (
     InvalidArgument,
+    InvalidType,
     NamespaceMismatch,
     OutcomeUnknown,
     ServerError,
@@ -20,7 +22,7 @@ from sessionstream.errors import (
     Unavailable,
 )
 from sessionstream.events.recorded import version_of
-from sessionstream.log.history import Window
+from sessionstream.log.history import Window, checked_time
 from sessionstream.log.store import Store
 from sessionstream.transfer.choosing import Choice, Kept, candidate_count, chosen_sessions, kept_session
 from sessionstream.transfer.cursor import Cursor, digest
@@ -97,7 +99,12 @@ async def expected_sessions(store: Store, wanted: Wanted) -> int:
 
 
 async def export_to_file(
-    store: Store, path: Path, wanted: Wanted, *, cursor: Path | None = None, progress: Progressing | None = None
+    store: Store,
+    path: str | os.PathLike[str],
+    wanted: Wanted,
+    *,
+    cursor: str | os.PathLike[str] | None = None,
+    progress: Progressing | None = None,
 ) -> Exported:
     """Export into a file, which appears under its name when it is whole.
 
@@ -112,7 +119,9 @@ async def export_to_file(
     Raises:
         InvalidArgument: the file cannot be written, the cursor is that of another export, or pyarrow is missing.
     """
-    _check_shape(wanted)
+    _check(wanted)
+    cursor = None if cursor is None else Path(cursor)
+    path = _checked_place(Path(path), cursor)
     begun = None if cursor is None else Cursor.begun(cursor, store.keys.namespace, wanted.identity)
     if cursor is not None and begun is not None and _is_in_place(path, begun):
         # The process died before it had removed the cursor.
@@ -122,9 +131,24 @@ async def export_to_file(
         return await export_into(store, outlet, wanted, cursor=cursor, begun=begun, progress=progress)
 
 
-def _check_shape(wanted: Wanted) -> None:
+def _check(wanted: Wanted) -> None:
     if wanted.shape not in SHAPES:
         raise InvalidArgument(f"{wanted.shape!r} is no shape of an export: {', '.join(SHAPES)}")
+    if isinstance(wanted.session_ids, str | bytes):
+        raise InvalidType(f"session_ids is a list of ids, not {wanted.session_ids!r}")
+    for name in ("since", "until"):
+        if (moment := getattr(wanted, name)) is not None:
+            checked_time(moment, name)
+
+
+def _checked_place(path: Path, cursor: Path | None) -> Path:
+    """Return where the file will be: a link leads there. What is in its place is replaced, so it has to be a file."""
+    path = path.resolve() if path.is_symlink() else path
+    if not path.name or (path.exists() and not path.is_file()):
+        raise InvalidArgument(f"{path}: it is there, and is no file")
+    if cursor is not None and cursor.resolve() in (path.resolve(), part_of(path, resumable=True).resolve()):
+        raise InvalidArgument(f"{cursor}: the cursor's file would be the export's own: give it another name")
+    return path
 
 
 def _is_in_place(path: Path, begun: Cursor) -> bool:
@@ -159,7 +183,7 @@ async def export_into(
         begun: what that file told.
         progress: called now and then.
     """
-    _check_shape(wanted)
+    _check(wanted)
     at = begun or Cursor(store.keys.namespace, digest(wanted.identity), wanted.since, wanted.until)
     work = _Export(store, outlet, wanted, cursor, at, progress or (lambda done, passed: None))
     work.done.resumed = begun is not None

@@ -139,6 +139,11 @@ class Restoring:
             raise InvalidArgument(f"its offset {event.offset} is {ahead / 1000:,.3f} s later than the server's clock")
         if (event.type == "session.created") != (version == 1):
             raise InvalidArgument("a session begins with session.created, and once")
+        if event.type == "session.trimmed":
+            # What it says is gone would be there, and be taken for archived.
+            raise InvalidArgument(
+                "its session was trimmed: its archive has what is gone, and it cannot be brought back"
+            )
         kind = registered(event.type)
         over = self._views.head.get(b"state") in _ENDS
         if over and kind is not None and kind.version >= event.schema_version and Phase.ENDED not in kind.phases:

@@ -12,9 +12,9 @@ import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, BinaryIO, TypeVar
 
-from sessionstream.errors import InvalidImportLine
+from sessionstream.errors import InvalidImportLine, InvalidType
 
-__all__ = ["LineSource", "looked_at", "pumped"]
+__all__ = ["LineSource", "checked_lines", "looked_at", "pumped"]
 
 _GZIP = b"\x1f\x8b"
 _AHEAD = 64
@@ -65,6 +65,12 @@ class _Raw(io.RawIOBase):
         data: bytes = self._read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+
+def checked_lines(lines: object) -> None:
+    """Raise `InvalidType` for what is no lines: a text would be taken for its characters, and most often is a path."""
+    if isinstance(lines, str | bytes) or not isinstance(lines, Iterable):
+        raise InvalidType(f"lines is a file opened for reading, or a list of lines, not a {type(lines).__name__}")
 
 
 async def looked_at(lines: Iterable[bytes | str]) -> tuple[bytes | str, Iterable[bytes | str]]:
