@@ -86,7 +86,7 @@ _SAYS = {
     "checkpoints": "the body of every checkpoint is the one that was saved",
     "views": "its own views, and its places in indexes, are the fold of its events",
     "counters": "the counters that sessions share are the sums over them",
-    "feed": "the feed tells of nothing that the session lacks",
+    "feed": "since its last event the feed tells of nothing that the session lacks",
     "anchor": "no later state was known outside of the server, so it was not rolled back",
     "file": "the file is whole, and as it was written",
 }
