@@ -29,12 +29,15 @@ class Chores:
         self.failed = 0
         self.left_out = 0
 
-    def start(self, about: object, work: Coroutine[Any, Any, object]) -> None:
+    def start(self, about: object, work: Coroutine[Any, Any, object]) -> bool:
         """Begin a chore, unless one about the same is under way, or too many are.
 
         Args:
             about: what it is about, such as the name of the chore and a session's id.
             work: what to do. An error of the library is logged, and counted.
+
+        Returns:
+            False if too many are under way.
         """
         loop = asyncio.get_running_loop()
         mine = (loop, about)
@@ -42,16 +45,21 @@ class Chores:
             self._tasks = {key: task for key, task in self._tasks.items() if not key[0].is_closed()}
             self.left_out += mine not in self._tasks
             work.close()
-            return
+            return mine in self._tasks
         self._tasks[mine] = task = loop.create_task(self._do(about, work), name=f"sessionstream: {about}")
         task.add_done_callback(lambda done: self._tasks.pop(mine, None))
+        return True
 
     async def _do(self, about: object, work: Coroutine[Any, Any, object]) -> None:
         try:
             await work
         except SessionStreamError as error:
-            self.failed += 1
-            _log.warning("%s: %s", about, error)
+            self.note(about, error)
+
+    def note(self, about: object, error: SessionStreamError) -> None:
+        """Log and count that something failed."""
+        self.failed += 1
+        _log.warning("%s: %s", about, error)
 
     async def aclose(self) -> None:
         """Let what is under way in the running loop come to its end, for some seconds, then cancel it."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -126,6 +127,21 @@ async def test_an_unknown_session_is_an_error(manager: SessionManager) -> None:
     """An empty tree would say that nothing led to anything."""
     with pytest.raises(SessionNotFound):
         await manager.audit.trace("nobody")
+
+
+async def test_of_a_trimmed_session_what_is_left_is_shown(manager: SessionManager, tmp_path: Path) -> None:
+    """And that its first events are not, also of one that is only looked at besides."""
+    for session_id in ("trimmed", "whole"):
+        await manager.create_session("user", "agent", session_id=session_id)
+        with acting(correlation_id="order"):
+            await manager.append(session_id, [NoteAdded(text=str(number)) for number in range(300)])
+    done = await manager.retention.trim("trimmed", tmp_path, keep_events=100)
+    found = await manager.audit.trace("trimmed")
+    assert found.trimmed == ("trimmed",)
+    assert found.events == 301 + 1 - done.trimmed
+    found = await manager.audit.trace("whole", correlation_id="order", everywhere=True)
+    assert found.trimmed == ("trimmed",)
+    assert found.events == 300 + 301 - done.trimmed
 
 
 async def test_events_that_do_not_decode_are_steps_too(manager: SessionManager) -> None:

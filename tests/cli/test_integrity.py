@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from redis.asyncio import Redis
+
 from sessionstream import SessionManager
 from tests.cli.conftest import Cli, Result
 
@@ -76,6 +78,15 @@ async def test_an_altered_session_is_not_sealed_and_the_others_are(
     sealed = await cli("seal", "--all", "--json", **KEY)
     assert (sealed.code, [one["session_id"] for one in sealed.records]) == (4, ["t"])
     assert f"session {session!r} is not sealed any further" in sealed.err
+
+
+async def test_an_emptied_server_does_not_pass(cli: Cli, session: str, client: Redis, tmp_path: Path) -> None:
+    """The anchor knows the session, and with the feed is gone what would tell whether it was retired."""
+    path = str(tmp_path / "anchor.jsonl")
+    assert (await cli("seal", session, "--anchor", path, **KEY)).code == 0
+    await client.flushall()
+    found = await cli("verify", "--all", "--anchor", path, **KEY)
+    assert (found.code, "it is not known whether the session was retired" in found.out) == (4, True)
 
 
 async def test_without_a_key_or_a_session_it_is_wrong_usage(cli: Cli, session: str, tmp_path: Path) -> None:

@@ -88,6 +88,16 @@ async def test_closing_lets_what_is_being_sealed_be_sealed(
     assert await sealed_to(manager, client) == 2
 
 
+async def test_each_of_many_checkpoints_at_once_is_sealed(manager: SessionManager) -> None:
+    """More than are sealed at the same time; nothing else happens in these sessions that would call for a seal."""
+    names = [f"many_{number}" for number in range(300)]
+    await asyncio.gather(*(manager.create_session("user_1", "agent_1", session_id=name) for name in names))
+    await asyncio.gather(*(manager.save_checkpoint(name, {}) for name in names))
+    await manager.aclose()
+    seals = await manager.store.server.calls([("LLEN", manager.store.keys.seals(name)) for name in names])
+    assert seals == [1] * 300
+
+
 async def test_without_a_key_nothing_is_sealed(make_manager: MakeManager, client: Redis) -> None:
     """There is no chain without a key."""
     manager = make_manager(seal_key=None)

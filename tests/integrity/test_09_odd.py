@@ -161,6 +161,20 @@ async def test_a_session_purged_while_all_are_verified_is_not_lost(sealed: Sessi
                 await sealed.delete_session(name, purge=True)
 
 
+async def test_a_session_that_was_put_back_and_went_on_is_told_by_the_whole_feed(
+    sealed: SessionManager, attacker: Attacker
+) -> None:
+    """Which is read when all are verified; until the session has come as far as it was."""
+    dumped, gate = await attacker.dump(), await attacker.client.hget(attacker.log, NAME)
+    await sealed.append(SESSION, [NoteAdded(text="later")] * 3)
+    await attacker.restore(dumped)
+    await attacker.client.hset(attacker.log, NAME, gate)
+    await sealed.append(SESSION, NoteAdded(text="another story"))
+    found = {one.session_id: one async for one in sealed.audit.verify_all()}
+    assert told(found[SESSION]) == [(Kind.ROLLED_BACK, 13)]
+    assert found[NEIGHBOUR].ok
+
+
 # Files
 
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sessionstream.directory.listing import every_session_id
-from sessionstream.errors import InvalidArgument, SessionNotFound
+from sessionstream.errors import HistoryTrimmed, InvalidArgument, SessionNotFound
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import RecordedEvent, at_ms, moment, version_of
-from sessionstream.log.history import read_history
+from sessionstream.log.history import Window, read_history
 from sessionstream.log.store import Store
 
 __all__ = ["Step", "Trace", "Whole", "trace"]
@@ -81,9 +81,11 @@ class Trace:
 
     Attributes:
         wholes: by correlation id, in the order of their first events.
+        trimmed: the sessions of which the first events were trimmed, and so are not in it.
     """
 
     wholes: list[Whole]
+    trimmed: tuple[str, ...] = ()
 
     @property
     def events(self) -> int:
@@ -135,15 +137,16 @@ async def trace(
         raise InvalidArgument("everywhere is for one correlation_id: every event of the namespace is no tree")
     steps: list[Step] = []
     shared: dict[str, str] = {}
+    trimmed: dict[str, None] = {}
     async for name in _sessions(store, session_id, among, everywhere):
-        async for recorded in _events(store, name, required=name == session_id):
+        async for recorded in _events(store, name, trimmed, required=name == session_id):
             if correlation_id is None or recorded.correlation_id == correlation_id:
                 steps.append(_step(recorded, shared, label))
     steps.sort(key=lambda step: (at_ms(step.offset), step.version))
     roots = _joined(steps)
     if event is not None:
         roots = [_around(steps, event, session_id)]
-    return Trace(_wholes(roots))
+    return Trace(_wholes(roots), tuple(trimmed))
 
 
 async def _sessions(store: Store, session_id: str, among: Iterable[str], everywhere: bool) -> AsyncIterator[str]:
@@ -156,13 +159,24 @@ async def _sessions(store: Store, session_id: str, among: Iterable[str], everywh
                 yield name
 
 
-async def _events(store: Store, session_id: str, *, required: bool) -> AsyncIterator[RecordedEvent]:
-    try:
-        async for recorded in read_history(store, session_id):
-            yield recorded
-    except SessionNotFound:
-        if required:
-            raise
+async def _events(
+    store: Store, session_id: str, trimmed: dict[str, None], *, required: bool
+) -> AsyncIterator[RecordedEvent]:
+    begins = 0
+    while True:
+        try:
+            async for recorded in read_history(store, session_id, Window(from_version=begins or None)):
+                yield recorded
+            return
+        except SessionNotFound:
+            if required:
+                raise
+            return
+        except HistoryTrimmed as error:  # it may be trimmed once more while it is read
+            trimmed[session_id] = None
+            if error.first is None or version_of(error.first) <= begins:
+                return
+            begins = version_of(error.first)
 
 
 def _step(event: RecordedEvent, shared: dict[str, str], label: Callable[[RecordedEvent], str] | None) -> Step:

@@ -69,7 +69,8 @@ async def verify(
 ) -> int:
     """Verify that sessions are what was appended, and say what could not be checked; nothing is written.
 
-    The exit code is 1 if anything was altered, 4 if there are seals whose key is not here.
+    The exit code is 1 if anything was altered; 4 if there are seals whose key is not here, or if a session that the
+    anchor knows is not there, and nothing tells why.
     """
     from sessionstream.cli.progress import Progress
     from sessionstream.cli.rendering.integrity import Tally, verification_record
@@ -159,4 +160,4 @@ def _chosen(sessions: list[str] | None, *, every: bool) -> list[str] | None:
 def _code_of(found: list[Verification]) -> int:
     if not all(one.ok for one in found):
         return Code.NOTHING
-    return Code.PARTLY if any(one.lacks_keys for one in found) else Code.DONE
+    return Code.PARTLY if any(one.unproven for one in found) else Code.DONE

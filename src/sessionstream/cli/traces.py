@@ -59,6 +59,8 @@ async def trace_session(
         print_trace(call.terminal, found)
     for identifier in found.cut:
         call.terminal.say(f"event {identifier} is named among its own causes, so its cause is left out")
+    for name in found.trimmed:
+        call.terminal.say(f"the first events of {name} were trimmed, and are left out")
     if not found.wholes:
         call.terminal.say("no events")
         return Code.NOTHING

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     for told in found.unchecked:
         print(f"  ? not checked: {told.says}: {told.why}")
     print("nothing was found" if found.ok else f"{len(found.findings)} findings")
-    return 1 if not found.ok else 2 if found.lacks_keys else 0
+    return 1 if not found.ok else 2 if found.unproven else 0
 
 
 if __name__ == "__main__":

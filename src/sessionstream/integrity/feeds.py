@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from sessionstream.events.recorded import version_of
 from sessionstream.integrity.reporting import Undecodable
 from sessionstream.log.feed import Pointer, pointers_of
 from sessionstream.log.store import Store
@@ -19,7 +20,7 @@ class Word(NamedTuple):
     """What a feed says of a session.
 
     Attributes:
-        pointer: the last one, or None.
+        pointer: that of the greatest version since it was last made anew, or None.
         since: the milliseconds from which on the feed is there.
         whole: whether all of it was read from then on.
         retired: whether it tells that a session of this id was retired.
@@ -69,13 +70,20 @@ async def read_feed(store: Store, partition: int, since: int = 0, only: str | No
         for entry in page:
             for pointer in _pointers(entry):
                 if only is None or pointer.session_id == only:
-                    last[pointer.session_id] = pointer
+                    last[pointer.session_id] = _farthest(last.get(pointer.session_id), pointer)
                     if not pointer.events:
                         retired.add(pointer.session_id)
         if len(page) < _PAGE:
             return FeedWord(max(since, begins), True, last, retired)
         start, pages = "(" + page[-1][0].decode(), pages + 1
     return FeedWord(max(since, begins), False, last, retired)
+
+
+def _farthest(known: Pointer | None, pointer: Pointer) -> Pointer:
+    """Return which of two pointers of a session tells of more: the later one, unless the session was set back."""
+    if known is None or not known.events or not pointer.events:
+        return pointer
+    return known if version_of(known.offset) > version_of(pointer.offset) else pointer
 
 
 def _pointers(entry: Sequence[Any]) -> list[Pointer]:

@@ -86,7 +86,7 @@ _SAYS = {
     "checkpoints": "the body of every checkpoint is the one that was saved",
     "views": "its own views, and its places in indexes, are the fold of its events",
     "counters": "the counters that sessions share are the sums over them",
-    "feed": "the feed tells of nothing that the session lacks",
+    "feed": "since its last event the feed tells of nothing that the session lacks",
     "anchor": "no later state was known outside of the server, so it was not rolled back",
     "file": "the file is whole, and as it was written",
 }
@@ -161,9 +161,10 @@ class Verification:
         return tuple(one for one in self.claims if not one.checked)
 
     @property
-    def lacks_keys(self) -> bool:
-        """Whether something is sealed, or a file closed, with a key that is not here."""
-        return self.covered_to > self.sealed_to or any(one.name == "file" for one in self.unchecked)
+    def unproven(self) -> bool:
+        """Whether that nothing was found proves little: a key is not here, or nothing is left and nobody knows why."""
+        gone = self.version == 0 and not self.retired
+        return gone or self.covered_to > self.sealed_to or any(one.name == "file" for one in self.unchecked)
 
     @property
     def events_after_last_seal(self) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sessionstream.chores import Chores
-from sessionstream.errors import HistoryAltered, SealKeyUnknown, SessionNotFound, Unavailable
+from sessionstream.errors import HistoryAltered, SealKeyUnknown, SessionNotFound, SessionStreamError, Unavailable
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import NOWHERE, moment, version_of
 from sessionstream.integrity.chain import MOST_EVENTS, TAG, TRIMMED, Digester, Run, Seal, is_authentic, seal_from
@@ -64,6 +63,7 @@ class Sealing:
         self._store = weakref.ref(store)
         self._chores = chores
         self._wanted: set[str] = set()
+        self._waiting: dict[str, None] = {}
         self._keyring = Keyring.of(store.settings) if store.settings.seal_key is not None else None
         if self._keyring is not None:
             store.milestones.append(lambda appended: self.soon(appended.session_id))
@@ -74,14 +74,27 @@ class Sealing:
         store = self._store()
         if self._keyring is not None and store is not None:
             self._wanted.add(session_id)
-            self._chores.start(("seal", session_id), self._seal(store, session_id, self._keyring))
+            if not self._chores.start(("seal", session_id), self._seal(store, session_id, self._keyring)):
+                self._waiting[session_id] = None
 
     async def _seal(self, store: Store, session_id: str, keyring: Keyring) -> None:
+        await self._seal_wanted(store, session_id, keyring)
+        # Those for which there was no room: nothing need ever call for their seal again.
+        while self._waiting:
+            session_id = next(iter(self._waiting))
+            del self._waiting[session_id]
+            await self._seal_wanted(store, session_id, keyring)
+
+    async def _seal_wanted(self, store: Store, session_id: str, keyring: Keyring) -> None:
         # What is appended while this reads may call for a seal once more.
         while session_id in self._wanted:
             self._wanted.discard(session_id)
-            with contextlib.suppress(SessionNotFound):
+            try:
                 await seal_session(store, keyring, session_id)
+            except SessionNotFound:
+                continue
+            except SessionStreamError as error:
+                self._chores.note(("seal", session_id), error)
 
 
 async def seal_session(store: Store, keyring: Keyring, session_id: str) -> Sealed:

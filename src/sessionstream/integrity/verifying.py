@@ -101,8 +101,8 @@ async def _verify_once(
     await reading.read(archived)
     if await reading.is_another():
         return None
-    if check_feed(reading.check, word, since).findings:
-        now = await _word_of(store, session_id, since)
+    if word.pointer is not None and check_feed(reading.check, word, since).findings:
+        now = await _word_of(store, session_id, min(since, at_ms(word.pointer.position)))
         if now.whole and now.pointer != word.pointer:
             return None
     return await _Judge(store, reading).result(word, since, anchor)

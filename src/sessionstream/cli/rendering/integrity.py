@@ -60,7 +60,7 @@ class Tally:
         self._events += found.version
         self._unsealed += found.events_after_last_seal
         self._findings += len(found.findings)
-        if not found.ok or found.covered_to > found.sealed_to:
+        if not found.ok or found.unproven:
             self.verifications.append(found)
         if self._in_full or not found.ok:
             self._terminal.line(_headline(found))
