@@ -24,13 +24,15 @@ from sessionstream import (
     acting,
 )
 from sessionstream.errors import ArchiveDamaged, ConflictError
+from sessionstream.log.history import Window
 from sessionstream.projection import Increment, Put, counters, view
 from sessionstream.retention import trimming
-from sessionstream.transfer import export_events, export_messages, import_events
+from sessionstream.transfer import Wanted, export_events, export_messages, export_to_file, import_events
 from sessionstream.transfer.event_lines import encode_line
 from tests.entries import entry
 from tests.keys import assert_no_ownerless_keys
 from tests.retention.conftest import MakeManager, said, talk
+from tests.sessions.waiting import until_past
 
 Method = Callable[[SessionManager, str], Awaitable[Any]]
 
@@ -106,6 +108,28 @@ async def test_an_export_of_events_begins_with_the_first_that_is_kept(
     assert [one.session_id for one in told] == [session]
     with pytest.raises(HistoryTrimmed):
         await anext(export_events(manager.store, [session]))
+
+
+async def test_an_export_of_a_range_that_was_trimmed_says_so(
+    manager: SessionManager, session: str, folder: Path, tmp_path: Path, client: Redis
+) -> None:
+    """Also where nothing of the range is left; one that begins behind the trim lacks nothing."""
+    last = [event async for event in manager.history(session)][-1]
+    await until_past(client, last.at)
+    await talk(manager, 1)
+    later = [event async for event in manager.history(session)][-1]
+    await manager.retention.trim(session, folder, upto=last.offset)
+    for window, cut, items in (
+        (Window(since=last.at), [session], 2),
+        (Window(until=last.at), [session], 0),
+        (Window(since=later.at), [], 2),
+    ):
+        wanted = Wanted("events", since=window.since, until=window.until)
+        done = await export_to_file(manager.store, tmp_path / "out", wanted)
+        assert (done.cut, done.items) == (cut, items)
+        told: list[HistoryTrimmed] = []
+        lines = [line async for line in export_events(manager.store, window=window, trimmed=told.append)]
+        assert ([error.session_id for error in told], len(lines)) == (cut, items)
 
 
 async def test_a_backward_reader_is_given_what_is_kept_before_it_is_told(

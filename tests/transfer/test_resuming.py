@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import json
 import os
 import random
 import signal
@@ -166,6 +167,43 @@ async def test_named_sessions_are_gone_on_from_in_their_order(sessions: SessionM
             await export_to_file(sessions.store, path, wanted, cursor=cursor, progress=stop)
     await export_to_file(sessions.store, path, wanted, cursor=cursor)
     assert [line[:6] for line in path.read_bytes().splitlines()] == [b'{"n":3', b'{"n":1', b'{"n":2']
+
+
+async def test_what_was_not_exported_is_told_in_the_end(sessions: SessionManager, tmp_path: Path) -> None:
+    """Once each, though a call before came upon it and was interrupted."""
+    fork = (await sessions.audit.fork("s00", at=2)).session_id
+    await sessions.delete_session("s00", purge=True)
+    path, cursor = tmp_path / "out.jsonl", tmp_path / "cursor"
+
+    def stop(done: Exported, passed: float) -> None:
+        raise asyncio.CancelledError
+
+    wanted = Wanted("messages", ["nobody", fork, "s01", "none", "s02"])
+    for _ in range(2):
+        with pytest.raises(asyncio.CancelledError):
+            await export_to_file(sessions.store, path, wanted, cursor=cursor, progress=stop)
+    done = await export_to_file(sessions.store, path, wanted, cursor=cursor)
+    assert (done.missing, [name for name, _ in done.failures]) == (["nobody", "none"], [fork])
+    assert (done.sessions, len(path.read_bytes().splitlines())) == (2, 2)
+
+
+async def test_a_session_that_was_made_anew_comes_in_its_place(sessions: SessionManager, tmp_path: Path) -> None:
+    """Between two calls: what was created before it is not left out."""
+    path, cursor = tmp_path / "out.jsonl", tmp_path / "cursor"
+
+    def stop(done: Exported, passed: float) -> None:
+        if done.items == 10:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await export_to_file(sessions.store, path, Wanted("events"), cursor=cursor, progress=stop)
+    await sessions.delete_session("s00", purge=True)
+    await sessions.create_session("u", "a", session_id="s00")
+    done = await export_to_file(sessions.store, path, Wanted("events"), cursor=cursor)
+    assert (done.sessions, done.missing) == (61, ["s00"])
+    assert {f"s{number:02}" for number in range(60)} == {
+        json.loads(line)["session_id"] for line in path.read_bytes().splitlines()
+    }
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
+from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager, acting
 from sessionstream.errors import InvalidArgument
@@ -82,6 +83,18 @@ async def test_an_entry_that_does_not_decode_is_a_cloudevent_too(manager: Sessio
     await manager.store.server.call("XADD", key, "9999999999999-4", "note.added", "i" * 22 + "{no")
     damaged = (await cloudevents(manager))[3]
     assert base64.b64decode(damaged["data_base64"]) == b"{no"
+
+
+async def test_an_entry_of_no_possible_time_stops_nothing(
+    manager: SessionManager, session: str, client: Redis, tmp_path: Path
+) -> None:
+    """Somebody put it into the stream: a history, a table, lines."""
+    last = 2**64 - 1
+    await client.xadd(manager.store.keys.events(session), {"note.added": "x"}, id=f"{last}-{last}")
+    count = len([event.at async for event in manager.history(session)])
+    for shape in ("cloudevents", "parquet"):
+        done = await export_to_file(manager.store, tmp_path / shape, Wanted(shape, [session]))
+        assert (done.items, done.failures) == (count, [])
 
 
 async def test_ids_of_cloudevents_are_unique(manager: SessionManager, session: str) -> None:

@@ -162,7 +162,7 @@ def _told(call: Call, done: Exported, output: Path | None, shape: Shape) -> int:
         call.terminal.say(f"{counted(done.sessions, 'session')}, {counted(done.items, noun)}: {output}")
     if not done.sessions and done.failures:
         return Code.REFUSED
-    if not done.sessions:
+    if not done.sessions and not done.cut:
         call.terminal.say("no sessions")
         return Code.NOTHING
     return Code.PARTLY if done.missing or done.cut or done.failures else Code.DONE

@@ -25,6 +25,7 @@ _decode_meta = msgspec.json.Decoder(Meta).decode
 _NO_META = Meta()
 _USUAL = 2
 _ID = 22
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
 class UnknownEvent(msgspec.Struct, frozen=True):
@@ -66,7 +67,8 @@ def version_of(offset: str) -> int:
 @lru_cache(1024)
 def moment(ms: int) -> datetime:
     """Return the aware UTC datetime of milliseconds since 1970."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    # No append writes what no datetime can tell; an entry that somebody put into the stream stops no replay.
+    return datetime.fromtimestamp(min(ms, _LAST_MS) / 1000, UTC)
 
 
 class RecordedEvent(msgspec.Struct, eq=False, gc=False):

@@ -23,12 +23,15 @@ class Cursor(msgspec.Struct, forbid_unknown_fields=True):
         wanted: a digest of what is exported.
         since: events from this moment on, as the first call understood it.
         until: events up to this moment.
-        session_id: the session that was written last; None before the first.
+        session_id: the session that was passed last, written or not; None before the first.
         created_ms: when that was created.
         offset: the last event of it that was written; None if it is complete.
         size: what the outlet had saved.
         sessions: how many sessions were written.
         items: how many lines or rows were.
+        missing: as `Exported` has it; so has it the next two.
+        cut: sessions that lack events.
+        failures: sessions that could not be read.
         complete: whether nothing is left but to give the output its name.
     """
 
@@ -42,6 +45,9 @@ class Cursor(msgspec.Struct, forbid_unknown_fields=True):
     size: int = 0
     sessions: int = 0
     items: int = 0
+    missing: list[str] = []
+    cut: list[str] = []
+    failures: list[tuple[str, str]] = []
     complete: bool = False
 
     @classmethod

@@ -97,9 +97,7 @@ async def _lines(
 ) -> AsyncIterator[bytes]:
     absent = _absent(session_ids, missing)
     async for session in _sessions(store, session_ids, absent):
-        lacking = (
-            first_are_gone(session) if shape != "messages" and window.after is None and window.since is None else None
-        )
+        lacking = None if shape == "messages" else first_are_gone(session, window)
         if lacking is not None:
             if trimmed is None:
                 raise lacking

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from sessionstream.errors import HistoryTrimmed
 from sessionstream.events.lifecycle import CheckpointDeleted, CheckpointSaved
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, at_ms, version_of
-from sessionstream.log.history import Window, read_history
+from sessionstream.log.history import Window, checked_time, read_history
 from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import SAVED
 from sessionstream.session import Session
@@ -32,10 +32,17 @@ class Leaving(NamedTuple):
     body: bytes | UnsetType | None
 
 
-def first_are_gone(session: Session) -> HistoryTrimmed | None:
-    """Return the error that says that a session's oldest events were trimmed; None if they are there."""
+def first_are_gone(session: Session, window: Window) -> HistoryTrimmed | None:
+    """Return the error that says that the first events of a window were trimmed from a session; None if none was.
+
+    Behind an offset (``after``) whoever reads is told by himself.
+    """
     end = _trimmed_to(session)
-    return None if end is None else HistoryTrimmed(session.session_id, NOWHERE, f"{at_ms(end)}-{version_of(end) + 1}")
+    if end is None or window.after is not None or (window.from_version or 0) > version_of(end):
+        return None
+    if window.since is not None and checked_time(window.since, "since") > at_ms(end):
+        return None
+    return HistoryTrimmed(session.session_id, NOWHERE, f"{at_ms(end)}-{version_of(end) + 1}")
 
 
 def _trimmed_to(session: Session) -> str | None:

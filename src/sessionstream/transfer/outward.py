@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,8 +24,10 @@ from sessionstream.errors import (
 from sessionstream.events.recorded import version_of
 from sessionstream.log.history import Window, checked_time
 from sessionstream.log.store import Store
+from sessionstream.session import Session
 from sessionstream.transfer.choosing import Choice, Kept, candidate_count, chosen_sessions, kept_session
 from sessionstream.transfer.cursor import Cursor, digest
+from sessionstream.transfer.histories import first_are_gone
 from sessionstream.transfer.outlets import LineFile, Outlet, part_of
 from sessionstream.transfer.shapes import SHAPES, Item
 
@@ -74,9 +76,9 @@ class Exported:
     Attributes:
         sessions: of how many sessions.
         items: how many lines, or rows.
-        missing: sessions that were named and are not there, or were removed while they were written; of this call.
-        cut: sessions whose oldest events were removed, so that they do not begin with the first; of this call.
-        failures: the other sessions that could not be read to their end, each with the reason; of this call.
+        missing: sessions that were named and are not there, or were removed while they were written.
+        cut: sessions whose oldest events are asked for and were removed, all that are asked for maybe.
+        failures: the other sessions that could not be read to their end, each with the reason.
         resumed: whether an earlier call had begun.
     """
 
@@ -86,6 +88,15 @@ class Exported:
     cut: list[str] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
     resumed: bool = False
+
+
+def _done_of(at: Cursor) -> Exported:
+    """Return what a cursor tells; what is added to its lists the cursor tells too."""
+    return Exported(at.sessions, at.items, at.missing, at.cut, at.failures)
+
+
+def _created_ms(session: Session) -> int:
+    return round(session.created_at.timestamp() * 1000)
 
 
 Progressing = Callable[[Exported, float], None]
@@ -126,7 +137,7 @@ async def export_to_file(
     if cursor is not None and begun is not None and _is_in_place(path, begun):
         # The process died before it had removed the cursor.
         Cursor.remove(cursor)
-        return Exported(begun.sessions, begun.items, resumed=True)
+        return replace(_done_of(begun), resumed=True)
     with _outlet(path, wanted.shape, begun, resumable=cursor is not None) as outlet:
         return await export_into(store, outlet, wanted, cursor=cursor, begun=begun, progress=progress)
 
@@ -214,7 +225,7 @@ class _Export:
         self._at = at
         self._progress = progress
         self._saved = time.monotonic()
-        self.done = Exported(at.sessions, at.items)
+        self.done = _done_of(at)
 
     async def run(self) -> None:
         passed = self._at.sessions
@@ -234,6 +245,7 @@ class _Export:
             except SessionStreamError as error:
                 self.done.failures.append((kept.session.session_id, str(error)))
             passed += 1
+            self._pass(kept.session.session_id, kept.session)
 
     async def _items(self, kept: Kept, after: str | None) -> AsyncIterator[Item]:
         session, at = kept.session, self._at
@@ -242,6 +254,8 @@ class _Export:
         if at.until is not None and session.created_at > at.until:
             return
         window = Window(after=after, since=at.since, until=at.until)
+        if after is None and self._wanted.shape != "messages" and first_are_gone(session, window):
+            self._cut(session.session_id)
         items = SHAPES[self._wanted.shape](self._store, session, window, self._wanted.with_ids)
         async for item in items:
             yield item
@@ -252,8 +266,10 @@ class _Export:
         written = at.session_id
         if written is not None and at.offset is not None:
             kept = await kept_session(self._store, written)
-            if kept is None:
+            # One that was made anew since, under the same id, comes in its own place.
+            if kept is None or _created_ms(kept.session) != at.created_ms:
                 self.done.missing.append(written)
+                at.offset = None
             else:
                 yield kept, at.offset
         if ids is None:
@@ -266,6 +282,7 @@ class _Export:
             kept = await kept_session(self._store, session_id)
             if kept is None:
                 self.done.missing.append(session_id)
+                self._pass(session_id)
             else:
                 yield kept, None
 
@@ -276,15 +293,24 @@ class _Export:
         if at.session_id != session.session_id:
             self.done.sessions += 1
             if at.since is None and item.offset is not None and version_of(item.offset) > 1:
-                self.done.cut.append(session.session_id)
+                self._cut(session.session_id)
         self.done.items += 1
-        at.session_id, at.created_ms = session.session_id, round(session.created_at.timestamp() * 1000)
+        self._pass(session.session_id, session)
         at.offset = None if item.last else item.offset
         at.sessions, at.items = self.done.sessions, self.done.items
         if self._cursor is not None and (
             self._outlet.pending >= _SAVE_BYTES or time.monotonic() - self._saved >= _SAVE_SECONDS
         ):
             self.save()
+
+    def _cut(self, session_id: str) -> None:
+        if self.done.cut[-1:] != [session_id]:
+            self.done.cut.append(session_id)
+
+    def _pass(self, session_id: str, session: Session | None = None) -> None:
+        """Go on behind a session; one that was named need not be there."""
+        self._at.session_id, self._at.offset = session_id, None
+        self._at.created_ms = 0 if session is None else _created_ms(session)
 
     def save(self) -> None:
         """Note how far the export has come, when what was written up to there stays."""

@@ -91,7 +91,9 @@ class ParquetFile:
 
     def write(self, event: RecordedEvent) -> None:
         """Write one event."""
-        place = (event.session_id, event.offset, event.version, event.at)
+        # A version that no append gave may be beyond 64 bits; its offset tells it.
+        version = event.version if event.version < 2**63 else None
+        place = (event.session_id, event.offset, version, event.at)
         what = (event.type, event.schema_version, event.id, _text(event.raw))
         self._rows.append((*place, *what, event.actor, event.correlation_id, event.causation_id))
         self._held += len(event.raw) + 200
