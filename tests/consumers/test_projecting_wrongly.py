@@ -13,7 +13,7 @@ from sessionstream import SessionManager
 from sessionstream.consumers.generations import Generations
 from sessionstream.consumers.registry import found
 from sessionstream.consumers.removing import delete_group
-from sessionstream.errors import InvalidArgument, InvalidType
+from sessionstream.errors import InvalidArgument, InvalidType, NotProjected
 from tests.consumers.conftest import PARTITIONS, MakeManager
 from tests.consumers.joining import add_notes
 from tests.consumers.noting import BUSY, LATEST, TOTALS, notes
@@ -157,3 +157,20 @@ async def test_who_keeps_views_up_goes_over_to_those_in_use(manager: SessionMana
 
 async def _groups_are(manager: SessionManager, names: list[str]) -> bool:
     return await manager.consumers.groups() == names
+
+
+async def test_who_waits_for_views_whose_group_was_deleted_asks_now_and_then(
+    manager: SessionManager, client: Redis, session_id: str
+) -> None:
+    """Somebody may make it again; until then the server has better things to do."""
+    await manager.consumers.rebuild(notes())
+    [group] = await manager.consumers.groups()
+    await manager.consumers.delete(group)
+    before = await _commands(client)
+    with pytest.raises(NotProjected):
+        await manager.consumers.projected(notes()).wait_until(session_id, timeout=0.2)
+    assert await _commands(client) - before < 100
+
+
+async def _commands(client: Redis) -> int:
+    return int((await client.info("stats"))["total_commands_processed"])
