@@ -11,6 +11,7 @@ paused, parked events may be replayed, the group may be set back to the beginnin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import sys
 
@@ -73,10 +74,11 @@ async def main(path: str) -> None:
             session = await manager.create_session("user_123", agent)
             for tokens in (100, 20):
                 await manager.append(session.session_id, UsageRecorded(model="small", input_tokens=tokens))
-        while not await caught_up(manager):
+        while not (keeping_up.done() or await caught_up(manager)):
             await asyncio.sleep(0.05)
         keeping_up.cancel()
-        await asyncio.gather(keeping_up, return_exceptions=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping_up  # raises what has ended it before
     for agent, model, count in view.rows():
         print(f"{agent:10} {model:10} {count:>8}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -10,10 +12,12 @@ from redis.asyncio import Redis
 from sessionstream import SessionManager
 from sessionstream.consumers.generations import Generations
 from sessionstream.consumers.registry import found
-from sessionstream.errors import InvalidArgument, InvalidType
+from sessionstream.consumers.removing import delete_group
+from sessionstream.errors import InvalidArgument, InvalidType, NotProjected
 from tests.consumers.conftest import PARTITIONS, MakeManager
 from tests.consumers.joining import add_notes
 from tests.consumers.noting import BUSY, LATEST, TOTALS, notes
+from tests.sessions.waiting import until
 
 
 @pytest.fixture
@@ -114,3 +118,59 @@ async def test_views_of_sessions_that_are_gone_go_with_their_generation(
     await manager.delete_session(other, purge=True)
     await manager.consumers.drop(notes())
     assert [key async for key in client.scan_iter("*@notes@*")] == []
+
+
+async def test_a_removal_that_was_cancelled_is_gone_on_with(
+    manager: SessionManager, client: Redis, session_id: str
+) -> None:
+    """G28: as long as anything is kept of a generation its group is known, so the next one who clears up removes it."""
+    for _ in range(8):
+        await add_notes(manager, (await manager.create_session("u", "a")).session_id, "a")
+    await manager.consumers.rebuild(notes())
+    [group] = await manager.consumers.groups()
+    for turns in itertools.count(1):
+        task = asyncio.create_task(delete_group(manager.store, group))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        if group not in await manager.consumers.groups():
+            break
+    assert turns > 5
+    assert [key async for key in client.scan_iter(f"*view*@{group}*")] == []
+
+
+async def test_who_keeps_views_up_goes_over_to_those_in_use(manager: SessionManager, session_id: str) -> None:
+    """G28: also where the process that put them in their place died before it had removed the old ones."""
+    generations, views = Generations(manager.store, notes()), manager.consumers.projected(notes())
+    async with manager.consumers.project(notes()) as projector:
+        await projector.in_use()
+        another, _ = await generations.choose(anew=True)
+        await found(manager.store, generations.group(another), ["now"] * PARTITIONS)
+        assert await generations.switch(another)
+        await add_notes(manager, session_id, "b")
+        await views.wait_until(session_id)
+        assert await views.counters(TOTALS) == {"notes": 1}
+        only = [generations.group(another)]
+        assert await until(lambda: _groups_are(manager, only))
+
+
+async def _groups_are(manager: SessionManager, names: list[str]) -> bool:
+    return await manager.consumers.groups() == names
+
+
+async def test_who_waits_for_views_whose_group_was_deleted_asks_now_and_then(
+    manager: SessionManager, client: Redis, session_id: str
+) -> None:
+    """Somebody may make it again; until then the server has better things to do."""
+    await manager.consumers.rebuild(notes())
+    [group] = await manager.consumers.groups()
+    await manager.consumers.delete(group)
+    before = await _commands(client)
+    with pytest.raises(NotProjected):
+        await manager.consumers.projected(notes()).wait_until(session_id, timeout=0.2)
+    assert await _commands(client) - before < 100
+
+
+async def _commands(client: Redis) -> int:
+    return int((await client.info("stats"))["total_commands_processed"])

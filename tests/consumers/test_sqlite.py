@@ -13,10 +13,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from sessionstream import SessionManager, UsageRecorded
+from sessionstream.errors import FeedTrimmed
 from tests.consumers.conftest import QUICK
 from tests.consumers.joining import caught_up
+from tests.servers import Server
 from tests.sessions.waiting import until
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "sqlite_projection.py"
@@ -110,3 +113,25 @@ async def test_a_transaction_that_fails_leaves_neither_view_nor_position(
         await caught_up(manager)
     view.database = real
     assert view.rows() == [("agent_1", "small", 11)]
+
+
+async def test_the_example_ends_with_what_ends_its_consumer(
+    manager: SessionManager,
+    session_id: str,
+    example: ModuleType,
+    server: Server,
+    client: Redis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It does not wait for a view that nobody keeps up: here the feed was trimmed since it last ran."""
+    async with manager.consumers.join("tokens-by-model"):
+        pass
+    await _use(manager, session_id, 10, 20)
+    await client.xtrim(manager.store.keys.feed(manager.store.keys.partition(session_id)), maxlen=1, approximate=False)
+    monkeypatch.setenv("SESSIONSTREAM_URL", server.url)
+    monkeypatch.setenv("SESSIONSTREAM_NAMESPACE", manager.store.keys.namespace)
+    monkeypatch.setenv("SESSIONSTREAM_PARTITIONS", str(manager.store.keys.partitions))
+    async with asyncio.timeout(10):
+        with pytest.raises(FeedTrimmed):
+            await example.main(str(tmp_path / "tokens.db"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sessionstream import NoteAdded, RecordedEvent, SessionManager
 from sessionstream.errors import FollowerTooSlow
 from tests.following.conftest import SESSION, Noted
+from tests.sessions.waiting import until
 
 
 async def _append(manager: SessionManager, count: int) -> None:
@@ -81,3 +84,15 @@ async def test_others_are_not_slowed(manager: SessionManager) -> None:
         assert [event.version for event in await noted.has(51)] == list(range(1, 52))
     for follower in idle:
         await follower.__aexit__(None, None, None)
+
+
+async def test_one_of_some_sessions_is_not_dropped_for_what_others_do(manager: SessionManager) -> None:
+    """What it does not follow does not fill its buffer."""
+    other = (await manager.create_session("user_2", "agent_2")).session_id
+    for chosen in ({"sessions": [SESSION]}, {"agents": ["agent_1"]}):
+        options: Any = {"after": "now", "buffer": 5, "when_full": "drop", **chosen}
+        async with Noted[RecordedEvent](manager.follow_all(**options)) as noted:
+            await until(lambda: bool(noted.events.caught_up))
+            await manager.append(other, [NoteAdded(text="x") for _ in range(20)])
+            await manager.append(SESSION, NoteAdded(text="y"))
+            await until(lambda: [event.session_id for event in noted.items] == [SESSION])

@@ -107,9 +107,12 @@ class Generations:
         return Progressed(done, max(done, sum(totals)), built)
 
     async def clear(self, keep: str) -> None:
-        """Remove every generation but one, and but the one in use."""
-        kept = {self.group(keep), self.group(await self.current() or keep)}
-        for group in await group_names(self._store):
+        """Remove every generation but one, and but those that are in use and being built."""
+        groups = await group_names(self._store)
+        # Afterwards: a generation is known before its group is.
+        known = await self._store.server.call("HMGET", self._family, "current", "building")
+        kept = {self.group(keep), *(self.group(one.decode()) for one in known if one)}
+        for group in groups:
             if group.startswith(f"{self._name}@") and group not in kept:
                 await delete_group(self._store, group)
 

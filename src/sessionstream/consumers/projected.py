@@ -17,6 +17,8 @@ from sessionstream.projection import Projection
 
 __all__ = ["Projected"]
 
+_LOOK = 0.05
+
 
 class Projected(GroupViews):
     """The views of a projection, of the version that is in use.
@@ -80,6 +82,7 @@ class Projected(GroupViews):
                 await bell.wait()
                 position = await server.call("HGET", keys.groups(partition), group)
                 if position is None:
+                    await asyncio.sleep(_LOOK)  # somebody may make it again
                     return False
                 if number_of(position.decode()) >= wanted:
                     break

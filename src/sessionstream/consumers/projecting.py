@@ -26,6 +26,7 @@ from sessionstream.projection import Projection
 __all__ = ["Projector"]
 
 _LOOK = 0.05
+_LOOK_AGAIN = 1.0
 _log = logging.getLogger("sessionstream")
 Join = Callable[[str, Handler], Consumer]
 
@@ -123,12 +124,27 @@ class Projector:
     async def _work(self, generation: str, consumer: Consumer, *, in_use: bool) -> None:
         # Joining makes a group that was removed a moment ago.
         if not await persist(lambda: self._generations.is_known(generation)):
-            await self._generations.remove(generation)
+            await persist(lambda: self._generations.remove(generation))
             raise GroupNotFound(self._generations.group(generation))
         if not in_use:
             await self._build(generation, consumer)
+        # Also what somebody has left who died behind a switch.
+        await persist(lambda: self._generations.clear(keep=generation))
         self._in_use.set()
-        await consumer.run()
+        await self._until_replaced(generation, consumer)
+
+    async def _until_replaced(self, generation: str, consumer: Consumer) -> None:
+        """Keep a generation up; who puts another one in its place may die before it has removed the group."""
+        running = asyncio.ensure_future(consumer.run())
+        try:
+            while not running.done():
+                await asyncio.wait({running}, timeout=_LOOK_AGAIN)
+                if not await persist(lambda: self._generations.is_known(generation)):
+                    raise GroupNotFound(self._generations.group(generation))
+            await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
     async def _another(self) -> str:
         """Return the generation in use, since somebody has removed the one that this process worked on."""
@@ -156,4 +172,3 @@ class Projector:
             await asyncio.sleep(_LOOK)
         if not await persist(lambda: self._generations.switch(generation)):
             raise GroupNotFound(self._generations.group(generation))
-        await self._generations.clear(keep=generation)

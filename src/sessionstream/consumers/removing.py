@@ -58,12 +58,13 @@ async def delete_group(store: Store, group: str) -> bool:
     await store.check_readable()
     keys, known = store.keys, False
     positions = await store.every_partition("HGET", keys.groups, group)
-    # The first partition goes last: as long as the group is there, it is one.
-    for partition in reversed(range(keys.partitions)):
+    # The first partition goes last: as long as the group is there, it is one, and whoever deletes it goes on.
+    for partition in range(keys.partitions - 1, -1, -1):
+        after = (positions[partition] or BEGINNING.encode()).decode()
         names = [keys.groups(partition), keys.group(group, partition)]
+        if partition == 0:
+            await remove_views(store, group, partition, after)
         known = bool(await store.server.script(_FORGET, names, [group])) or known
-    # Also where an earlier deletion came no further than that.
-    for partition in range(keys.partitions):
-        await remove_views(store, group, partition, (positions[partition] or BEGINNING.encode()).decode())
+        await remove_views(store, group, partition, after)
         await store.server.call("UNLINK", keys.group(group, partition), keys.parked(group, partition))
     return known

@@ -135,7 +135,7 @@ class Hub:
         """
         loop = asyncio.get_running_loop()
         if loop not in self._loops:
-            for closed in [known for known in self._loops if known.is_closed()]:
+            for closed in [known for known in list(self._loops) if known.is_closed()]:
                 self._loops.pop(closed, None)
             self._loops[loop] = _LoopHub(self._server)
         return self._loops[loop].enter([key.encode() for key in keys])

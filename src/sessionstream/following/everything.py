@@ -132,12 +132,20 @@ class FeedFollower(Follower[RecordedEvent]):
         measured = self._drops and self._live
         count = self._buffer + 1 if measured else max(1, min(self._buffer, _PAGE) // len(due))
         pages = await self._all([read_pointers(self._store, one, self._read_to[one], count) for one in due])
-        if measured and sum(pointer.events for page in pages if page for pointer in page) > self._buffer:
+        if measured and await self._wanted_of(pages) > self._buffer:
             self._failure = FollowerTooSlow(None, str(self.cursor), self._buffer)
             return
         read = [(one, page) for one, page in zip(due, pages, strict=True) if page is not None]
         await self._all([self._read_page(one, page, whole=len(page) < count) for one, page in read])
         self._live = self._live or not self._due
+
+    async def _wanted_of(self, pages: Sequence[Sequence[Pointer] | None]) -> int:
+        """Return how many events there are of sessions that are wanted."""
+        count = 0
+        for page in filter(None, pages):
+            wanted = await self._choice.of(page, self._owners)
+            count += sum(pointer.events for pointer in page if pointer.number in wanted)
+        return count
 
     async def _all(self, reading: Sequence[Any]) -> list[Any]:
         """Return what each gives, None where it failed; what one partition meets keeps nothing of the others back."""
