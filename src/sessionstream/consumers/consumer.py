@@ -19,7 +19,7 @@ from sessionstream.consumers.leases import Leases
 from sessionstream.consumers.options import Options
 from sessionstream.consumers.patience import persist
 from sessionstream.consumers.registry import found
-from sessionstream.errors import InvalidArgument, SessionStreamError
+from sessionstream.errors import InvalidArgument, OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.feed.hub import Hub
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
@@ -272,7 +272,12 @@ class Consumer:
         build = "todo" if self._membership.projection is not None else ""
         await found(self._store, self.group, self._after, build)
         # Before anything is begun: a name that is taken is refused here.
-        await self._leases.beat()
+        try:
+            await self._leases.beat()
+        except (asyncio.CancelledError, OutcomeUnknown, Unavailable):
+            # It may have been heard, and others would leave a share to who never comes.
+            await self._be_gone()
+            raise
         self._open_ones.add(self)
         self.loop = asyncio.get_running_loop()
         self._tasks.append(asyncio.create_task(self._live(), name=f"sessionstream: {self.group} {self.member}"))
@@ -280,6 +285,11 @@ class Consumer:
             for _ in range(self._options.concurrency):
                 self._tasks.append(asyncio.create_task(self._work(self._handler)))
         return self
+
+    async def _be_gone(self) -> None:
+        with contextlib.suppress(TimeoutError, SessionStreamError):
+            async with asyncio.timeout(_LET_GO):
+                await self._leases.leave()
 
     async def _work(self, handler: Handler) -> None:
         while (item := await self._next()) is not None:
@@ -302,11 +312,18 @@ class Consumer:
         self.stop()
         try:
             await self._leave(wait=wait)
+        except asyncio.CancelledError:
+            # Who waits no longer leaves no lease to run out all the same.
+            if wait:
+                await self._leave(wait=False)
+            raise
         finally:
-            tasks, self._tasks = self._tasks, []
+            for held in self._held.values():
+                held.cancel()
+            tasks, self._tasks = [*self._tasks, *self._leaving, *filter(None, (self._taking,))], []
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, *self._leaving, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._open_ones.discard(self)
 
     async def _leave(self, *, wait: bool) -> None:
@@ -323,15 +340,13 @@ class Consumer:
             await asyncio.gather(*(held.settle(stages) for held in list(self._held.values())))
             async with asyncio.timeout(patience):
                 await asyncio.gather(*self._leaving, *(held.end() for held in list(self._held.values())))
+                # A heartbeat that comes later than this would bring the member back.
+                for task in self._tasks[:1]:
+                    task.cancel()
                 await asyncio.gather(*self._leaving, self._leases.leave())
         except (TimeoutError, SessionStreamError) as late:
             # Where the server is away the leases run out by themselves.
             _log.warning("group %r: member %r leaves what it holds to run out: %r", self.group, self.member, late)
-        finally:
-            for held in self._held.values():
-                held.cancel()
-            for task in (*self._leaving, *filter(None, (self._taking,))):
-                task.cancel()
 
 
 class OpenConsumers(set[Consumer]):

@@ -17,7 +17,6 @@ from sessionstream.errors import (
     FeedTrimmed,
     GroupNotFound,
     ProjectionReplaced,
-    SessionStreamError,
     UnknownPosition,
 )
 from sessionstream.events.recorded import UnreadableEvent
@@ -55,7 +54,7 @@ class Projector:
         self._anew = anew
         self._task: asyncio.Task[None] | None = None
         self._in_use = asyncio.Event()
-        self._failure: SessionStreamError | None = None
+        self._failure: Exception | None = None
 
     async def in_use(self) -> None:
         """Wait until the views of this version are built and switched to; raises what prevents that.
@@ -89,7 +88,12 @@ class Projector:
     ) -> None:
         assert self._task is not None
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            await asyncio.wait({self._task})
+        except asyncio.CancelledError:
+            # It is about to leave its group, and quick about that.
+            await asyncio.wait({self._task})
+            raise
         if kind is None:
             self._raise_failure()
 
@@ -110,7 +114,7 @@ class Projector:
                     _log.warning("projection %r is built anew: %s", self._projection.name, gap)
                     await persist(lambda gone=generation: self._generations.abandon(gone))  # type: ignore[misc]
                     generation, in_use = await persist(lambda: self._generations.choose(anew=True))
-        except SessionStreamError as error:
+        except Exception as error:  # also what `progress` raises
             self._failure = error
 
     async def _work(self, generation: str, consumer: Consumer, *, in_use: bool) -> None:
@@ -137,8 +141,10 @@ class Projector:
     async def _build(self, generation: str, consumer: Consumer) -> None:
         """Wait until a generation is built, and put it in the place of the one in use."""
         told: Progressed | None = None
+        # The one in use may hold all this, and somebody else have left off building this one long ago.
+        least = await persist(self._generations.newest)
         while True:
-            progress = await persist(lambda: self._generations.progress(generation))
+            progress = await persist(lambda: self._generations.progress(generation, least))
             if self._tell is not None and progress[:2] != (told[:2] if told else None):
                 self._tell(progress.done, progress.total)
             told = progress
