@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import os
 import random
@@ -19,7 +20,7 @@ from sessionstream.consumers.leases import Leases
 from sessionstream.consumers.options import Options
 from sessionstream.consumers.patience import persist
 from sessionstream.consumers.registry import found
-from sessionstream.errors import InvalidArgument, OutcomeUnknown, SessionStreamError, Unavailable
+from sessionstream.errors import InvalidArgument, InvalidType, OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.feed.hub import Hub
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
@@ -79,7 +80,7 @@ class Consumer:
         self._tasks: list[asyncio.Task[None]] = []
         self._taking: asyncio.Task[None] | None = None
         self._again = asyncio.Event()
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._over = asyncio.Event()
 
     @property
@@ -98,7 +99,7 @@ class Consumer:
         """Return when the block is left, or `stop` is called; raise what ends the consumer before.
 
         Raises:
-            InvalidArgument: there is no handler.
+            InvalidArgument: there is no handler, or it is no coroutine function.
             FeedTrimmed: the group is behind what is kept of the feed.
             UnknownPosition: it stands past the feed's end, of which a failover has lost something.
             GroupNotFound: the group was deleted.
@@ -181,7 +182,7 @@ class Consumer:
         if error is not None:
             self._fail(error)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             self._failure = error
         self.stop()
@@ -292,9 +293,29 @@ class Consumer:
                 await self._leases.leave()
 
     async def _work(self, handler: Handler) -> None:
-        while (item := await self._next()) is not None:
-            async with item:
-                await handler(item)
+        try:
+            while (item := await self._next()) is not None:
+                async with item:
+                    await self._handle(handler, item)
+        except BaseException as error:
+            # Nobody would see that one less works.
+            if not isinstance(error, asyncio.CancelledError):
+                self._fail(error)
+            raise
+
+    async def _handle(self, handler: Handler, item: Item) -> None:
+        handling = handler(item)
+        if not inspect.isawaitable(handling):
+            self._fail(InvalidType(f"the handler of group {self.group!r} is no coroutine function: write async def"))
+            # Which is no failure of the event.
+            raise asyncio.CancelledError
+        try:
+            await handling
+        except asyncio.CancelledError as inner:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError("the handler awaited something that was cancelled") from inner
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
