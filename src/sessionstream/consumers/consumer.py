@@ -200,8 +200,8 @@ class Consumer:
         try:
             while True:
                 due = loop.time() + self._options.beat
-                await self._round()
                 self._again.clear()
+                await self._round()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(due):
                         await self._again.wait()
