@@ -13,7 +13,9 @@ from sessionstream.cli import terminal as terminals
 from sessionstream.cli.moments import parse_moment, span
 from sessionstream.cli.summaries import content_of, size_of
 from sessionstream.cli.terminal import visible
+from sessionstream.consumers import Item
 from tests.cli.conftest import Cli
+from tests.sessions.waiting import until
 
 LONG = "sess_" + "x" * 300
 
@@ -187,3 +189,21 @@ def test_times_are_read_as_people_write_them() -> None:
     assert parse_moment("90s", "--since", now).timestamp() == 1_700_000_000 - 90
     assert parse_moment("1.5h", "--since", now).timestamp() == 1_700_000_000 - 5400
     assert json.dumps(parse_moment("now", "--since", now).timestamp()) == "1700000000.0"
+
+
+async def test_a_long_error_leaves_room_for_what_names_the_event(
+    cli: Cli, manager: SessionManager, columns: Any
+) -> None:
+    """What `parked replay` is told by ``--session`` and ``--offset`` stands whole on 80 columns."""
+    session = await manager.create_session("u", "a")
+
+    async def handle(item: Item) -> None:
+        raise ValueError("long " * 100)
+
+    async with manager.consumers.join("billing", handle, attempts=1):
+        parked = await until(lambda: manager.consumers.parked("billing"))
+    columns(80)
+    result = await cli("parked", "billing")
+    assert session.session_id in result.out
+    assert parked[0].offset in result.out
+    assert "ValueError" in result.out

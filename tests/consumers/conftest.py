@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,12 +10,21 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import SessionManager
+from tests.consumers.forks import Forks
 
 MakeManager = Callable[..., SessionManager]
 
 PARTITIONS = 4
+DYING, NOTING = "tests.consumers.dying", "tests.consumers.noting"
 QUICK: dict[str, Any] = {"lease": 0.6, "backoff": 0.005, "longest_backoff": 0.02}
 """How members join where a test waits for what takes time otherwise."""
+
+
+@pytest.fixture(scope="package")
+def forks() -> Iterator[Forks]:
+    """What starts a process that is to die."""
+    with Forks(DYING, NOTING) as forks:
+        yield forks
 
 
 @pytest.fixture

@@ -1,14 +1,9 @@
-"""A member in a process of its own that kills itself behind the work of its handler, before that is acknowledged.
-
-python -m tests.consumers.dying URL NAMESPACE PARTITIONS VERSION
-"""
+"""A member in a process of its own that kills itself behind the work of its handler, before that is acknowledged."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import sys
 
 from sessionstream import SessionManager
 from sessionstream.consumers import Item
@@ -28,7 +23,3 @@ async def main(url: str, namespace: str, partitions: str, version: str) -> None:
         manager.consumers.join("g", handle, lease=0.3) as consumer,
     ):
         await consumer.run()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -1,15 +1,10 @@
-"""A projection of notes; run as a process it is built until it kills itself.
-
-python -m tests.consumers.noting URL NAMESPACE
-"""
+"""A projection of notes; run as a process it is built until it kills itself."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import signal
-import sys
 from collections.abc import Iterator
 
 from sessionstream import NoteAdded, Projection, SessionManager
@@ -68,7 +63,3 @@ async def main(url: str, namespace: str) -> None:
         manager.consumers.project(deadly, lease=0.3) as projector,
     ):
         await projector.run()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -21,7 +21,7 @@ from tests.sessions.waiting import until
 ALL = list(range(PARTITIONS))
 
 
-@given(st.lists(st.text(min_size=1), min_size=1, unique=True), st.integers(1, 4096))
+@given(st.lists(st.text(max_size=3), min_size=1, max_size=9, unique=True), st.integers(1, 4096))
 def test_the_shares_are_as_equal_as_can_be(members: list[str], partitions: int) -> None:
     """They add up to all partitions, and no two differ by more than one."""
     shares = [share_of(member, members, partitions) for member in members]
@@ -208,6 +208,31 @@ async def test_a_cancelled_block_leaves_nothing(manager: SessionManager, session
     assert (status.members, {one.member for one in status.partitions}, status.lag) == ([], {""}, 1)
 
 
+async def test_who_waits_no_longer_while_leaving_leaves_nothing_either(
+    manager: SessionManager, session_id: str
+) -> None:
+    """The block has ended, and its handler has not, when it is cancelled."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(item: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def consume() -> None:
+        async with manager.consumers.join("g", hang, lease=600.0) as consumer:
+            await begun.wait()
+            asyncio.get_running_loop().call_soon(ended.set)
+        assert not consumer.partitions
+
+    task = asyncio.create_task(consume())
+    await ended.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    status = await manager.consumers.status("g")
+    assert (status.members, {one.member for one in status.partitions}, status.lag) == ([], {""}, 1)
+
+
 async def test_closing_the_manager_leaves_the_groups(make_manager: MakeManager, session_id: str) -> None:
     """Its members end, and give back what they hold."""
     manager = make_manager()
@@ -217,3 +242,26 @@ async def test_closing_the_manager_leaves_the_groups(make_manager: MakeManager, 
     await manager.aclose()
     await consumer.run()
     assert (await make_manager().consumers.status("g")).members == []
+
+
+async def test_joining_may_be_cancelled_at_any_moment(make_manager: MakeManager) -> None:
+    """Nobody is taken for a member who is none: others would leave its share to it for as long as its lease."""
+    manager = make_manager(partitions=2)
+    async with manager.consumers.join("g", lease=600.0) as consumer:
+        await until(lambda: len(consumer.partitions) == 2)
+    for turns in (*range(30), 40, 80, 160):
+        task = asyncio.create_task(manager.consumers.join("g", lease=600.0).__aenter__())
+        joined = asyncio.create_task(_until_over(task))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await joined
+        status = await manager.consumers.status("g")
+        assert (status.members, {one.member for one in status.partitions}) == ([], {""}), f"after {turns} turns"
+
+
+async def _until_over(task: asyncio.Task[Consumer]) -> None:
+    """Leave at once, where joining came to its end."""
+    await asyncio.wait({task})
+    if not task.cancelled():
+        await task.result().aclose()

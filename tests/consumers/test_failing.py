@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from sessionstream import NoteAdded, SessionManager
 from sessionstream.consumers import Item
 from sessionstream.consumers.options import Options
-from sessionstream.errors import GroupNotFound
+from sessionstream.errors import GroupNotFound, InvalidType
 from tests.consumers.conftest import QUICK
 from tests.consumers.joining import Seen, add_notes, caught_up, caught_up_but
 from tests.sessions.waiting import until
@@ -217,3 +218,48 @@ async def test_what_fails_is_readable_while_it_does(manager: SessionManager, ses
 
 async def _health(manager: SessionManager, wanted: str) -> bool:
     return (await manager.consumers.status("g")).health == wanted
+
+
+async def test_a_handler_that_awaits_what_was_cancelled_has_failed(manager: SessionManager, session_id: str) -> None:
+    """Nobody has cancelled the member: it goes on, and the event is parked like any that fails."""
+
+    async def handle(item: Item) -> None:
+        waiting = asyncio.get_running_loop().create_future()
+        waiting.cancel()
+        await waiting
+
+    async with manager.consumers.join("g", handle, attempts=2, concurrency=1, **QUICK):
+        await caught_up(manager)
+        assert [one.attempts for one in await manager.consumers.parked("g")] == [2]
+
+
+class _Worse(BaseException):
+    """What no handler should raise."""
+
+
+async def test_what_is_no_failure_ends_the_member_and_is_raised(manager: SessionManager, session_id: str) -> None:
+    """A member whose handlers have all ended would hold its partitions, and handle nothing."""
+
+    async def handle(item: Item) -> None:
+        raise _Worse
+
+    with pytest.raises(_Worse):
+        async with manager.consumers.join("g", handle, **QUICK) as consumer:
+            await consumer.run()
+    status = await manager.consumers.status("g")
+    assert (status.lag, status.members, status.count("failures")) == (1, [], 0)
+
+
+async def test_a_handler_that_is_no_coroutine_function_is_a_clear_error(
+    manager: SessionManager, session_id: str
+) -> None:
+    """Bad input: refused at once, or with the first event, which is neither acknowledged nor parked."""
+    handler: Any = "handle"
+    with pytest.raises(InvalidType, match="handler"):
+        manager.consumers.join("g", handler)
+    handler = print
+    with pytest.raises(InvalidType, match="async def"):
+        async with manager.consumers.join("g", handler, **QUICK) as consumer:
+            await consumer.run()
+    status = await manager.consumers.status("g")
+    assert (status.lag, status.members, status.count("failures")) == (1, [], 0)

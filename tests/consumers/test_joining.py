@@ -12,6 +12,7 @@ from sessionstream.feed.cursor import Cursor
 from sessionstream.feed.reading import newest
 from tests.consumers.conftest import QUICK, MakeManager
 from tests.consumers.joining import Seen, add_notes, caught_up, caught_up_but
+from tests.sessions.waiting import until
 
 
 async def test_a_handler_is_given_each_event_of_a_session_in_order(manager: SessionManager, session_id: str) -> None:
@@ -242,3 +243,19 @@ async def test_a_consumer_with_a_handler_is_not_iterated_over(manager: SessionMa
     async with manager.consumers.join("g") as consumer:
         with pytest.raises(InvalidArgument):
             await consumer.run()
+
+
+async def test_what_is_read_ahead_is_bounded_in_events(make_manager: MakeManager) -> None:
+    """However many each append has: members that are behind do not fill their memory."""
+    manager = make_manager(partitions=1)
+    session_id = (await manager.create_session("u", "a")).session_id
+    notes = [NoteAdded(text="x")] * 400
+    for _ in range(12):
+        await manager.append(session_id, notes)
+    async with manager.consumers.join("g", lease=600.0) as consumer:
+        await anext(consumer)
+        lanes = consumer._held[0].lanes
+        await until(lambda: lanes.count >= 1_000)
+        for _ in range(20):
+            await manager.store.now_ms()
+        assert lanes.count <= 2_000

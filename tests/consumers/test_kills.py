@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sessionstream import NoteAdded, SessionManager
 from sessionstream.projection import Increment, counters
-from tests.consumers.conftest import PARTITIONS, QUICK
+from tests.consumers.conftest import DYING, PARTITIONS, QUICK
+from tests.consumers.forks import Forks
 from tests.consumers.joining import Seen, add_notes, caught_up
-from tests.recipes.processes import environment
 from tests.servers import Server
 
-ROOT = Path(__file__).parents[2]
 COUNT = counters("count")
 
 
 @pytest.mark.parametrize("version", [1, 3])
 async def test_a_death_between_handler_and_commit_counts_once(
-    server: Server, manager: SessionManager, session_id: str, namespace: str, version: int
+    forks: Forks, server: Server, manager: SessionManager, session_id: str, namespace: str, version: int
 ) -> None:
     """G26, G27: the event is handled again, and the view holds it once."""
     await add_notes(manager, session_id, "a", "b", "c")
-    words = ("-m", "tests.consumers.dying", server.unix_url, namespace, str(PARTITIONS), str(version))
-    variables = environment() | {"PYTHONPATH": str(ROOT)}
-    process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT, env=variables)
-    assert await process.wait() == -signal.SIGKILL
+    number = forks.start(DYING, server.unix_url, namespace, str(PARTITIONS), str(version))
+    assert await forks.wait(number) == -signal.SIGKILL
     seen = Seen()
 
     async def handle(item: Any) -> None:

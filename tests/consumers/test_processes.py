@@ -7,79 +7,79 @@ import itertools
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager
+from tests.consumers.forks import Forks
 from tests.consumers.worker import LEASE, OF_SESSION, SEEN
-from tests.recipes.processes import environment
 from tests.servers import Server
 
-ROOT = Path(__file__).parents[2]
-WORKERS, PARTITIONS, SESSIONS, EACH, BATCH = 4, 16, 400, 125, 5
+WORKER = "tests.consumers.worker"
+WORKERS, PARTITIONS, SESSIONS, EACH = 4, 16, 400, 125
+BATCHES = (1, 3, 8, 20)
+"""So many events the appends of a session have in turn."""
+MOST_BEHIND = 8_000
 GROUP = "g"
 
 
 class Workers:
     """The processes, and the file in which they note what they handle."""
 
-    def __init__(self, url: str, namespace: str, path: Path) -> None:
+    def __init__(self, forks: Forks, url: str, namespace: str, path: Path) -> None:
+        self._forks = forks
         self._words = (url, namespace, GROUP)
         self.path = path
         path.touch()
         self._numbers = itertools.count()
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.running: list[int] = []
         self.disturbances = Counter[str]()
 
     def start(self) -> None:
         """Start one more."""
-        words = [*self._words, f"w{next(self._numbers)}", str(self.path)]
-        words = [sys.executable, "-m", "tests.consumers.worker", *words]
-        self.running.append(subprocess.Popen(words, cwd=ROOT, env=environment() | {"PYTHONPATH": str(ROOT)}))
+        self.running.append(self._forks.start(WORKER, *self._words, f"w{next(self._numbers)}", str(self.path)))
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """Kill one at random."""
-        process = self.running.pop(random.randrange(len(self.running)))
-        process.kill()
-        process.wait()
+        number = self.running.pop(random.randrange(len(self.running)))
+        os.kill(number, signal.SIGKILL)
+        assert await self._forks.wait(number) == -signal.SIGKILL
 
     async def pause(self, seconds: float) -> None:
         """Pause one at random, for longer than its lease runs."""
-        process = random.choice(self.running)
-        process.send_signal(signal.SIGSTOP)
+        number = random.choice(self.running)
+        os.kill(number, signal.SIGSTOP)
         await asyncio.sleep(seconds)
-        process.send_signal(signal.SIGCONT)
+        os.kill(number, signal.SIGCONT)
 
     def handled(self) -> int:
         """About how many events were handled so far."""
         return os.path.getsize(self.path) // len("sess_123 12\n")
 
-    def close(self) -> None:
-        """End all of them."""
-        for process in self.running:
-            process.kill()
-            process.wait()
-
 
 @pytest.fixture
-def workers(server: Server, namespace: str, tmp_path: Path) -> Workers:
+def workers(server: Server, namespace: str, tmp_path: Path) -> Iterator[Workers]:
     """Four processes that have begun to consume, or are about to."""
-    workers = Workers(server.unix_url, namespace, tmp_path / "handled")
-    for _ in range(WORKERS):
-        workers.start()
-    return workers
+    with Forks(WORKER) as forks:
+        workers = Workers(forks, server.unix_url, namespace, tmp_path / "handled")
+        for _ in range(WORKERS):
+            workers.start()
+        yield workers
 
 
-async def _append(manager: SessionManager, ids: list[str]) -> None:
-    for start in range(0, EACH - 1, BATCH):
-        notes = [NoteAdded(text=str(number)) for number in range(start, min(start + BATCH, EACH - 1))]
+async def _append(manager: SessionManager, ids: list[str], workers: Workers) -> None:
+    """Append to all sessions in turn, as fast as what is appended is handled."""
+    version, batches = 1, itertools.cycle(BATCHES)
+    while version < EACH:
+        notes = [NoteAdded(text=str(number)) for number in range(min(next(batches), EACH - version))]
         await asyncio.gather(*(manager.append(session_id, notes) for session_id in ids))
-        await asyncio.sleep(0.25)
+        version += len(notes)
+        while version * len(ids) - workers.handled() > MOST_BEHIND:
+            await asyncio.sleep(0.02)
 
 
 async def _disturb(workers: Workers, total: int) -> None:
@@ -88,7 +88,7 @@ async def _disturb(workers: Workers, total: int) -> None:
         while workers.handled() < total * tenth / 10:
             await asyncio.sleep(0.02)
         if one == "kill":
-            workers.kill()
+            await workers.kill()
             workers.start()
         else:
             await workers.pause(LEASE * 1.3)
@@ -102,16 +102,11 @@ async def test_every_event_is_handled_in_order_while_processes_die(
     ids = [f"sess_{number:03}" for number in range(SESSIONS)]
     total = SESSIONS * EACH
     async with SessionManager(url=server.unix_url, namespace=namespace, partitions=PARTITIONS) as manager:
-        try:
-            await asyncio.gather(*(manager.create_session("u", "a", session_id=session_id) for session_id in ids))
-            async with asyncio.timeout(100):
-                await asyncio.gather(_append(manager, ids), _disturb(workers, total))
-                while (status := await manager.consumers.status(GROUP)).lag:
-                    await asyncio.sleep(0.05)
-        finally:
-            for process in workers.running:
-                process.send_signal(signal.SIGCONT)
-            workers.close()
+        await asyncio.gather(*(manager.create_session("u", "a", session_id=session_id) for session_id in ids))
+        async with asyncio.timeout(100):
+            await asyncio.gather(_append(manager, ids, workers), _disturb(workers, total))
+            while (status := await manager.consumers.status(GROUP)).lag:
+                await asyncio.sleep(0.05)
         assert status.count("handled") == total
         key = manager.store.keys.place
         counted = [await client.hget(key(f"@{GROUP}", OF_SESSION, session_id), "events") for session_id in ids]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +15,12 @@ from sessionstream.consumers.projected import Projected
 from sessionstream.errors import EventTypeError, GroupNotFound, InvalidArgument, NotProjected, ProjectionReplaced
 from sessionstream.fold import Spot, fold
 from sessionstream.projection import HEAD, Increment, Operation, Put
-from tests.consumers.conftest import MakeManager
+from tests.consumers.conftest import NOTING, MakeManager
+from tests.consumers.forks import Forks
 from tests.consumers.joining import add_notes
 from tests.consumers.noting import BUSY, LATEST, TEXTS, TOTALS, notes
-from tests.recipes.processes import environment
 from tests.servers import Server
 from tests.sessions.waiting import until
-
-ROOT = Path(__file__).parents[2]
 
 
 async def _sessions(manager: SessionManager, count: int) -> list[str]:
@@ -90,7 +86,7 @@ async def test_a_new_version_is_built_beside_and_switched_to(make_manager: MakeM
     ids = await _sessions(manager, 3)
     old, new = notes(1), notes(2, worth=10)
     views = manager.consumers.projected(old)
-    async with manager.consumers.project(old) as running:
+    async with manager.consumers.project(old, lease=0.6) as running:
         await running.in_use()
         async with make_manager().consumers.project(new) as newer:
             await newer.in_use()
@@ -148,17 +144,32 @@ async def test_a_rebuild_may_be_cancelled_at_any_moment(manager: SessionManager)
     assert len(await manager.consumers.groups()) == 1
 
 
-async def test_a_build_goes_on_where_a_process_died(server: Server, make_manager: MakeManager, namespace: str) -> None:
+async def test_a_build_that_was_left_off_is_switched_to_with_all_that_came_since(make_manager: MakeManager) -> None:
+    """G28: what was read before the switch is not missing behind it; an error of ``progress`` is the caller's."""
+    manager = make_manager(partitions=1)
+    [session_id] = await _sessions(manager, 1)
+
+    def fail(done: int, total: int) -> None:
+        if done == total:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await manager.consumers.rebuild(notes(), progress=fail)
+    await manager.append(session_id, [NoteAdded(text=str(number)) for number in range(500)])
+    await manager.consumers.rebuild(notes())
+    assert await manager.consumers.projected(notes()).counters(TOTALS) == {"notes": 502, "sessions": 1}
+
+
+async def test_a_build_goes_on_where_a_process_died(
+    forks: Forks, server: Server, make_manager: MakeManager, namespace: str
+) -> None:
     """G28: what it had begun of a partition is begun anew, so nothing counts twice."""
     manager = make_manager(partitions=1)
     await _sessions(manager, 150)
-    words = ("-m", "tests.consumers.noting", server.unix_url, namespace)
-    variables = environment() | {"PYTHONPATH": str(ROOT)}
-    process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT, env=variables)
-    assert await process.wait() == -signal.SIGKILL
+    assert await forks.wait(forks.start(NOTING, server.unix_url, namespace)) == -signal.SIGKILL
     half = await manager.store.server.call("HGETALL", manager.store.keys.partition_place("@notes@1.1", TOTALS, 0))
     assert half, "it died before it had written anything"
-    async with manager.consumers.project(notes()) as another:
+    async with manager.consumers.project(notes(), lease=0.6) as another:
         await another.in_use()
     assert await manager.consumers.projected(notes()).counters(TOTALS) == {"notes": 300, "sessions": 150}
 

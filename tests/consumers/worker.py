@@ -1,19 +1,14 @@
-"""A member of a group in a process of its own: it notes what it handles, one line an event, and counts it.
-
-python -m tests.consumers.worker URL NAMESPACE GROUP MEMBER FILE
-"""
+"""A member of a group in a process of its own: it notes what it handles, one line an event, and counts it."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 
 from sessionstream import SessionManager
 from sessionstream.consumers import Item
 from sessionstream.projection import Increment, counters, view
 
-LEASE = 0.8
+LEASE = 0.4
 SEEN, OF_SESSION = counters("seen"), view("seen")
 
 
@@ -31,7 +26,3 @@ async def main(url: str, namespace: str, group: str, member: str, path: str) -> 
         manager.consumers.join(group, handle, member=member, lease=LEASE) as consumer,
     ):
         await consumer.run()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import os
 import random
@@ -19,7 +20,7 @@ from sessionstream.consumers.leases import Leases
 from sessionstream.consumers.options import Options
 from sessionstream.consumers.patience import persist
 from sessionstream.consumers.registry import found
-from sessionstream.errors import InvalidArgument, SessionStreamError
+from sessionstream.errors import InvalidArgument, InvalidType, OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.feed.hub import Hub
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
@@ -79,7 +80,7 @@ class Consumer:
         self._tasks: list[asyncio.Task[None]] = []
         self._taking: asyncio.Task[None] | None = None
         self._again = asyncio.Event()
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._over = asyncio.Event()
 
     @property
@@ -98,7 +99,7 @@ class Consumer:
         """Return when the block is left, or `stop` is called; raise what ends the consumer before.
 
         Raises:
-            InvalidArgument: there is no handler.
+            InvalidArgument: there is no handler, or it is no coroutine function.
             FeedTrimmed: the group is behind what is kept of the feed.
             UnknownPosition: it stands past the feed's end, of which a failover has lost something.
             GroupNotFound: the group was deleted.
@@ -181,7 +182,7 @@ class Consumer:
         if error is not None:
             self._fail(error)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             self._failure = error
         self.stop()
@@ -199,8 +200,8 @@ class Consumer:
         try:
             while True:
                 due = loop.time() + self._options.beat
-                await self._round()
                 self._again.clear()
+                await self._round()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(due):
                         await self._again.wait()
@@ -272,7 +273,12 @@ class Consumer:
         build = "todo" if self._membership.projection is not None else ""
         await found(self._store, self.group, self._after, build)
         # Before anything is begun: a name that is taken is refused here.
-        await self._leases.beat()
+        try:
+            await self._leases.beat()
+        except (asyncio.CancelledError, OutcomeUnknown, Unavailable):
+            # It may have been heard, and others would leave a share to who never comes.
+            await self._be_gone()
+            raise
         self._open_ones.add(self)
         self.loop = asyncio.get_running_loop()
         self._tasks.append(asyncio.create_task(self._live(), name=f"sessionstream: {self.group} {self.member}"))
@@ -281,10 +287,35 @@ class Consumer:
                 self._tasks.append(asyncio.create_task(self._work(self._handler)))
         return self
 
+    async def _be_gone(self) -> None:
+        with contextlib.suppress(TimeoutError, SessionStreamError):
+            async with asyncio.timeout(_LET_GO):
+                await self._leases.leave()
+
     async def _work(self, handler: Handler) -> None:
-        while (item := await self._next()) is not None:
-            async with item:
-                await handler(item)
+        try:
+            while (item := await self._next()) is not None:
+                async with item:
+                    await self._handle(handler, item)
+        except BaseException as error:
+            # Nobody would see that one less works.
+            if not isinstance(error, asyncio.CancelledError):
+                self._fail(error)
+            raise
+
+    async def _handle(self, handler: Handler, item: Item) -> None:
+        handling = handler(item)
+        if not inspect.isawaitable(handling):
+            self._fail(InvalidType(f"the handler of group {self.group!r} is no coroutine function: write async def"))
+            # Which is no failure of the event.
+            raise asyncio.CancelledError
+        try:
+            await handling
+        except asyncio.CancelledError as inner:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError("the handler awaited something that was cancelled") from inner
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -302,11 +333,18 @@ class Consumer:
         self.stop()
         try:
             await self._leave(wait=wait)
+        except asyncio.CancelledError:
+            # Who waits no longer leaves no lease to run out all the same.
+            if wait:
+                await self._leave(wait=False)
+            raise
         finally:
-            tasks, self._tasks = self._tasks, []
+            for held in self._held.values():
+                held.cancel()
+            tasks, self._tasks = [*self._tasks, *self._leaving, *filter(None, (self._taking,))], []
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, *self._leaving, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._open_ones.discard(self)
 
     async def _leave(self, *, wait: bool) -> None:
@@ -323,15 +361,13 @@ class Consumer:
             await asyncio.gather(*(held.settle(stages) for held in list(self._held.values())))
             async with asyncio.timeout(patience):
                 await asyncio.gather(*self._leaving, *(held.end() for held in list(self._held.values())))
+                # A heartbeat that comes later than this would bring the member back.
+                for task in self._tasks[:1]:
+                    task.cancel()
                 await asyncio.gather(*self._leaving, self._leases.leave())
         except (TimeoutError, SessionStreamError) as late:
             # Where the server is away the leases run out by themselves.
             _log.warning("group %r: member %r leaves what it holds to run out: %r", self.group, self.member, late)
-        finally:
-            for held in self._held.values():
-                held.cancel()
-            for task in (*self._leaving, *filter(None, (self._taking,))):
-                task.cancel()
 
 
 class OpenConsumers(set[Consumer]):

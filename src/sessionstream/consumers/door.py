@@ -19,6 +19,7 @@ from sessionstream.consumers.registry import checked_name
 from sessionstream.consumers.removing import delete_group
 from sessionstream.consumers.status import GroupStatus, status_of
 from sessionstream.consumers.views import GroupViews
+from sessionstream.errors import InvalidType
 from sessionstream.feed.cursor import Cursor
 from sessionstream.feed.hub import Hub
 from sessionstream.feed.reading import newest, oldest
@@ -70,6 +71,8 @@ class Consumers:
             MemberExists: entering the block; another process lives under that name in the group.
         """
         checked_name(group, "group")
+        if handler is not None and not callable(handler):
+            raise InvalidType(f"handler is a coroutine function, not a {type(handler).__name__}")
         name = _own_name() if member is None else checked_name(member, "member")
         chosen, positions = options_from(**options), self._beginnings(after)
         return Consumer(self._store, self._hub, group, name, positions, chosen, handler, self._open_ones)

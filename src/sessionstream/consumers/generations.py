@@ -7,7 +7,8 @@ from typing import NamedTuple
 from sessionstream.consumers.administering import group_names
 from sessionstream.consumers.removing import delete_group
 from sessionstream.errors import InvalidArgument, InvalidType
-from sessionstream.feed.cursor import BEGINNING, number_of
+from sessionstream.feed.cursor import BEGINNING, Cursor, number_of
+from sessionstream.feed.reading import newest
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
 from sessionstream.wire.scripts import load_script
@@ -25,7 +26,7 @@ class Progressed(NamedTuple):
     Attributes:
         done: how many sessions were read.
         total: about how many there are.
-        built: whether it holds all that there was when its last partition was built.
+        built: whether it holds all that there was when its last partition was built, and what it was to hold at least.
     """
 
     done: int
@@ -73,6 +74,10 @@ class Generations:
         found = await self._store.server.call("HGET", self._family, "current")
         return None if found is None else found.decode()
 
+    async def newest(self) -> Cursor:
+        """Return the cursor behind all that is appended."""
+        return await newest(self._store)
+
     async def is_known(self, generation: str) -> bool:
         """Whether a generation is in use, or being built."""
         return generation.encode() in await self._store.server.call("HMGET", self._family, "current", "building")
@@ -90,8 +95,13 @@ class Generations:
         """Put a generation in the place of the one in use; False if it is not the one that is being built."""
         return bool(await self._store.server.script(_SWITCH, [self._family], [generation]))
 
-    async def progress(self, generation: str) -> Progressed:
-        """Return how far a generation is built."""
+    async def progress(self, generation: str, least: Cursor) -> Progressed:
+        """Return how far a generation is built.
+
+        Args:
+            generation: which one.
+            least: what it is to hold: parts of it can have been built long ago.
+        """
         keys, group = self._store.keys, self.group(generation)
         rows = await self._store.every_partition(
             "HMGET", lambda partition: keys.group(group, partition), "build", "done", "end"
@@ -100,8 +110,9 @@ class Generations:
         positions = await self._store.every_partition("HGET", keys.groups, group)
         # What is built is behind the feed until the group has come to where the feed was then.
         built = all(
-            build == b"" and number_of((position or BEGINNING.encode()).decode()) >= int(end or 0)
-            for (build, _, end), position in zip(rows, positions, strict=True)
+            build == b""
+            and number_of((position or BEGINNING.encode()).decode()) >= max(int(end or 0), number_of(wanted))
+            for (build, _, end), position, wanted in zip(rows, positions, least.positions, strict=True)
         )
         done = sum(int(done or 0) for _, done, _ in rows)
         return Progressed(done, max(done, sum(totals)), built)

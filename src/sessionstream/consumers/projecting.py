@@ -97,7 +97,12 @@ class Projector:
     ) -> None:
         task = self._running()
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            # It is about to leave its group, and quick about that.
+            await asyncio.wait({task})
+            raise
         if kind is None and not self._told:
             self._raise_failure()
 
@@ -160,8 +165,10 @@ class Projector:
     async def _build(self, generation: str, consumer: Consumer) -> None:
         """Wait until a generation is built, and put it in the place of the one in use."""
         told: Progressed | None = None
+        # The one in use may hold all this, and somebody else have left off building this one long ago.
+        least = await persist(self._generations.newest)
         while True:
-            progress = await persist(lambda: self._generations.progress(generation))
+            progress = await persist(lambda: self._generations.progress(generation, least))
             if self._tell is not None and progress[:2] != (told[:2] if told else None):
                 self._tell(progress.done, progress.total)
             told = progress

@@ -48,16 +48,22 @@ class Reader:
         partition = held.lease.partition
         with held.member.hub.watching([held.store.keys.feed(partition)]) as bell:
             while True:
-                while max(held.progress.ahead, held.lanes.count) >= _AHEAD or held.giving_back:
-                    self._room.clear()
-                    await self._room.wait()
+                await self._until_room()
                 pointers = await persist(lambda: read_pointers(held.store, partition, self._after, _PAGE))
                 if not pointers:
                     await persist(bell.wait)
                 while pointers:
+                    # Each may tell of very many events.
+                    await self._until_room()
                     told = await persist(lambda some=pointers: read_events(held.store, some))  # type: ignore[misc]
                     await self._take(told)
                     pointers = pointers[len(told) :]
+
+    async def _until_room(self) -> None:
+        held = self._held
+        while max(held.progress.ahead, held.lanes.count) >= _AHEAD or held.giving_back:
+            self._room.clear()
+            await self._room.wait()
 
     async def _take(self, told: list[Told]) -> None:
         wanted = await self._of_wanted_agents(told)

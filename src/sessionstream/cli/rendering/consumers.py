@@ -40,10 +40,10 @@ _PARTITIONS = (
 _PARKED = (
     Column("session", "bold", whole=True),
     Column("offset", whole=True),
-    Column("type"),
-    Column("attempts", right=True),
+    Column("type", roomy=True),
+    Column("attempts", right=True, roomy=True),
     Column("error", "red"),
-    Column("then"),
+    Column("then", roomy=True),
     Column("parked", "dim"),
     Column("asked", "yellow"),
 )

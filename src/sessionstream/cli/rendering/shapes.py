@@ -14,6 +14,7 @@ from sessionstream.cli.terminal import Terminal, visible
 
 __all__ = ["Column", "STATE_STYLES", "facts", "section", "table"]
 
+_SHORTEST = 12
 STATE_STYLES = {"active": "green", "idle": "yellow", "archived": "blue", "expired": "red", "deleted": "red"}
 
 
@@ -48,8 +49,9 @@ def table(terminal: Terminal, columns: Sequence[Column], rows: Iterable[Sequence
     # The first column names the row: it is folded last.
     widest = max((row[0].cell_len for row in cells), default=0)
     shown = [place for place, column in enumerate(columns) if not column.roomy or terminal.out.width >= 110]
+    limits = _limits([(columns[place], [row[place] for row in cells]) for place in shown], terminal.out.width)
     drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold")
-    for place in shown:
+    for place, limit in zip(shown, limits, strict=True):
         column = columns[place]
         drawn.add_column(
             column.title,
@@ -58,10 +60,23 @@ def table(terminal: Terminal, columns: Sequence[Column], rows: Iterable[Sequence
             overflow="fold" if column.whole else "ellipsis",
             no_wrap=not column.whole,
             min_width=min(widest, terminal.out.width // 2) if place == 0 else None,
+            max_width=limit,
         )
     for row in cells:
         drawn.add_row(*(row[place] for place in shown))
     terminal.show(drawn)
+
+
+def _limits(columns: Sequence[tuple[Column, Sequence[Text]]], width: int) -> list[int | None]:
+    """Return how wide each column may be: the widest that can be shortened gives way to all others."""
+    widths = [max([len(column.title), *(cell.cell_len for cell in cells)]) for column, cells in columns]
+    limits: list[int | None] = [None] * len(columns)
+    excess = sum(widths) + 2 * (len(widths) - 1) - width
+    shortened = [place for place, (column, _) in enumerate(columns) if not column.whole]
+    if excess > 0 and shortened:
+        longest = max(shortened, key=widths.__getitem__)
+        limits[longest] = max(_SHORTEST, widths[longest] - excess)
+    return limits
 
 
 def facts(terminal: Terminal, title: str, pairs: Iterable[tuple[str, str | Text]]) -> None:
