@@ -1,17 +1,22 @@
-"""What nobody should find on a server: each is named, and stops neither the verification nor that of others."""
+"""What nobody should find on a server: each is named, and stops neither the verification nor that of others.
+
+G32, G33.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import json
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager
-from sessionstream.errors import HistoryAltered, InvalidAnchor, InvalidEvidence
+from sessionstream.errors import HistoryAltered, InvalidAnchor, InvalidEvidence, InvalidType
 from sessionstream.integrity.__main__ import main
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.offline import verify_evidence
@@ -271,3 +276,43 @@ async def test_a_path_that_names_no_file_is_a_clear_error(sealed: SessionManager
             await sealed.audit.evidence(SESSION, path)
         with pytest.raises(InvalidAnchor):
             await sealed.audit.verify(SESSION, anchor=path)
+
+
+@pytest.mark.parametrize("place", ["a folder", "a pipe"])
+async def test_a_file_of_seals_or_evidence_replaces_nothing_but_a_file(
+    manager: SessionManager, tmp_path: Path, place: str
+) -> None:
+    """A device, a pipe or a folder of that name stays as it is."""
+    await manager.create_session("user_1", "agent_1", session_id="sess_1")
+    there = tmp_path / "there"
+    if place == "a pipe":
+        os.mkfifo(there)
+    else:
+        there.mkdir()
+    with pytest.raises(InvalidEvidence, match="is no file"):
+        await manager.audit.evidence("sess_1", there)
+    with pytest.raises(InvalidAnchor, match="is no file"):
+        [sealed async for sealed in manager.audit.seal_all(anchor=there)]
+    assert there.exists()
+    assert not there.is_file()
+
+
+async def test_an_id_is_not_taken_for_a_list_of_letters(manager: SessionManager) -> None:
+    """It is refused where a list is asked for."""
+    await manager.create_session("user_1", "agent_1", session_id="sess_1")
+    with pytest.raises(InvalidType):
+        [sealed async for sealed in manager.audit.seal_all("sess_1")]
+    with pytest.raises(InvalidType):
+        [found async for found in manager.audit.verify_all("sess_1")]
+    with pytest.raises(InvalidType):
+        await manager.audit.trace("sess_1", among="sess_1")
+
+
+async def test_a_name_that_is_no_text_ends_no_reading_of_all(manager: SessionManager, client: Redis) -> None:
+    """Whoever put it into the registry by hand: the sessions are verified all the same."""
+    await manager.create_session("user_1", "agent_1", session_id="sess_1")
+    keys = manager.store.keys
+    await client.zadd(keys.registry(keys.partition("sess_1")), {b"\xff": 5})
+    verified = {found.session_id: found async for found in manager.audit.verify_all()}
+    assert verified["sess_1"].ok
+    await client.zrem(keys.registry(keys.partition("sess_1")), b"\xff")

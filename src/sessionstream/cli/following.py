@@ -61,6 +61,7 @@ async def follow(
 async def _show(call: Call, follower: SessionFollower | FeedFollower, types: set[str]) -> None:
     from sessionstream.cli.records import delta_record, event_record
     from sessionstream.cli.rendering.live import LiveTimeline
+    from sessionstream.events.recorded import NOWHERE
     from sessionstream.following import Delta
 
     with LiveTimeline(call.terminal, several=not hasattr(follower, "offset")) as timeline:
@@ -85,7 +86,7 @@ async def _show(call: Call, follower: SessionFollower | FeedFollower, types: set
                 releasing.cancel()
                 timeline.release()
                 position = getattr(events, "offset", None) or str(getattr(events, "cursor", ""))
-                call.terminal.say(f"go on with --after {position}", "dim")
+                call.terminal.say(f"go on with --after {'oldest' if position == NOWHERE else position}", "dim")
 
 
 async def _each(call: Call, events: SessionFollower | FeedFollower) -> AsyncIterator[RecordedEvent | Delta]:

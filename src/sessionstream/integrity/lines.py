@@ -39,8 +39,12 @@ class LinesWriter:
     """
 
     def __init__(self, path: Path, kind: str, key: SealKey, facts: Mapping[str, Any], refusal: _Refusal) -> None:
+        path = path.resolve() if path.is_symlink() else path
         if not path.name:
             raise refusal(str(path), "it has no name")
+        # What is in its place is replaced, which a device or a pipe would not survive.
+        if path.exists() and not path.is_file():
+            raise refusal(str(path), "it is there, and is no file")
         self._path = path
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._header = {kind: 1, "key": key.id, **facts}

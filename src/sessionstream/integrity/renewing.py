@@ -36,9 +36,10 @@ class Renewal:
     def __init__(self, store: Store, keyring: Keyring, path: Path, at: int) -> None:
         self._store = store
         self._keyring = keyring
+        # It refuses what is no file, which reading might wait for.
+        self.writer = anchor_writer(path, store.keys.namespace, keyring, at)
         self._known = read_anchor(path, store.keys.namespace, keyring) if path.exists() else Anchor(at, {})
         self._left = dict(self._known.sessions)
-        self.writer = anchor_writer(path, store.keys.namespace, keyring, at)
 
     async def require_going_on(self, session_id: str) -> None:
         """Raise `HistoryAltered` if a session's seals do not go on from what the earlier anchor tells of it."""

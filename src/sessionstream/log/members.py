@@ -24,7 +24,8 @@ async def pages_of(store: Store, key: str, lowest: str, highest: str = "+inf") -
         fresh = [member for member, _ in entries if member not in run]
         if not fresh:
             return
-        yield [member.decode() for member in fresh]
+        # Whoever put something else there is not to end the reading of all others.
+        yield [member.decode(errors="replace") for member in fresh]
         if len(entries) < size:
             return
         last = entries[-1][1]
