@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -63,6 +64,8 @@ class Opened:
         self._bases = BasesBeside(self.store, self._chores)
         self._closing: tuple[Callable[[], Awaitable[None]], ...] = (self._bases.aclose, self._chores.aclose)
         self._sealing = self._sealing_beside() if self.settings.seal_key is not None else None
+        if self.settings.archive is not None:
+            self._archive_first(self.settings.archive)
 
     @classmethod
     def open(cls, url: str | None = None, **arguments: Any) -> Self:
@@ -114,6 +117,11 @@ class Opened:
         from sessionstream.integrity.sealing import Sealing
 
         return Sealing(self.store, self._chores)
+
+    def _archive_first(self, folder: Path) -> None:
+        from sessionstream.retention.keeping import archiver_into
+
+        self.store.archive_first = archiver_into(self.store, folder)
 
     def _checkpoint_saved(self, session_id: str) -> None:
         """Begin what is due behind a checkpoint: a seal, and the end of those that are too many."""

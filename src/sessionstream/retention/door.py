@@ -11,7 +11,7 @@ from sessionstream.log.store import Store
 from sessionstream.retention import holds as holding
 from sessionstream.retention.archiving import Extent
 from sessionstream.retention.holds import Hold
-from sessionstream.retention.keeping import Archived, archive, archiver_into
+from sessionstream.retention.keeping import Archived, archive
 from sessionstream.retention.last_checkpoints import keep_last
 from sessionstream.retention.places import checked_folder
 from sessionstream.retention.replaying import replay
@@ -28,8 +28,6 @@ class Retention:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        if store.settings.archive is not None:
-            store.archive_first = archiver_into(store, store.settings.archive)
 
     async def hold(self, session_id: str, reason: str, *, hold_id: str | None = None) -> str:
         """Keep all of a session until the hold is released, whatever asks for its removal; return the hold's id.
