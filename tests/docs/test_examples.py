@@ -47,9 +47,6 @@ def test_the_readme_s_example_is_short() -> None:
 
 # What the README's pieces take for given: a session that has been talked in, and is over.
 _TALK = """
-from sessionstream import Delta
-from sessionstream.projection import Increment, counters
-
 await manager.add_messages(session_id, {"role": "user", "content": "Weather in Oslo?"})
 await manager.update_session_metadata(session_id, {"tone": "dry"})
 await manager.delete_session(session_id)
