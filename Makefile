@@ -4,7 +4,7 @@
 PYTHON  ?= python3
 VENV    ?= .venv
 PEERS   ?= .venv-bench
-WORKERS ?= 3
+WORKERS ?= 4
 TESTS   ?= tests
 
 BIN    := $(VENV)/bin
@@ -13,7 +13,7 @@ FILES  := $(VENV)/.files
 PYTEST := $(BIN)/pytest -q -n $(WORKERS)
 
 # What is the same whatever server the tests run on: once is enough.
-ONCE := tests/embedded tests/house/test_house.py tests/house/test_imports.py
+ONCE := tests/benchmarks tests/embedded tests/house/test_fixtures.py tests/house/test_house.py tests/house/test_imports.py
 BENCH  := $(PEERS)/.ready
 
 .DEFAULT_GOAL := help
