@@ -4,7 +4,7 @@
 PYTHON  ?= python3
 VENV    ?= .venv
 PEERS   ?= .venv-bench
-WORKERS ?= 4
+WORKERS ?= 3
 TESTS   ?= tests
 
 BIN    := $(VENV)/bin

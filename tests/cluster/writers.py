@@ -55,7 +55,7 @@ class Writers:
     async def progress(self, count: int = 200) -> None:
         """Return when so many further notes have been acknowledged."""
         wanted = len(self.acknowledged) + count
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.acknowledged) < wanted:
                 await asyncio.sleep(0.005)
 
