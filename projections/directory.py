@@ -25,7 +25,7 @@ from sessionstream.events.lifecycle import (
 )
 from sessionstream.projection import AT, Add, Move, Operation, Place, Projection, Remove, Rescore, Score, Slide, index
 
-__all__ = ["EXPIRY", "FOREVER", "STATES", "agent", "directory"]
+__all__ = ["EXPIRY", "FOREVER", "STATES", "agent", "directory", "looks_at"]
 
 FOREVER = float("inf")
 EXPIRY = index("expiry")
@@ -89,6 +89,12 @@ def kept(session_id: str, event: object) -> Iterable[Operation]:
 def happened(session_id: str, event: object) -> Iterable[Operation]:
     """What happens in a session, also what this process has no type for, keeps it alive if its time to live slides."""
     yield Slide(_RUNNING)
+
+
+def looks_at(projection: Projection, cls: type) -> bool:
+    """Whether a projection makes anything of events of a type, but that a session's time to live slides."""
+    handler = projection.handlers.get(cls, projection.fallback)
+    return handler is not None and not (projection is directory and handler is directory.fallback)
 
 
 def _score(ttl_ms: int | None) -> Score:

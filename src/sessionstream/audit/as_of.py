@@ -18,7 +18,7 @@ from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import ORDER, SAVED
 from sessionstream.session import Checkpoint, Session, SessionState
 
-__all__ = ["AsOf", "as_of", "known"]
+__all__ = ["AsOf", "as_of", "known", "latest_checkpoint"]
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,16 @@ async def known(store: Store, folded: Folded, until: Until) -> AsOf:
     )
 
 
-async def _checkpoint(store: Store, session_id: str, views: Views) -> Checkpoint | None:
+def latest_checkpoint(views: Views) -> bytes | None:
+    """Return the id of the checkpoint that was saved last and not deleted, or None."""
     order = views.sets.get(Spot("checkpoints", ORDER), {})
-    if not order:
+    return max(order, key=lambda member: order[member], default=None)
+
+
+async def _checkpoint(store: Store, session_id: str, views: Views) -> Checkpoint | None:
+    identifier = latest_checkpoint(views)
+    if identifier is None:
         return None
-    identifier = max(order, key=lambda member: order[member])
     kept = views.hashes[Spot("checkpoints", SAVED)][identifier]
     body = await store.server.call("HGET", store.keys.bodies(session_id), identifier)
     return checkpoint_from(session_id, identifier.decode(), kept, body)

@@ -11,14 +11,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sessionstream.audit.as_of import AsOf, known
+from sessionstream.audit.as_of import AsOf, known, latest_checkpoint
 from sessionstream.audit.moments import Moment, folded_at, until_of
 from sessionstream.bases import Folded, entries_behind
 from sessionstream.errors import InvalidArgument
-from sessionstream.fold import Spot
 from sessionstream.log.history import parse_offset
 from sessionstream.log.store import Store
-from sessionstream.projections.checkpoints import ORDER
 from sessionstream.projections.session import METADATA
 
 __all__ = ["Cause", "Change", "Diff", "diff"]
@@ -145,7 +143,7 @@ class _Watch:
         self._folded = folded
         self._logs: dict[Path, _Log] = {}
         self._words: Counter[bytes] = Counter()
-        self._latest = _latest_checkpoint(folded)
+        self._latest = latest_checkpoint(folded.views)
 
     def take(self, entries: Sequence[Sequence[Any]]) -> None:
         """Fold a page of entries; those that change no view are only counted."""
@@ -180,7 +178,7 @@ class _Watch:
         for field in old.keys() | head.keys() if old != head else ():
             if old.get(field) != head.get(field):
                 self._note(cause, field, old.get(field), head.get(field))
-        if event.type.startswith("checkpoint.") and (latest := _latest_checkpoint(self._folded)) != self._latest:
+        if event.type.startswith("checkpoint.") and (latest := latest_checkpoint(self._folded.views)) != self._latest:
             self._latest = latest
             self._log(("checkpoint",)).add(cause, [("checkpoint",)])
 
@@ -194,11 +192,6 @@ class _Watch:
 
     def _log(self, path: Path) -> _Log:
         return self._logs.setdefault(path, _Log())
-
-
-def _latest_checkpoint(folded: Folded) -> bytes | None:
-    order = folded.views.sets.get(Spot("checkpoints", ORDER), {})
-    return max(order, key=lambda member: order[member], default=None)
 
 
 def _fields_of(known: AsOf) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sessionstream.events.recorded import NOWHERE, RecordedEvent, UnknownEvent, 
 from sessionstream.fold import Views, fold
 from sessionstream.projection import Projection
 from sessionstream.projections import BUILT_IN
-from sessionstream.projections.directory import directory
+from sessionstream.projections.directory import looks_at
 
 __all__ = ["Folded"]
 
@@ -120,14 +120,9 @@ class _QuietWords(dict[bytes, bool]):
     def __missing__(self, word: bytes) -> bool:
         kind = types_by_word.get(word)
         if kind is not None:
-            quiet = not any(_looks_at(projection, kind.cls) for projection in self._projections)
+            quiet = not any(looks_at(projection, kind.cls) for projection in self._projections)
         else:
             named = registered(word.partition(b"@")[0].decode(errors="replace"))
-            quiet = named is None and not any(_looks_at(projection, UnknownEvent) for projection in self._projections)
+            quiet = named is None and not any(looks_at(projection, UnknownEvent) for projection in self._projections)
         self[word] = quiet
         return quiet
-
-
-def _looks_at(projection: Projection, cls: type) -> bool:
-    handler = projection.handlers.get(cls, projection.fallback)
-    return handler is not None and not (projection is directory and handler is directory.fallback)

@@ -101,15 +101,13 @@ async def _export(call: Call, store: Store, wanted: Wanted, output: Path | None,
     from sessionstream.cli.progress import Progress
     from sessionstream.transfer.outward import expected_sessions, export_into, export_to_file
 
-    # Without a file, a bar would be drawn among the lines where these go to the same terminal in the end.
-    shown = output is not None
-    total = await expected_sessions(store, wanted) if shown and call.terminal.err.is_terminal else None
-    with Progress(call.terminal, "exporting", total) if shown else _Silent() as bar:
-        tell = _telling(bar, wanted.shape)
-        if output is None:
-            return await export_into(store, Sink(call.terminal), wanted, progress=tell)
+    if output is None:
+        # A bar would be drawn among the lines where these go to the same terminal in the end.
+        return await export_into(store, Sink(call.terminal), wanted)
+    total = await expected_sessions(store, wanted) if call.terminal.err.is_terminal else None
+    with Progress(call.terminal, "exporting", total) as bar:
         try:
-            return await export_to_file(store, output, wanted, cursor=cursor, progress=tell)
+            return await export_to_file(store, output, wanted, cursor=cursor, progress=_telling(bar, wanted.shape))
         except InvalidArgument:
             raise
         except BaseException:
@@ -122,7 +120,7 @@ def _say_unfinished(call: Call, cursor: Path | None) -> None:
         call.terminal.say("the export was not finished: the same call goes on where it stopped", "yellow")
 
 
-def _telling(bar: Progress | _Silent, shape: str) -> Progressing:
+def _telling(bar: Progress, shape: str) -> Progressing:
     from sessionstream.cli.summaries import counted
 
     noun = "row" if shape == Shape.PARQUET else "line"
@@ -131,19 +129,6 @@ def _telling(bar: Progress | _Silent, shape: str) -> Progressing:
         bar.move(passed, f"{counted(done.sessions, 'session')} · {counted(done.items, noun)}")
 
     return tell
-
-
-class _Silent:
-    """A progress bar that is not there."""
-
-    def __enter__(self) -> _Silent:
-        return self
-
-    def move(self, done: float, detail: str = "", total: float | None = None) -> None:
-        """Show nothing."""
-
-    def __exit__(self, *error: object) -> None:
-        return None
 
 
 def _told(call: Call, done: Exported, output: Path | None, shape: Shape) -> int:

@@ -12,6 +12,7 @@ from sessionstream.consumers.registry import positions_of_group
 from sessionstream.errors import FeedTrimmed, GroupNotFound
 from sessionstream.feed.cursor import number_of
 from sessionstream.feed.reading import oldest, read_pointers
+from sessionstream.log.gates import fields_of
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
@@ -30,8 +31,7 @@ async def group_names(store: Store) -> list[str]:
 async def _fields(store: Store, group: str) -> list[Fields]:
     await require_group(store, group)
     rows = await store.every_partition("HGETALL", lambda partition: store.keys.parked(group, partition))
-    dicts = [row if isinstance(row, dict) else dict(zip(row[::2], row[1::2], strict=True)) for row in rows]
-    return [read_fields(found) for found in dicts]
+    return [read_fields(fields_of(row)) for row in rows]
 
 
 async def require_group(store: Store, group: str) -> list[str]:

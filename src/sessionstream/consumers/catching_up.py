@@ -19,6 +19,7 @@ from sessionstream.consumers.patience import persist
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.cursor import BEGINNING, number_of
 from sessionstream.log.feed import Pointer
+from sessionstream.log.gates import fields_of
 from sessionstream.log.history import parse_offset
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class CatchingUp:
         held, keys = self._held, self._held.store.keys
         partition = held.lease.partition
         found = await held.store.server.call("HGETALL", keys.group(held.group, partition))
-        fields = found if isinstance(found, dict) else dict(zip(found[::2], found[1::2], strict=True))
+        fields = fields_of(found)
         held.know_failing(fields.get(b"failing"))
         held.places.know(fields)
         self._asked = int(fields.get(b"asked", 0))
@@ -63,8 +64,7 @@ class CatchingUp:
     async def _read(self) -> dict[bytes, bytes]:
         held = self._held
         key = held.store.keys.parked(held.group, held.lease.partition)
-        found = await held.store.server.call("HGETALL", key)
-        return found if isinstance(found, dict) else dict(zip(found[::2], found[1::2], strict=True))
+        return fields_of(await held.store.server.call("HGETALL", key))
 
     def asked(self, count: int) -> None:
         """Look for what is asked, if that has been done since."""

@@ -11,6 +11,7 @@ import asyncio
 import re
 
 from sessionstream.errors import InvalidArgument, InvalidType
+from sessionstream.log.gates import fields_of
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
@@ -73,8 +74,7 @@ async def positions_of_groups(store: Store, partition: int) -> dict[str, str]:
         that has not moved yet may be 0, so positions compare by ``n`` alone.
     """
     found: list[bytes] | dict[bytes, bytes] = await store.server.call("HGETALL", store.keys.groups(partition))
-    pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
-    return {name.decode(): position.decode() for name, position in pairs}
+    return {name.decode(): position.decode() for name, position in fields_of(found).items()}
 
 
 async def positions_of_group(store: Store, group: str) -> list[str] | None:

@@ -14,6 +14,7 @@ from sessionstream.errors import GroupNotFound
 from sessionstream.events.recorded import at_ms, moment
 from sessionstream.feed.cursor import BEGINNING, Cursor, number_of
 from sessionstream.log.feed import pointers_of
+from sessionstream.log.gates import fields_of
 from sessionstream.log.store import Store
 from sessionstream.wire.lane import milliseconds
 
@@ -142,7 +143,7 @@ async def status_of(store: Store, group: str, stalled_after: float) -> GroupStat
 
 
 def _members(row: Sequence[object], found: Sequence[PartitionStatus]) -> list[Member]:
-    fields, now = _dict(row[2]), milliseconds(row[4])  # type: ignore[arg-type]
+    fields, now = fields_of(row[2]), milliseconds(row[4])  # type: ignore[arg-type]
     names = [
         name[1:].decode()
         for name, value in fields.items()
@@ -152,7 +153,7 @@ def _members(row: Sequence[object], found: Sequence[PartitionStatus]) -> list[Me
 
 
 def _partition(number: int, position: str, row: Sequence[object], stalled_after: float) -> PartitionStatus:
-    page, end, fields, parked, now = row[0], row[1], _dict(row[2]), row[3], milliseconds(row[4])  # type: ignore[arg-type]
+    page, end, fields, parked, now = row[0], row[1], fields_of(row[2]), row[3], milliseconds(row[4])  # type: ignore[arg-type]
     behind = [
         pointer
         for entry in page  # type: ignore[attr-defined]
@@ -181,10 +182,3 @@ def _partition(number: int, position: str, row: Sequence[object], stalled_after:
         parked=sum(name[:2] in (b"s:", b"e:") for name in parked),  # type: ignore[attr-defined]
         counters={name: int(fields.get(name.encode(), b"0")) for name in names},
     )
-
-
-def _dict(found: object) -> dict[bytes, bytes]:
-    if isinstance(found, dict):
-        return found
-    assert isinstance(found, list)
-    return dict(zip(found[::2], found[1::2], strict=True))

@@ -27,7 +27,6 @@ class HistoryCheck:
     Attributes:
         last: the offset of the last event, empty before the first one.
         sealed_to: the version up to which authentic seals go.
-        last_seal: the last authentic one.
         seals: those that are not found to be altered, by their versions.
         foreign: the key of each seal whose key is not here, and the versions that it covers, as words.
         unproven: whether seals are altered or gone, so that what they covered cannot be checked.
@@ -51,7 +50,6 @@ class HistoryCheck:
         self._found: list[Diagnosed] = []
         self.last = ""
         self.sealed_to = 0
-        self.last_seal: Seal | None = None
         self.seals: dict[int, str] = {}
         self.foreign: list[str] = []
         self.unproven = False
@@ -64,11 +62,6 @@ class HistoryCheck:
     @property
     def covered_to(self) -> int:
         """The version up to which there are seals, of whatever worth."""
-        return self._covered_to
-
-    @property
-    def wants_seal(self) -> int:
-        """The version behind which the next event needs the next seal first."""
         return self._covered_to
 
     def seal(self, kept: bytes) -> None:
@@ -91,7 +84,7 @@ class HistoryCheck:
             self.unproven = True
         self._previous, self._previous_authentic, self._known_first = seal, key is None or authentic, True
         if key is not None and authentic:
-            self.sealed_to, self.last_seal = seal.version, seal
+            self.sealed_to = seal.version
             self.seals[seal.version] = seal.seal
             self._run = _Run(seal, self._digester(key.id), self.begins)
         if self._run is None:

@@ -6,27 +6,26 @@ bodies; the head; how many lines there were and a keyed digest of all of them. E
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from sessionstream.errors import InvalidArgument, InvalidEvidence, SessionNotFound
 from sessionstream.events.ids import checked_id
+from sessionstream.events.raw import text_of
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.integrity.chain import TRIMMED, seal_from
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.lines import LinesWriter
 from sessionstream.integrity.reading import Archive
-from sessionstream.log.gates import name_in_log
-from sessionstream.log.history import parse_offset
+from sessionstream.integrity.seals import SealReader
+from sessionstream.log.gates import fields_of, name_in_log
+from sessionstream.log.history import first_offset, parse_offset
 from sessionstream.log.store import Store
 
 __all__ = ["write_evidence"]
 
 _PAGE = 1000
-_SEALS = 64
 _LOCKS = (b"token", b"lock_")
 
 
@@ -92,10 +91,9 @@ class _Evidence:
         self._store = store
         self._session_id = session_id
         self._end = end
-        self._there = seals
         self._writer = writer
-        self._read = self._covered_to = 0
-        self._seals: list[bytes] = []
+        self._covered_to = 0
+        self._seals = SealReader(store, session_id, seals)
         self._last = NOWHERE
         self._beyond = end
         self.events = 0
@@ -103,8 +101,7 @@ class _Evidence:
     async def write_history(self, archived: Archive | None) -> None:
         """Write the seals, each in front of its events, and the events."""
         key = self._store.keys.events(self._session_id)
-        stream = await self._store.server.call("XRANGE", key, "-", "+", "COUNT", 1)
-        first = version_of(stream[0][0].decode()) if stream else 0
+        first = version_of(await first_offset(self._store, self._session_id) or NOWHERE)
         if archived is not None and first != 1:
             async with contextlib.aclosing(archived(self._session_id)) as events:  # type: ignore[type-var]
                 async for event in events:
@@ -128,15 +125,8 @@ class _Evidence:
         self.events += 1
 
     async def _next_seal(self) -> bytes | None:
-        if not self._seals and self._read < self._there:
-            last = min(self._read + _SEALS, self._there) - 1
-            key = self._store.keys.seals(self._session_id)
-            self._seals = list(await self._store.server.call("LRANGE", key, self._read, last))[::-1]
-            self._read = last + 1
-        if not self._seals:
-            return None
-        kept = self._seals.pop()
-        seal = seal_from(kept)
+        kept = await self._seals.next()
+        seal = None if kept is None else seal_from(kept)
         self._covered_to = seal.version if seal is not None else self._covered_to
         return kept
 
@@ -169,15 +159,7 @@ class _Evidence:
         words, gate = await self._store.server.calls(
             [("HGETALL", self._store.keys.head(self._session_id)), ("HGET", log, key)]
         )
-        pairs = words if isinstance(words, dict) else dict(zip(words[::2], words[1::2], strict=True))
+        pairs = fields_of(words)
         if gate is not None and gate.split(b" ", 1)[0].decode() == self._end:
             head = [[text_of(name), text_of(value)] for name, value in pairs.items() if not name.startswith(_LOCKS)]
             self._writer.write({"head": head})
-
-
-def text_of(raw: bytes) -> Any:
-    """Return bytes as JSON holds them: text, or base64 where they are no UTF-8."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(raw).decode()}

@@ -11,9 +11,10 @@ from sessionstream.events.base import types_by_word
 from sessionstream.events.recorded import RecordedEvent, version_of
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.integrity.reporting import Finding, Kind
+from sessionstream.log.gates import fields_of
 from sessionstream.projection import HEAD, Projection
 from sessionstream.projections.checkpoints import ORDER, SAVED
-from sessionstream.projections.directory import directory
+from sessionstream.projections.directory import looks_at
 
 if TYPE_CHECKING:
     # Evidence is verified without a store, and without what that loads.
@@ -111,18 +112,15 @@ class Folded:
 def _is_quiet(kind: bytes, projections: Iterable[Projection]) -> bool:
     """Whether events of a type change a view only in a session whose time to live slides."""
     known = types_by_word.get(kind)
-    return known is not None and not any(
-        (handler := projection.handlers.get(known.cls, projection.fallback)) is not None
-        and not (projection is directory and handler is directory.fallback)
-        for projection in projections
-    )
+    return known is not None and not any(looks_at(projection, known.cls) for projection in projections)
 
 
 def _live(spot: Spot, reply: Any) -> dict[bytes, Any]:
     if spot.place.kind in _HASHES:
-        pairs = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
         head = spot.place.kind == "head"
-        return {field: value for field, value in pairs.items() if field and not (head and _is_the_logs(field))}
+        return {
+            field: value for field, value in fields_of(reply).items() if field and not (head and _is_the_logs(field))
+        }
     if spot.place.kind == "ranking":
         return {member: float(score) for member, score in zip(reply[::2], reply[1::2], strict=True) if member}
     return {} if reply is None else {b"": float(reply)}

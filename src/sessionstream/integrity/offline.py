@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import re
 from collections.abc import Iterable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sessionstream.errors import InvalidEvidence
+from sessionstream.events.raw import bytes_of
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.integrity.anchors import Anchor, read_anchor
 from sessionstream.integrity.chain import TRIM
@@ -96,7 +96,7 @@ class _Verifier:
 
     def _take(self, record: dict[str, Any]) -> None:
         if "event" in record:
-            words = [_bytes_of(word) for word in record["words"]]
+            words = [bytes_of(word) for word in record["words"]]
             self._check.event(record["event"], words)
             self._folded.take(record["event"], words)
             if words and words[0] == TRIM:
@@ -104,13 +104,13 @@ class _Verifier:
                 self._trims.add(str(getattr(event.data, "upto", "")))
             self._stands |= self._anchored is not None and record["event"] == self._anchored.offset
         elif "seal" in record:
-            self._check.seal(_bytes_of(record["seal"]))
+            self._check.seal(bytes_of(record["seal"]))
         elif "checkpoint" in record:
-            self._take_body(_bytes_of(record["checkpoint"]), _bytes_of(record["body"]))
+            self._take_body(bytes_of(record["checkpoint"]), bytes_of(record["body"]))
         elif "changed_since" in record:
-            self._changed = {_bytes_of(one) for one in record["changed_since"]}
+            self._changed = {bytes_of(one) for one in record["changed_since"]}
         else:
-            self._head = {_bytes_of(name): _bytes_of(value) for name, value in record["head"]}
+            self._head = {bytes_of(name): bytes_of(value) for name, value in record["head"]}
 
     def _take_body(self, identifier: bytes, body: bytes) -> None:
         """Compare a body at once, so that only one is held at a time."""
@@ -175,7 +175,3 @@ def _says_what_it_is(header: dict[str, Any]) -> bool:
         and all(isinstance(one, str) and _OFFSET.match(one) for one in offsets)
         and isinstance(header.get("at"), int)
     )
-
-
-def _bytes_of(text: Any) -> bytes:
-    return text.encode() if isinstance(text, str) else base64.b64decode(text["base64"], validate=True)

@@ -16,6 +16,7 @@ from sessionstream.integrity.checking import HistoryCheck
 from sessionstream.integrity.folding import Folded, altered_bodies, same_views, saved_checkpoints
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.reporting import Finding, Kind, Undecodable
+from sessionstream.integrity.seals import SealReader
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
 
@@ -28,7 +29,6 @@ MOST_LOOKS = 50
 """So often what lies beside a history is looked at while it is changed."""
 
 _PAGE = 1000
-_SEALS = 64
 _OFFSET = re.compile(rb"[0-9]{1,20}-[0-9]{1,20}(?: |\Z)")
 
 
@@ -79,8 +79,8 @@ class SessionReading:
         self._folded = Folded(store.projections, session_id)
         self.unknown = ""
         self.began = 0
-        self._seals: list[bytes] = []
-        self._seals_read = self._seals_there = 0
+        self._seals_there = 0
+        self._seals = SealReader(store, session_id, 0)
         self.gate = b""
         self._fine: set[bytes] = set()
         self._bases: set[str] = set()
@@ -125,6 +125,7 @@ class SessionReading:
                 ("ZSCORE", keys.registry(self._partition), self.session_id),
             ]
         )
+        self._seals = SealReader(self._store, self.session_id, self._seals_there)
         self.trimmed = _offset_in(trimmed or b"", "how far its head says that it was trimmed")
         self._known_to = _version_in(gate) if gate is not None else 0
         self._first = version_of(stream[0][0].decode()) if stream else 0
@@ -165,7 +166,7 @@ class SessionReading:
             self.of_archive.append(Finding(Kind.FILE_ALTERED, str(error), name=error.path))
         except SessionNotFound:  # neither its head nor the registry tells when it began, and so which archive is its
             pass
-        self._seals, self._seals_read = [], 0
+        self._seals = SealReader(self._store, self.session_id, self._seals_there)
         await self.compare_projections()
         return False
 
@@ -182,7 +183,7 @@ class SessionReading:
         while len(page := await self._page()) == _PAGE:
             await self._take_all(page)
         await self._take_all(page)
-        while (kept := await self._next_seal()) is not None:
+        while (kept := await self._seals.next()) is not None:
             self.check.seal(kept)
         for _ in range(MOST_LOOKS):
             if await self._look():
@@ -208,7 +209,7 @@ class SessionReading:
                 self._take_at_once(offset, words or ())
 
     async def _take(self, offset: str, words: Sequence[bytes]) -> None:
-        while version_of(offset) > self.check.covered_to and (kept := await self._next_seal()) is not None:
+        while version_of(offset) > self.check.covered_to and (kept := await self._seals.next()) is not None:
             self.check.seal(kept)
         self._take_at_once(offset, words)
         if offset in self._bases:
@@ -222,15 +223,6 @@ class SessionReading:
             self.began = at_ms(offset)
         if words and words[0] == TRIM:
             self.trims.add(str(getattr(RecordedEvent(self.session_id, offset, words).data, "upto", "")))
-
-    async def _next_seal(self) -> bytes | None:
-        """Return the next of the seals that there were at the beginning."""
-        if not self._seals and self._seals_read < self._seals_there:
-            last = min(self._seals_read + _SEALS, self._seals_there) - 1
-            key = self._store.keys.seals(self.session_id)
-            self._seals = list(await self._store.server.call("LRANGE", key, self._seals_read, last))[::-1]
-            self._seals_read = last + 1
-        return self._seals.pop() if self._seals else None
 
     async def _look(self) -> bool:
         """Whether views and bodies could be compared with the history as it is at one moment."""

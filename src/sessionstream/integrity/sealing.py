@@ -51,11 +51,14 @@ class Sealed:
 
 
 class Sealing:
-    """Seals sessions beside the appends: at milestones, and when it is told to; nothing where there is no key.
+    """Seals sessions beside the appends: at milestones, and when it is told to.
 
     Args:
         store: where they are kept.
         chores: what does it.
+
+    Raises:
+        SealKeyMissing: there is no key.
     """
 
     def __init__(self, store: Store, chores: Chores) -> None:
@@ -64,33 +67,31 @@ class Sealing:
         self._chores = chores
         self._wanted: set[str] = set()
         self._waiting: dict[str, None] = {}
-        self._keyring = Keyring.of(store.settings) if store.settings.seal_key is not None else None
-        if self._keyring is not None:
-            store.milestones.append(lambda appended: self.soon(appended.session_id))
-            store.endings.append(self.soon)
+        self._keyring = Keyring.of(store.settings)
+        store.milestones.append(lambda appended: self.soon(appended.session_id))
+        store.endings.append(self.soon)
 
     def soon(self, session_id: str) -> None:
         """Seal a session when there is time; what fails, the next seal covers."""
-        store = self._store()
-        if self._keyring is not None and store is not None:
+        if (store := self._store()) is not None:
             self._wanted.add(session_id)
-            if not self._chores.start(("seal", session_id), self._seal(store, session_id, self._keyring)):
+            if not self._chores.start(("seal", session_id), self._seal(store, session_id)):
                 self._waiting[session_id] = None
 
-    async def _seal(self, store: Store, session_id: str, keyring: Keyring) -> None:
-        await self._seal_wanted(store, session_id, keyring)
+    async def _seal(self, store: Store, session_id: str) -> None:
+        await self._seal_wanted(store, session_id)
         # Those for which there was no room: nothing need ever call for their seal again.
         while self._waiting:
             session_id = next(iter(self._waiting))
             del self._waiting[session_id]
-            await self._seal_wanted(store, session_id, keyring)
+            await self._seal_wanted(store, session_id)
 
-    async def _seal_wanted(self, store: Store, session_id: str, keyring: Keyring) -> None:
+    async def _seal_wanted(self, store: Store, session_id: str) -> None:
         # What is appended while this reads may call for a seal once more.
         while session_id in self._wanted:
             self._wanted.discard(session_id)
             try:
-                await seal_session(store, keyring, session_id)
+                await seal_session(store, self._keyring, session_id)
             except SessionNotFound:
                 continue
             except SessionStreamError as error:

@@ -27,6 +27,7 @@ from sessionstream.integrity.reporting import (
     history_claims,
     judged,
 )
+from sessionstream.log.gates import fields_of
 from sessionstream.log.store import Store
 
 __all__ = ["verify_session"]
@@ -203,8 +204,7 @@ class _Judge:
     async def _was_never_longer(self) -> bool:
         with contextlib.suppress(ServerError, AuthenticationFailed):
             words = await self._store.server.call("XINFO", "STREAM", self._store.keys.events(self._of.session_id))
-            facts = words if isinstance(words, dict) else dict(zip(words[::2], words[1::2], strict=True))
-            return bool(facts.get(b"last-generated-id") == self._of.check.last.encode())
+            return bool(fields_of(words).get(b"last-generated-id") == self._of.check.last.encode())
         return False
 
     def _untold_trim(self) -> list[Finding]:

@@ -10,6 +10,7 @@ from sessionstream.errors import SessionStreamError
 from sessionstream.events.recorded import version_of
 from sessionstream.lifecycle.ending import end_forgotten, sweep
 from sessionstream.lifecycle.enlisting import enlist_at
+from sessionstream.lifecycle.reading import ENDS
 from sessionstream.lifecycle.retirement import NOT_ARCHIVED, retire_due, trim_feed
 from sessionstream.log.feed import pointers_of
 from sessionstream.log.store import Store
@@ -75,5 +76,5 @@ async def _mend_lists(store: Store, partition: int) -> None:
 
 async def _mend(store: Store, session_id: str) -> None:
     head, _ = await store.head(session_id)
-    if head and head[b"state"] not in (b"expired", b"deleted"):
+    if head and head[b"state"] not in ENDS:
         await enlist_at(store, head[b"user_id"].decode(), session_id, int(head[b"created_at"]))

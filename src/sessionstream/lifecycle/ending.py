@@ -11,7 +11,7 @@ from sessionstream.events.base import LIVE, Phase
 from sessionstream.events.lifecycle import SessionDeleted, SessionExpired
 from sessionstream.lifecycle.enlisting import delist
 from sessionstream.lifecycle.holding import require_unheld
-from sessionstream.lifecycle.reading import Head, end_of
+from sessionstream.lifecycle.reading import ENDS, Head, end_of
 from sessionstream.lifecycle.retirement import retire
 from sessionstream.log.store import Store
 from sessionstream.projections.directory import EXPIRY
@@ -44,7 +44,7 @@ async def delete(store: Store, session_id: str, *, purge: bool = False) -> bool:
     ended = not over and await _delete(store, session_id, head)
     if not purge:
         return ended
-    if not ended and head[b"state"] not in (b"expired", b"deleted"):
+    if not ended and head[b"state"] not in ENDS:
         await _end(store, session_id, expired_event(head), _LAPSED)
     removed = await retire(store, session_id)
     if not removed:
@@ -120,7 +120,7 @@ async def _end_lapsed(store: Store, session_ids: list[str]) -> int:
     over = [
         (session_id, head)
         for session_id, head in zip(session_ids, heads, strict=True)
-        if head and head[b"state"] not in (b"expired", b"deleted") and end_of(head, now) == "expired"
+        if head and head[b"state"] not in ENDS and end_of(head, now) == "expired"
     ]
     ends = (_end(store, session_id, expired_event(head), _LAPSED) for session_id, head in over)
     return sum(await asyncio.gather(*ends))

@@ -14,7 +14,8 @@ from sessionstream.session import Session, SessionState
 
 __all__ = ["end_of", "ended_or_lapsed", "live_session", "require_live", "session_from"]
 
-_ENDS = {b"expired": "expired", b"deleted": "deleted"}
+ENDS = {b"expired": "expired", b"deleted": "deleted"}
+"""The states of a session that is over, each with the reason."""
 _STATES = {state.value.encode(): state for state in SessionState} | {b"deleted": SessionState.EXPIRED}
 _MOST_SHAPES = 1_000
 _PREFIX = METADATA.encode()
@@ -40,7 +41,7 @@ _metadata = _MetadataFields()
 
 def end_of(head: Head, now_ms: int) -> str | None:
     """Return ``expired`` or ``deleted`` for a session that is over, swept or not, and None for any other."""
-    ended = _ENDS.get(head.get(b"state", b""))
+    ended = ENDS.get(head.get(b"state", b""))
     if ended is None and ended_or_lapsed(head, now_ms):
         return "expired"
     return ended
@@ -49,7 +50,7 @@ def end_of(head: Head, now_ms: int) -> str | None:
 def ended_or_lapsed(head: Head, now_ms: int) -> bool:
     """Whether the session has ended, or its time is over."""
     expires = head.get(b"expires_at")
-    return head.get(b"state", b"") in _ENDS or bool(expires and int(expires) <= now_ms)
+    return head.get(b"state", b"") in ENDS or bool(expires and int(expires) <= now_ms)
 
 
 def require_live(session_id: str, head: Head, now_ms: int) -> None:

@@ -10,11 +10,12 @@ from sessionstream.events.lifecycle import SessionRetired
 from sessionstream.events.recorded import NOWHERE, RecordedEvent
 from sessionstream.fold import Views, fold
 from sessionstream.lifecycle.enlisting import delist
-from sessionstream.log.encoding import KeyNumbers, encode_operations
+from sessionstream.lifecycle.reading import ENDS
+from sessionstream.log.encoding import KeyNumbers, encode_each, encode_operations
 from sessionstream.log.history import read_entries, read_history, trimmed_to
 from sessionstream.log.members import pages_of
 from sessionstream.log.store import Store
-from sessionstream.projection import Increment, Operation, Projection, Remove
+from sessionstream.projection import Increment, Operation, Remove
 from sessionstream.projections import BUILT_IN
 from sessionstream.projections.checkpoints import ORDER, SAVED
 from sessionstream.projections.directory import STATES
@@ -93,7 +94,7 @@ async def retire(store: Store, session_id: str, *, at: str | None = None) -> boo
         False if it is gone already, has not ended, is held, or goes on behind ``at``.
     """
     head, _ = await store.head(session_id)
-    if head.get(b"state") not in (b"expired", b"deleted") or b"held" in head:
+    if head.get(b"state") not in ENDS or b"held" in head:
         return False
     if at is not None and head[b"offset"] != at.encode():
         return False
@@ -111,8 +112,8 @@ async def retire(store: Store, session_id: str, *, at: str | None = None) -> boo
     for key in gone:
         numbers[key]
     count, words = encode_operations(session_id, event, BUILT_IN, keys, numbers, sliding=False)
-    for projection in _undoing(views):
-        more, added = encode_operations(session_id, event, [projection], keys, numbers, sliding=False)
+    for owner, operations in _undoing(views).items():
+        more, added = encode_each(owner, session_id, operations, keys, numbers)
         count, words = count + more, words + added
     args = [store.stamp, session_id, head[b"offset"], 1 + len(gone), count, *words]
     await delist(store, event.user_id, session_id, event.created_ms)
@@ -163,8 +164,8 @@ def _keys_of(store: Store, session_id: str, views: Views) -> list[str]:
     ]
 
 
-def _undoing(views: Views) -> list[Projection]:
-    """Return projections that take back what a session's events did to the views that all sessions share."""
+def _undoing(views: Views) -> dict[str, list[Operation]]:
+    """Return for each projection what takes back what a session's events did to the views that all sessions share."""
     undo: dict[str, list[Operation]] = {}
     for spot, members in views.sets.items():
         if spot.place.kind == "index" and members:
@@ -174,9 +175,4 @@ def _undoing(views: Views) -> list[Projection]:
             undo.setdefault(spot.projection, []).extend(
                 Increment(spot.place, field.decode(), -int(value)) for field, value in fields.items()
             )
-    projections = []
-    for name, operations in undo.items():
-        projection = Projection(name)
-        projection.otherwise(lambda session_id, event, operations=operations: operations)  # type: ignore[misc]
-        projections.append(projection)
-    return projections
+    return undo

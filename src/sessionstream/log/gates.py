@@ -7,8 +7,9 @@ says of whether it may be appended to. The head's own ``offset`` is that of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-__all__ = ["head_of", "name_in_log", "session_named"]
+__all__ = ["fields_of", "head_of", "name_in_log", "session_named"]
 
 
 def name_in_log(session_id: str) -> str:
@@ -19,6 +20,11 @@ def name_in_log(session_id: str) -> str:
 def session_named(name: str) -> str:
     """Return the id of the session that has a name in the log and the feed."""
     return name[1:] if name.startswith("::") else name
+
+
+def fields_of(reply: Any) -> dict[bytes, Any]:
+    """Return a hash as the server gives it: RESP3 gives a dict, RESP2 its fields and values in turn."""
+    return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
 
 
 def head_of(gate: bytes | None, words: Sequence[bytes] | dict[bytes, bytes]) -> dict[bytes, bytes] | None:
@@ -33,6 +39,7 @@ def head_of(gate: bytes | None, words: Sequence[bytes] | dict[bytes, bytes]) -> 
     """
     if gate is None or not words:
         return {}
+    # As `fields_of` does; every read of a session comes by here.
     fields = words if isinstance(words, dict) else dict(zip(words[::2], words[1::2], strict=True))
     offset = gate[: gate.find(b" ")]
     changed = fields.get(b"offset")

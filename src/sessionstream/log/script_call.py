@@ -11,7 +11,7 @@ from sessionstream.log.keys import Keys
 from sessionstream.log.packed_events import pieces_of
 from sessionstream.log.request import Append
 from sessionstream.projection import Projection
-from sessionstream.projections.directory import directory
+from sessionstream.projections.directory import looks_at
 from sessionstream.wire.packing import bulk, bulks
 from sessionstream.wire.scripts import load_script
 
@@ -109,9 +109,5 @@ class _QuietTypes(dict[type, bool]):
         return self
 
     def __missing__(self, cls: type) -> bool:
-        self[cls] = quiet = cls is not SessionCreated and not any(
-            (handler := projection.handlers.get(cls, projection.fallback)) is not None
-            and not (projection is directory and handler is directory.fallback)
-            for projection in self._projections
-        )
+        self[cls] = quiet = cls is not SessionCreated and not any(looks_at(one, cls) for one in self._projections)
         return quiet

@@ -11,6 +11,7 @@ from sessionstream.bases.keeping import LEAST_EVENTS, keep
 from sessionstream.directory.listing import session_ids_of
 from sessionstream.errors import InvalidArgument, SessionNotFound
 from sessionstream.lifecycle.enlisting import enlist_at
+from sessionstream.lifecycle.reading import ENDS
 from sessionstream.log.members import pages_of
 from sessionstream.log.store import Store
 from sessionstream.rebuild.folding import Archived, Folding, side_by_side
@@ -165,7 +166,7 @@ async def _rebuild(store: Store, session_id: str, archived: Archived | None) -> 
     await folding.put_in_place()
     head = folding.views.head
     # A creation that does not decode leaves nobody whose session it could be.
-    if b"user_id" in head and head.get(b"state") not in (b"expired", b"deleted"):
+    if b"user_id" in head and head.get(b"state") not in ENDS:
         await enlist_at(store, head[b"user_id"].decode(), session_id, int(head[b"created_at"]))
     if folding.events >= LEAST_EVENTS:
         await keep(store, session_id, folding.offset)

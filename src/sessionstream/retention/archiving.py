@@ -116,18 +116,15 @@ async def archived_segments(
     life = life_folder(folder, session_id, whose.created_ms)
     after = head.get(b"trimmed", NOWHERE.encode()).decode()
     while version_of(after) < target:
-        found = best(await asyncio.to_thread(segments, life), version_of(after) + 1)
-        held = await (_write(store, whose, life, after, target, compress=compress) if found is None else _known(found))
-        held = await _compared(store, whose, held.segment, after)
+        segment = best(await asyncio.to_thread(segments, life), version_of(after) + 1)
+        if segment is None:
+            segment = await _write(store, whose, life, after, target, compress=compress)
+        held = await _compared(store, whose, segment, after)
         yield held
         after = held.offset
 
 
-async def _known(segment: Segment) -> Held:
-    return Held(segment, "", "")
-
-
-async def _write(store: Store, whose: Whose, life: Path, after: str, target: int, *, compress: bool) -> Held:
+async def _write(store: Store, whose: Whose, life: Path, after: str, target: int, *, compress: bool) -> Segment:
     head = Head(whose.namespace, whose.session_id, whose.created_ms, archive="events")
     first, last = version_of(after) + 1, after
     lines: list[bytes] = []
@@ -150,8 +147,8 @@ async def _write(store: Store, whose: Whose, life: Path, after: str, target: int
                     break
         await to_its_end(writer.write, b"".join(lines), len(lines))
         name = segment_name(first, version_of(last), compress=compress)
-        path, sha256 = await to_its_end(writer.finish, name, last)
-    return Held(Segment(path, first, version_of(last)), last, sha256)
+        path = await to_its_end(writer.finish, name, last)
+    return Segment(path, first, version_of(last))
 
 
 async def _compared(store: Store, whose: Whose, segment: Segment, after: str) -> Held:

@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 
 from sessionstream.errors import ArchiveDamaged
+from sessionstream.events.raw import bytes_of, text_of
+from sessionstream.log.gates import fields_of
 from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import SAVED
 from sessionstream.retention.files import FileWriter, read_pages
-from sessionstream.retention.lines import BodyLine, Head, Whose, bytes_of, encode, text_of
+from sessionstream.retention.lines import BodyLine, Head, Whose, encode
 from sessionstream.retention.places import BODIES
 from sessionstream.retention.threads import each_in_thread, to_its_end
 
@@ -37,7 +39,7 @@ async def close_life(store: Store, whose: Whose, life: Path, offset: str, *, com
     """
     session_id = whose.session_id
     known = await store.server.call("HGETALL", store.keys.place("checkpoints", SAVED, session_id))
-    rows: dict[bytes, bytes] = known if isinstance(known, dict) else dict(zip(known[::2], known[1::2], strict=True))
+    rows = fields_of(known)
     rows.pop(b"", None)
     head = Head(whose.namespace, session_id, whose.created_ms, archive="checkpoints")
     digests: list[str] = []
@@ -49,7 +51,7 @@ async def close_life(store: Store, whose: Whose, life: Path, offset: str, *, com
             line = encode(BodyLine(identifier.decode(), None if body is None else text_of(body))) + b"\n"
             await to_its_end(writer.write, line, 1)
         name = f"{BODIES}.jsonl{'.gz' if compress else ''}"
-        path, _ = await to_its_end(writer.finish, name, offset)
+        path = await to_its_end(writer.finish, name, offset)
     if await _digests_in(path, whose) != digests:
         raise ArchiveDamaged(str(path), "it does not hold what the store does")
     return path

@@ -71,16 +71,16 @@ class FileWriter:
         with _telling(self._part):
             self._target.write(data)
 
-    def finish(self, name: str, last: str) -> tuple[Path, str]:
-        """Write the last line, see the file to the disk, and give it its name; return its path and SHA-256.
+    def finish(self, name: str, last: str) -> Path:
+        """Write the last line, see the file to the disk, and give it its name; return its path.
 
         Args:
             name: of the file; one that is there is replaced, as the same events give the same bytes.
             last: the offset of the last event.
         """
-        sha256, path = self._digest.hexdigest(), self._folder / name
+        path = self._folder / name
         with _telling(path):
-            self._target.write(encode(Foot(self.lines, last, sha256)) + b"\n")
+            self._target.write(encode(Foot(self.lines, last, self._digest.hexdigest())) + b"\n")
             if self._packed is not None:
                 self._packed.close()
             assert self._file is not None
@@ -90,7 +90,7 @@ class FileWriter:
             self._file = None
             os.replace(self._part, path)
             _sync_folder(self._folder)
-        return path, sha256
+        return path
 
     @property
     def _target(self) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sessionstream.errors import HistoryTrimmed
 from sessionstream.events.recorded import version_of
 from sessionstream.lifecycle.holding import require_unheld
-from sessionstream.lifecycle.reading import Head
+from sessionstream.lifecycle.reading import ENDS, Head
 from sessionstream.log.store import Store
 from sessionstream.retention.archiving import Extent, archived_segments, target_of, whose_of
 from sessionstream.retention.closing import close_life
@@ -19,7 +19,6 @@ from sessionstream.retention.trimming import trim
 __all__ = ["Archived", "archive", "archiver_into"]
 
 _MOST_TRIES = 50
-_ENDED = (b"expired", b"deleted")
 
 
 @dataclass
@@ -88,7 +87,7 @@ async def _close(store: Store, session_id: str, folder: Path, version: int, *, c
     """Close the archive of an ended session, all of whose events it holds."""
     head, _ = await store.existing_head(session_id)
     offset = head[b"offset"].decode()
-    if head[b"state"] not in _ENDED or version_of(offset) != version:
+    if head[b"state"] not in ENDS or version_of(offset) != version:
         return None
     whose = whose_of(store, session_id, head)
     life = life_folder(folder, session_id, whose.created_ms)
@@ -104,7 +103,7 @@ def archiver_into(store: Store, folder: Path) -> Callable[[str], Awaitable[str |
 
     async def archive_whole(session_id: str) -> str | None:
         head, _ = await store.head(session_id)
-        if head.get(b"state") not in _ENDED or b"held" in head:
+        if head.get(b"state") not in ENDS or b"held" in head:
             return None
         done = await archive(store, session_id, folder, Extent(), compress=True, trimming=False)
         return (

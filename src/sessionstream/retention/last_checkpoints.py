@@ -9,6 +9,7 @@ from sessionstream.events.recorded import version_of
 from sessionstream.events.strict_json import decode_json
 from sessionstream.lifecycle.holding import require_unheld
 from sessionstream.log.deciding import Decision, append_decided
+from sessionstream.log.gates import fields_of
 from sessionstream.log.history import checked_count
 from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import SAVED
@@ -62,9 +63,8 @@ async def keep_last_quietly(store: Store, session_id: str, last: int) -> None:
 
 def _due(saved: dict[bytes, bytes] | list[bytes], last: int) -> list[str]:
     """Return the ids of those to delete, the oldest first."""
-    pairs = saved.items() if isinstance(saved, dict) else zip(saved[::2], saved[1::2], strict=True)
     unlabelled = []
-    for identifier, row in pairs:
+    for identifier, row in fields_of(saved).items():
         if identifier:
             saved_at, _, _, _, label = row.decode().split(" ", 4)
             if decode_json(label) is None:

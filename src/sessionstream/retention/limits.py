@@ -12,6 +12,7 @@ from sessionstream.events.strict_json import decode_json
 from sessionstream.feed.cursor import number_of
 from sessionstream.feed.reading import read_pointers
 from sessionstream.log.feed import Pointer
+from sessionstream.log.gates import fields_of
 from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import ORDER, SAVED
 
@@ -52,8 +53,7 @@ async def limit_of(store: Store, session_id: str, trimmed: int = 0) -> Limit:
             ("HGETALL", store.keys.place("checkpoints", SAVED, session_id)),
         ]
     )
-    pairs = saved.items() if isinstance(saved, dict) else zip(saved[::2], saved[1::2], strict=True)
-    saved_ones = [_of_checkpoint(name.decode(), row.decode()) for name, row in pairs if name]
+    saved_ones = [_of_checkpoint(name.decode(), row.decode()) for name, row in fields_of(saved).items() if name]
     checkpoints = [one for one in saved_ones if one[0] >= trimmed]
     positions = await positions_of_groups(store, store.keys.partition(session_id))
     groups = [await _of_group(store, session_id, name, position) for name, position in positions.items()]
@@ -101,8 +101,7 @@ def _first_told(pointers: list[Pointer], session_id: str) -> int | None:
 async def _parked(store: Store, session_id: str, group: str, partition: int) -> int | None:
     """Return the version in front of the first event of a session that a group has parked, or None."""
     found = await store.server.call("HGETALL", store.keys.parked(group, partition))
-    pairs = found if isinstance(found, dict) else dict(zip(found[::2], found[1::2], strict=True))
-    fields = read_fields(pairs)
+    fields = read_fields(fields_of(found))
     offsets = [offset for (whose, offset) in fields.single if whose == session_id]
     if session_id in fields.waiting:
         offsets.append(fields.waiting[session_id].offset)

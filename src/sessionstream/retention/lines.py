@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.transfer.event_lines import encode_line, read_line
 
-__all__ = ["FORMAT", "BodyLine", "Foot", "Head", "Whose", "bytes_of", "encode", "event_of", "line_of", "text_of"]
+__all__ = ["FORMAT", "BodyLine", "Foot", "Head", "Whose", "encode", "event_of", "line_of"]
 
 FORMAT = 1
 
@@ -78,16 +77,3 @@ def line_of(event: RecordedEvent) -> bytes:
 def event_of(line: bytes) -> RecordedEvent:
     """Return the event of a line, with every byte of its entry; raises `InvalidArgument` if it is no such line."""
     return read_line(0, line).event
-
-
-def text_of(raw: bytes) -> Any:
-    """Return bytes as JSON has them: text, or base64 where they are none."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(raw).decode()}
-
-
-def bytes_of(text: Any) -> bytes:
-    """Return the bytes that JSON has as `text_of` gave it."""
-    return text.encode() if isinstance(text, str) else base64.b64decode(text["base64"], validate=True)

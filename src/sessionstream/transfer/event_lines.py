@@ -10,6 +10,7 @@ import msgspec
 
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.ids import checked_id
+from sessionstream.events.raw import text_of
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.log.history import parse_offset
 
@@ -193,12 +194,7 @@ def _words(kind: str, version: int, identifier: str, data: bytes, meta: bytes) -
 
 
 def _text(raw: bytes | None) -> Any:
-    if raw is None:
-        return None
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(raw).decode()}
+    return None if raw is None else text_of(raw)
 
 
 def _bytes(text: _Text) -> bytes | None:

@@ -100,7 +100,7 @@ class ParquetFile:
         self.pending += len(event.raw) + 200
         if len(self._rows) == _ROWS_AT_ONCE:
             self._pack()
-        if sum(map(len, self._tables)) == _MOST_ROWS or self._held > _MOST_BYTES:
+        if len(self._tables) * _ROWS_AT_ONCE == _MOST_ROWS or self._held > _MOST_BYTES:
             self._write_group()
 
     def _pack(self) -> None:

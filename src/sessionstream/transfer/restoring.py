@@ -14,6 +14,7 @@ from sessionstream.events.lifecycle import CheckpointDeleted, CheckpointSaved
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.fold import Views, fold
 from sessionstream.lifecycle.enlisting import enlist_at
+from sessionstream.lifecycle.reading import ENDS
 from sessionstream.log.appender import MILESTONE
 from sessionstream.log.history import Window, read_history
 from sessionstream.log.request import Appended
@@ -22,8 +23,6 @@ from sessionstream.transfer.event_lines import EventLine
 from sessionstream.transfer.staging import Staging
 
 __all__ = ["Outcome", "Restoring", "ServerClock"]
-
-_ENDS = (b"expired", b"deleted")
 
 
 class Outcome(NamedTuple):
@@ -145,7 +144,7 @@ class Restoring:
                 "its session was trimmed: its archive has what is gone, and it cannot be brought back"
             )
         kind = registered(event.type)
-        over = self._views.head.get(b"state") in _ENDS
+        over = self._views.head.get(b"state") in ENDS
         if over and kind is not None and kind.version >= event.schema_version and Phase.ENDED not in kind.phases:
             raise InvalidArgument(f"a {event.type} does not follow the end of its session")
 
@@ -196,7 +195,7 @@ class Restoring:
         found = {event.version: event async for event in stored}
         for line in lines:
             there = found.get(line.event.version)
-            if there is None or _digested(there) != _digested(line.event):
+            if there is None or (there.offset, *there.words) != (line.event.offset, *line.event.words):
                 missing = "without the event of this line" if there is None else "with another event in its place"
                 raise InvalidImportLine(line.number, f"session {self._session_id!r} is there already, {missing}")
 
@@ -227,7 +226,7 @@ class Restoring:
 
         A reader forgets an old entry of a session that is not there, and an import's sessions are old.
         """
-        if b"user_id" in head and head.get(b"state") not in _ENDS:
+        if b"user_id" in head and head.get(b"state") not in ENDS:
             user_id, created = head[b"user_id"].decode(), int(head[b"created_at"])
             await enlist_at(self._store, user_id, self._session_id, created)
 

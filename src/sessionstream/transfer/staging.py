@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 
 from sessionstream.errors import SessionStreamError
 from sessionstream.fold import Views
-from sessionstream.log.encoding import KeyNumbers, Word, encode_operations
+from sessionstream.log.encoding import KeyNumbers, Word, encode_each
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
-from sessionstream.projection import Add, Increment, Operation, Projection
+from sessionstream.projection import Add, Increment, Operation
 from sessionstream.transfer.event_lines import EventLine
 from sessionstream.wire.scripts import load_script
 
@@ -139,8 +139,8 @@ class Staging:
             session_id,
         ]
         count, words = 1, registry
-        for projection in _shared(views):
-            more, added = encode_operations(session_id, None, [projection], keys, numbers, sliding=False)
+        for owner, operations in _shared(views).items():
+            more, added = encode_each(owner, session_id, operations, keys, numbers)
             count, words = count + more, words + added
         pointers = self._pointers()
         stands: list[Word] = [
@@ -167,8 +167,8 @@ class Staging:
             await self._store.server.call("UNLINK", *self._pairs)
 
 
-def _shared(views: Views) -> list[Projection]:
-    """Return projections whose operations put into the shared views what a session's events have made of them."""
+def _shared(views: Views) -> dict[str, list[Operation]]:
+    """Return for each projection what puts into the shared views what a session's events have made of them."""
     made: dict[str, list[Operation]] = {}
     for spot, members in views.sets.items():
         if spot.place.kind == "index" and members:
@@ -179,9 +179,4 @@ def _shared(views: Views) -> list[Projection]:
             made.setdefault(spot.projection, []).extend(
                 Increment(spot.place, field.decode(), int(value)) for field, value in fields.items()
             )
-    projections = []
-    for name, operations in made.items():
-        projection = Projection(name)
-        projection.otherwise(lambda session_id, event, operations=operations: operations)  # type: ignore[misc]
-        projections.append(projection)
-    return projections
+    return made
