@@ -30,6 +30,7 @@ __all__ = [
     "Slide",
     "Symbol",
     "Unset",
+    "check_for_group",
     "check_operation",
     "counters",
     "index",
@@ -285,6 +286,12 @@ def check_operation(operation: Any) -> None:
         by = operation.by
         if isinstance(by, bool) or not (by.mark != "$" if isinstance(by, Symbol) else isinstance(by, int)):
             raise EventTypeError(f"a counter is incremented by an int, AT or VERSION, not by {by!r}")
+
+
+def check_for_group(operation: Operation) -> None:
+    """Refuse what only the store's own projections may do: to change the head, or to let a session slide."""
+    if isinstance(operation, Slide) or getattr(operation[0], "kind", "") == "head":
+        raise EventTypeError(f"{operation!r} is for the store's own projections")
 
 
 def _check_score(score: Any) -> None:

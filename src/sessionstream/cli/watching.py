@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,8 @@ async def watch(terminal: Terminal, manager: SessionManager, seconds: float) -> 
 
     before, at = await _appends(manager.store), time.monotonic()
     terminal.say(f"appends a second, from now on, every {seconds:g} s; Ctrl-C ends it", "dim")
-    with Live(console=terminal.out, auto_refresh=False, transient=False) if _in_place(terminal) else _Nothing() as live:
+    in_place = Live(console=terminal.out, auto_refresh=False, transient=False) if _in_place(terminal) else None
+    with in_place or contextlib.nullcontext() as live:
         while True:
             await asyncio.sleep(seconds)
             counts, appends, now = await _counts(manager), await _appends(manager.store), time.monotonic()
@@ -43,16 +45,6 @@ async def watch(terminal: Terminal, manager: SessionManager, seconds: float) -> 
             else:
                 terminal.line("  ".join(f"{name} {value}" for name, value in record.items()))
             sys.stdout.flush()
-
-
-class _Nothing:
-    """Stands where nothing is shown in place."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *exception: object) -> None:
-        return None
 
 
 def _in_place(terminal: Terminal) -> bool:

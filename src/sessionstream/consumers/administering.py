@@ -29,17 +29,9 @@ async def group_names(store: Store) -> list[str]:
 
 
 async def _fields(store: Store, group: str) -> list[Fields]:
-    await require_group(store, group)
+    await positions_of_group(store, group)
     rows = await store.every_partition("HGETALL", lambda partition: store.keys.parked(group, partition))
     return [read_fields(fields_of(row)) for row in rows]
-
-
-async def require_group(store: Store, group: str) -> list[str]:
-    """Return a group's positions; raises `GroupNotFound` if there is no such group."""
-    positions = await positions_of_group(store, group)
-    if positions is None:
-        raise GroupNotFound(group)
-    return positions
 
 
 async def parked_events(store: Store, group: str) -> list[Parked]:
@@ -92,7 +84,7 @@ async def _ask(
 
 async def move_group(store: Store, group: str, to: list[str]) -> None:
     """Move a group to a position in each partition; what its members do meanwhile is refused."""
-    await require_group(store, group)
+    await positions_of_group(store, group)
     await asyncio.gather(*(_move(store, group, partition, position) for partition, position in enumerate(to)))
 
 
@@ -107,7 +99,7 @@ async def _move(store: Store, group: str, partition: int, position: str, only_fr
 
 async def skip_trimmed(store: Store, group: str) -> int:
     """Move a group over what is gone from the feed, and return over how many appends."""
-    positions, kept = await require_group(store, group), await oldest(store)
+    positions, kept = await positions_of_group(store, group), await oldest(store)
     count = 0
     for partition, position in enumerate(positions):
         try:

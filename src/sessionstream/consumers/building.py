@@ -11,21 +11,21 @@ import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from sessionstream.consumers.parking import Caught, text_of
+from sessionstream.consumers.parking import Caught
 from sessionstream.consumers.patience import persist
 from sessionstream.consumers.removing import remove_views
 from sessionstream.directory.listing import session_ids_of
-from sessionstream.errors import EventTypeError, HistoryTrimmed, SessionNotFound
+from sessionstream.errors import HistoryTrimmed, SessionNotFound
 from sessionstream.events.recorded import RecordedEvent, UnreadableEvent
-from sessionstream.feed.cursor import BEGINNING, number_of
-from sessionstream.feed.reading import read_pointers
+from sessionstream.feed.cursor import number_of
+from sessionstream.feed.reading import count_of, read_pointers
 from sessionstream.log.history import Window, parse_offset, read_history
-from sessionstream.projection import Operation, Projection, Slide
+from sessionstream.projection import Operation, Projection, check_for_group
 
 if TYPE_CHECKING:
     from sessionstream.consumers.held import Held
 
-__all__ = ["Building", "operations_of"]
+__all__ = ["Building", "_operations_of"]
 
 _log = logging.getLogger("sessionstream")
 _MOST_OPERATED = 200
@@ -70,7 +70,7 @@ class Building:
                 if isinstance(event.data, UnreadableEvent):
                     continue
                 assert held.member.projection is not None
-                operations = operations_of(held.member.projection, session_id, event.data)
+                operations = _operations_of(held.member.projection, session_id, event.data)
                 if not operations:
                     continue
                 held.places.note(operations)
@@ -100,8 +100,7 @@ class Building:
         """Note which sessions were read further than the feed has come; return how far it has."""
         held, after = self._held, self._held.progress.position
         partition = held.lease.partition
-        end = await persist(lambda: held.store.server.call("HGET", held.store.keys.log(partition), ":feed"))
-        last = number_of((end or BEGINNING.encode()).decode())
+        last = await persist(lambda: count_of(held.store, partition))
         caught: dict[str, str] = {}
         while number_of(after) < last:
             pointers = await persist(lambda: read_pointers(held.store, partition, after))  # noqa: B023
@@ -111,17 +110,13 @@ class Building:
                     caught[pointer.session_id] = read
             after = pointers[-1].position
         for session_id, offset in caught.items():
-            known = held.catching_up.known.caught
-            before = known.get(session_id)
-            known[session_id] = Caught(offset, last)
-            changed = text_of(known[session_id])
-            held.progress.beside.change(f"d:{session_id}", "" if before is None else text_of(before), changed)
+            held.catching_up.note_caught(session_id, Caught(offset, last))
             if len(held.progress.beside.parked) >= _MOST_CAUGHT:
                 await self._commit()
         return last
 
 
-def operations_of(projection: Projection, session_id: str, data: object) -> list[Operation]:
+def _operations_of(projection: Projection, session_id: str, data: object) -> list[Operation]:
     """Return what an event means to a projection that is run from the feed.
 
     Raises:
@@ -129,6 +124,5 @@ def operations_of(projection: Projection, session_id: str, data: object) -> list
     """
     found: list[Operation] = list(projection.operations(session_id, data))
     for operation in found:
-        if isinstance(operation, Slide) or getattr(operation[0], "kind", "") == "head":
-            raise EventTypeError(f"{operation!r} is for the store's own projections")
+        check_for_group(operation)
     return found

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sessionstream.consumers.item import Aside, Item
-from sessionstream.consumers.parking import Caught, Fields, Record, field_of, read_fields, text_of
+from sessionstream.consumers.parking import Caught, Fields, Record, field_of, read_parked, text_of
 from sessionstream.consumers.patience import persist
 from sessionstream.events.recorded import RecordedEvent
-from sessionstream.feed.cursor import BEGINNING, number_of
+from sessionstream.feed.cursor import BEGINNING
+from sessionstream.feed.reading import count_of
 from sessionstream.log.feed import Pointer
 from sessionstream.log.gates import fields_of
 from sessionstream.log.history import parse_offset
@@ -59,12 +60,10 @@ class CatchingUp:
         held.know_failing(fields.get(b"failing"))
         held.places.know(fields)
         self._asked = int(fields.get(b"asked", 0))
-        self.known = read_fields(await self._read())
+        self.known = await self._read()
 
-    async def _read(self) -> dict[bytes, bytes]:
-        held = self._held
-        key = held.store.keys.parked(held.group, held.lease.partition)
-        return fields_of(await held.store.server.call("HGETALL", key))
+    async def _read(self) -> Fields:
+        return await read_parked(self._held.store, self._held.group, self._held.lease.partition)
 
     def asked(self, count: int) -> None:
         """Look for what is asked, if that has been done since."""
@@ -86,7 +85,7 @@ class CatchingUp:
                         tasks.create_task(self._handle_single(session_id, offset))
                 await self._look.wait()
                 self._look.clear()
-                fields = read_fields(await persist(self._read))
+                fields = await persist(self._read)
                 self._learn(fields)
 
     def _learn(self, fields: Fields) -> None:
@@ -143,6 +142,13 @@ class CatchingUp:
         beside.counters["gone"] += 1
         self._held.dirty()
 
+    def note_caught(self, session_id: str, caught: Caught) -> None:
+        """Note how far a session was read ahead of the feed."""
+        before = self.known.caught.get(session_id)
+        self.known.caught[session_id] = caught
+        changed = "" if before is None else text_of(before), text_of(caught)
+        self._held.progress.beside.change(f"d:{session_id}", *changed)
+
     def committed(self, number: int) -> None:
         """Forget how far sessions were caught up ahead of the position, where that is behind it now."""
         for session_id, caught in list(self.known.caught.items()):
@@ -184,7 +190,7 @@ class CatchingUp:
             if not page:
                 # What the feed told of before is not there any more.
                 last = max(last, behind, key=parse_offset)
-                number = await persist(self._end)
+                number = await persist(lambda: count_of(self._held.store, self._held.lease.partition))
                 if self._behind.get(session_id, BEGINNING) == behind:
                     held.progress.beside.counters["gone"] += not start.startswith("(")
                     self._finish(session_id, last, number)
@@ -199,12 +205,6 @@ class CatchingUp:
                 elif not await self._handle(event, None, lambda: self._go_behind(session_id, start)):  # noqa: B023
                     return
 
-    async def _end(self) -> int:
-        """Return how many pointers the feed has."""
-        store = self._held.store
-        end = await store.server.call("HGET", store.keys.log(self._held.lease.partition), ":feed")
-        return number_of((end or b"0-0").decode())
-
     def _go_behind(self, session_id: str, start: str) -> None:
         self._replace(session_id, None, msgspec.structs.replace(self.known.waiting[session_id], start=start))
 
@@ -217,11 +217,8 @@ class CatchingUp:
         """Let a session go on with the feed."""
         record = self.known.waiting.pop(session_id)
         self._behind.pop(session_id, None)
-        before = self.known.caught.get(session_id)
-        caught = self.known.caught[session_id] = Caught(last, number)
-        beside = self._held.progress.beside
-        beside.change(f"d:{session_id}", "" if before is None else text_of(before), text_of(caught))
-        beside.change(field_of(session_id, None), text_of(record), "")
+        self.note_caught(session_id, Caught(last, number))
+        self._held.progress.beside.change(field_of(session_id, None), text_of(record), "")
         self._held.dirty()
 
     async def _handle_single(self, session_id: str, offset: str) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sessionstream.consumers.administering import group_names
 from sessionstream.consumers.removing import delete_group
 from sessionstream.errors import InvalidArgument, InvalidType
-from sessionstream.feed.cursor import BEGINNING, Cursor, number_of
+from sessionstream.feed.cursor import Cursor, number_of, position_of
 from sessionstream.feed.reading import newest
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
@@ -110,8 +110,7 @@ class Generations:
         positions = await self._store.every_partition("HGET", keys.groups, group)
         # What is built is behind the feed until the group has come to where the feed was then.
         built = all(
-            build == b""
-            and number_of((position or BEGINNING.encode()).decode()) >= max(int(end or 0), number_of(wanted))
+            build == b"" and number_of(position_of(position)) >= max(int(end or 0), number_of(wanted))
             for (build, _, end), position, wanted in zip(rows, positions, least.positions, strict=True)
         )
         done = sum(int(done or 0) for _, done, _ in rows)

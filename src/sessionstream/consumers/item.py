@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from sessionstream.consumers.parking import Record
-from sessionstream.errors import EventTypeError, LeaseLost
+from sessionstream.errors import LeaseLost
 from sessionstream.events.recorded import RecordedEvent
-from sessionstream.projection import Operation, Slide, check_operation
+from sessionstream.projection import Operation, check_for_group, check_operation
 
 if TYPE_CHECKING:
     from sessionstream.consumers.held import Held
@@ -96,8 +96,7 @@ class Item:
         """
         for operation in operations:
             check_operation(operation)
-            if isinstance(operation, Slide) or getattr(operation[0], "kind", "") == "head":
-                raise EventTypeError(f"{operation!r} is for the store's own projections")
+            check_for_group(operation)
         self.held.check_encoding(self, operations)
         self.operations += operations
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from sessionstream.errors import InvalidArgument, InvalidType
-from sessionstream.events.base import name_of
 from sessionstream.events.ids import checked_id
+from sessionstream.log.history import type_names
 
 __all__ = ["JoinOptions", "Options", "options_from"]
 
@@ -108,7 +108,7 @@ def options_from(
     ):
         _check(name, seconds, int | float, least, _LONGEST)
     return Options(
-        types=None if types is None else frozenset(_names(types)),
+        types=None if types is None else frozenset(type_names(types)),
         agents=None if agents is None else frozenset(_ids(agents)),
         waits=on_parked == "wait",
         attempts=attempts,
@@ -125,12 +125,6 @@ def _check(name: str, value: object, kind: object, least: float, most: float) ->
         raise InvalidType(f"{name} is a number, not a {type(value).__name__}")
     if not least <= value <= most:  # type: ignore[operator]
         raise InvalidArgument(f"{name} is {value}: {least:g} to {most:,g} are allowed")
-
-
-def _names(types: Iterable[str | type]) -> list[str]:
-    if isinstance(types, str | bytes | type) or not isinstance(types, Iterable):
-        raise InvalidType(f"types is a list of event types, not {types!r}")
-    return [kind if isinstance(kind, str) else name_of(kind) for kind in types]
 
 
 def _ids(agents: Iterable[str]) -> list[str]:

@@ -14,9 +14,11 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from sessionstream.events.recorded import moment
+from sessionstream.log.gates import fields_of
 from sessionstream.log.history import parse_offset
+from sessionstream.log.store import Store
 
-__all__ = ["Caught", "Parked", "Record", "field_of", "parked_of", "read_fields", "record_of"]
+__all__ = ["Caught", "Parked", "Record", "field_of", "parked_of", "read_fields", "read_parked", "record_of"]
 
 _LONGEST = 2_000
 
@@ -123,6 +125,11 @@ def read_fields(found: dict[bytes, bytes]) -> Fields:
         elif kind == "d":
             fields.caught[rest] = msgspec.json.decode(value, type=Caught)
     return fields
+
+
+async def read_parked(store: Store, group: str, partition: int) -> Fields:
+    """Return what a group has parked in a partition."""
+    return read_fields(fields_of(await store.server.call("HGETALL", store.keys.parked(group, partition))))
 
 
 def text_of(value: Record | Caught) -> str:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from sessionstream.consumers.committing import Commit, Operated
+from sessionstream.feed.cursor import number_of
 from sessionstream.log.feed import Pointer
 
 __all__ = ["Mark", "Progress"]
@@ -64,7 +65,7 @@ class Progress:
     @property
     def number(self) -> int:
         """How many pointers of the feed are behind the group."""
-        return int(self.position.partition("-")[2])
+        return number_of(self.position)
 
     @property
     def beside(self) -> Commit:

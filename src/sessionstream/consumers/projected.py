@@ -9,8 +9,9 @@ from sessionstream.consumers.parking import field_of
 from sessionstream.consumers.views import GroupViews
 from sessionstream.errors import GroupNotFound, NotProjected
 from sessionstream.events.ids import checked_id
-from sessionstream.feed.cursor import BEGINNING, number_of
+from sessionstream.feed.cursor import number_of
 from sessionstream.feed.hub import Hub
+from sessionstream.feed.reading import count_of
 from sessionstream.log.request import Appended
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
@@ -59,9 +60,8 @@ class Projected(GroupViews):
             GroupNotFound: the projection was not built yet.
         """
         session_id = checked_id(getattr(appended, "session_id", appended), "session_id")
-        keys, partition = self._store.keys, self._store.keys.partition(session_id)
-        end = await self._store.server.call("HGET", keys.log(partition), ":feed")
-        wanted = number_of((end or BEGINNING.encode()).decode())
+        partition = self._store.keys.partition(session_id)
+        wanted = await count_of(self._store, partition)
         until = asyncio.get_running_loop().time() + timeout
         try:
             async with asyncio.timeout_at(until):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from sessionstream.consumers.building import operations_of
 from sessionstream.consumers.consumer import Consumer, Handler
 from sessionstream.consumers.generations import Generations, Progressed
 from sessionstream.consumers.item import Item
@@ -160,7 +159,7 @@ class Projector:
 
     async def _handle(self, item: Item) -> None:
         if not isinstance(item.data, UnreadableEvent):
-            item.apply(*operations_of(self._projection, item.session_id, item.data))
+            item.apply(*self._projection.operations(item.session_id, item.data))
 
     async def _build(self, generation: str, consumer: Consumer) -> None:
         """Wait until a generation is built, and put it in the place of the one in use."""

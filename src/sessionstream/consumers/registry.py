@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import re
 
-from sessionstream.errors import InvalidArgument, InvalidType
+from sessionstream.errors import GroupNotFound, InvalidArgument, InvalidType
+from sessionstream.feed.cursor import position_of
 from sessionstream.log.gates import fields_of
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
@@ -40,8 +41,8 @@ def checked_name(value: object, what: str, *, known: bool = False) -> str:
     return value
 
 
-async def found(store: Store, group: str, after: list[str], build: str = "") -> list[str]:
-    """Make a group known in every partition where it is not, and return its positions.
+async def found(store: Store, group: str, after: list[str], build: str = "") -> None:
+    """Make a group known in every partition where it is not.
 
     Args:
         store: the namespace.
@@ -51,15 +52,14 @@ async def found(store: Store, group: str, after: list[str], build: str = "") -> 
     """
     keys = store.keys
 
-    async def in_partition(partition: int) -> str:
+    async def in_partition(partition: int) -> None:
         kept = [keys.group(group, partition), keys.parked(group, partition)]
         names = [keys.log(partition), keys.groups(partition), *kept]
-        position: bytes = await store.server.script(_FOUND, names, [group, after[partition], build])
-        return position.decode()
+        await store.server.script(_FOUND, names, [group, after[partition], build])
 
     # The first partition comes last: a group that is known there is known everywhere.
-    rest = await asyncio.gather(*map(in_partition, range(1, keys.partitions)))
-    return [await in_partition(0), *rest]
+    await asyncio.gather(*map(in_partition, range(1, keys.partitions)))
+    await in_partition(0)
 
 
 async def positions_of_groups(store: Store, partition: int) -> dict[str, str]:
@@ -77,9 +77,9 @@ async def positions_of_groups(store: Store, partition: int) -> dict[str, str]:
     return {name.decode(): position.decode() for name, position in fields_of(found).items()}
 
 
-async def positions_of_group(store: Store, group: str) -> list[str] | None:
-    """Return a group's position in each partition, or None if there is no such group."""
+async def positions_of_group(store: Store, group: str) -> list[str]:
+    """Return a group's position in each partition; raises `GroupNotFound` if there is no such group."""
     found = await store.every_partition("HGET", store.keys.groups, group)
     if found[0] is None:
-        return None
-    return [(position or b"0-0").decode() for position in found]
+        raise GroupNotFound(group)
+    return list(map(position_of, found))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from sessionstream.consumers.places import keys_of_partition, keys_of_session, places_in
 from sessionstream.directory.listing import session_ids_of
-from sessionstream.feed.cursor import BEGINNING
+from sessionstream.feed.cursor import position_of
 from sessionstream.log.feed import pointers_of
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
@@ -60,7 +60,7 @@ async def delete_group(store: Store, group: str) -> bool:
     positions = await store.every_partition("HGET", keys.groups, group)
     # The first partition goes last: as long as the group is there, it is one, and whoever deletes it goes on.
     for partition in range(keys.partitions - 1, -1, -1):
-        after = (positions[partition] or BEGINNING.encode()).decode()
+        after = position_of(positions[partition])
         names = [keys.groups(partition), keys.group(group, partition)]
         if partition == 0:
             await remove_views(store, group, partition, after)

@@ -10,15 +10,17 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from sessionstream.consumers.registry import positions_of_group
-from sessionstream.errors import GroupNotFound
 from sessionstream.events.recorded import at_ms, moment
-from sessionstream.feed.cursor import BEGINNING, Cursor, number_of
+from sessionstream.feed.cursor import Cursor, number_of, position_of
 from sessionstream.log.feed import pointers_of
 from sessionstream.log.gates import fields_of
 from sessionstream.log.store import Store
 from sessionstream.wire.lane import milliseconds
 
-__all__ = ["GroupStatus", "Health", "Member", "PartitionStatus", "status_of"]
+__all__ = ["COUNTERS", "GroupStatus", "Health", "Member", "PartitionStatus", "status_of"]
+
+COUNTERS = ("handled", "failures", "parked", "discarded", "gone")
+"""What a group counts in each partition."""
 
 Health = Literal["active", "failing", "stalled"]
 _COUNTED = 1_000
@@ -122,8 +124,6 @@ async def status_of(store: Store, group: str, stalled_after: float) -> GroupStat
         GroupNotFound: there is no such group.
     """
     positions = await positions_of_group(store, group)
-    if positions is None:
-        raise GroupNotFound(group)
     keys, commands = store.keys, list[tuple[str | int, ...]]()
     for partition, position in enumerate(positions):
         commands += (
@@ -160,7 +160,7 @@ def _partition(number: int, position: str, row: Sequence[object], stalled_after:
         for pointer in pointers_of(entry)
         if pointer.number > number_of(position)
     ]
-    last = end.decode() if isinstance(end, bytes) else BEGINNING
+    last = position_of(end)  # type: ignore[arg-type]
     left = number_of(last) - number_of(position)
     lag = sum(pointer.events for pointer in behind) + max(0, left - len(behind))
     since = at_ms(behind[0].position) if behind else (at_ms(position) if left > 0 else now)
@@ -169,7 +169,6 @@ def _partition(number: int, position: str, row: Sequence[object], stalled_after:
     held = int(fields.get(b"until", b"0")) > now
     failing = msgspec.json.decode(fields.get(b"failing") or b"{}", type=dict[str, tuple[str, int, str]])
     stalled = left > 0 and (not held or now - max(since, moved) > stalled_after * 1000)
-    names = ("handled", "failures", "parked", "discarded", "gone")
     return PartitionStatus(
         partition=number,
         position=position,
@@ -180,5 +179,5 @@ def _partition(number: int, position: str, row: Sequence[object], stalled_after:
         failing=failing,
         moved_at=moment(moved) if moved else None,
         parked=sum(name[:2] in (b"s:", b"e:") for name in parked),  # type: ignore[attr-defined]
-        counters={name: int(fields.get(name.encode(), b"0")) for name in names},
+        counters={name: int(fields.get(name.encode(), b"0")) for name in COUNTERS},
     )

@@ -37,7 +37,7 @@ class GroupViews:
             place: where it is kept, made by `sessionstream.projection.view`.
             session_id: the session.
         """
-        found = await self._read("HGETALL", place, ("view",), session_id)
+        found = await self._read("HGETALL", place, "view", session_id)
         return {name.decode(): value for name, value in _pairs(found) if name}
 
     async def ranking(self, place: Place, session_id: str) -> dict[str, float]:
@@ -47,7 +47,7 @@ class GroupViews:
             place: where it is kept, made by `sessionstream.projection.ranking`.
             session_id: the session.
         """
-        found = await self._read("ZRANGE", place, ("ranking",), session_id, "0", "-1", "WITHSCORES")
+        found = await self._read("ZRANGE", place, "ranking", session_id, "0", "-1", "WITHSCORES")
         return {member.decode(): float(score) for member, score in _pairs(found) if member}
 
     async def counters(self, place: Place) -> dict[str, int]:
@@ -57,7 +57,7 @@ class GroupViews:
             place: where they are kept, made by `sessionstream.projection.counters`.
         """
         sums: Counter[str] = Counter()
-        for found in await self._from_all("HGETALL", place, ("counters",)):
+        for found in await self._from_all("HGETALL", place, "counters"):
             for name, value in _pairs(found):
                 if name:
                     sums[name.decode()] += int(value)
@@ -74,13 +74,13 @@ class GroupViews:
         if limit < 1:
             raise InvalidArgument(f"limit is {limit}, not 1 or more")
         command = "ZRANGE" if lowest else "ZREVRANGE"
-        rows = await self._from_all(command, place, ("index",), "0", str(limit), "WITHSCORES")
+        rows = await self._from_all(command, place, "index", "0", str(limit), "WITHSCORES")
         found = [(member.decode(), float(score)) for row in rows for member, score in _pairs(row) if member]
         choose = heapq.nsmallest if lowest else heapq.nlargest
         return choose(limit, found, key=lambda one: (one[1], one[0]))
 
-    async def _read(self, command: str, place: Place, kinds: tuple[str, ...], session_id: str, *rest: str) -> Any:
-        _check(place, kinds)
+    async def _read(self, command: str, place: Place, kind: str, session_id: str, *rest: str) -> Any:
+        _check(place, kind)
         await self._store.check_readable()
         while True:
             group = await self._group()
@@ -89,8 +89,8 @@ class GroupViews:
             if await self._group() == group:
                 return found
 
-    async def _from_all(self, command: str, place: Place, kinds: tuple[str, ...], *rest: str) -> Sequence[Any]:
-        _check(place, kinds)
+    async def _from_all(self, command: str, place: Place, kind: str, *rest: str) -> Sequence[Any]:
+        _check(place, kind)
         while True:
             group = await self._group()
             name = partial(self._store.keys.partition_place, owner_of(group), place)
@@ -99,9 +99,9 @@ class GroupViews:
                 return found
 
 
-def _check(place: Place, kinds: tuple[str, ...]) -> None:
-    if place.kind not in kinds:
-        raise InvalidArgument(f"{place!r} is no {' or '.join(kinds)}")
+def _check(place: Place, kind: str) -> None:
+    if place.kind != kind:
+        raise InvalidArgument(f"{place!r} is no {kind}")
 
 
 def _pairs(found: Any) -> list[tuple[bytes, Any]]:

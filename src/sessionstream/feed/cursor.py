@@ -18,13 +18,18 @@ from sessionstream.errors import CursorMismatch, InvalidArgument, InvalidType
 from sessionstream.log.history import parse_offset
 from sessionstream.log.keys import Keys
 
-__all__ = ["BEGINNING", "Cursor", "number_of"]
+__all__ = ["BEGINNING", "Cursor", "number_of", "position_of"]
 
 BEGINNING = "0-0"
 """The position in front of the first pointer of a partition."""
 
 _PREFIX = "c1"
 _CHECK = 2
+
+
+def position_of(reply: bytes | None) -> str:
+    """Return a position as the server gives it: where there is none, the beginning."""
+    return BEGINNING if reply is None else reply.decode()
 
 
 def number_of(position: str) -> int:

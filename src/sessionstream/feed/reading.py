@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from sessionstream.errors import FeedTrimmed, InvalidArgument, UnknownPosition
 from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
-from sessionstream.feed.cursor import BEGINNING, Cursor, number_of
+from sessionstream.feed.cursor import BEGINNING, Cursor, number_of, position_of
 from sessionstream.log.feed import Pointer, pointers_of
 from sessionstream.log.history import parse_offset
 from sessionstream.log.store import Store
 
-__all__ = ["Told", "newest", "oldest", "read_events", "read_pointers"]
+__all__ = ["Told", "count_of", "newest", "oldest", "read_events", "read_pointers"]
 
 _PAGE = 500
 _MOST_EVENTS = 1_000
@@ -57,7 +57,7 @@ async def read_pointers(store: Store, partition: int, after: str, count: int = _
     (end, first), page = await store.server.calls(
         [("HMGET", log, ":feed", ":feed_first"), ("XRANGE", feed, f"({after}", "+", "COUNT", 1)]
     )
-    last = BEGINNING if end is None else end.decode()
+    last = position_of(end)
     kept = _first_number(page[0]) if page else max(int(first or 1), number_of(last) + 1)
     past_end = number > number_of(last) or parse_offset(after) > parse_offset(last)
     if past_end or (page and number_of(page[0][0].decode()) <= number):
@@ -76,10 +76,15 @@ def _in_front(entry: Sequence[Any]) -> str:
     return f"{at_ms(entry[0].decode())}-{number}" if number else BEGINNING
 
 
+async def count_of(store: Store, partition: int) -> int:
+    """Return how many pointers the feed of a partition has had so far."""
+    return number_of(position_of(await store.server.call("HGET", store.keys.log(partition), ":feed")))
+
+
 async def newest(store: Store) -> Cursor:
     """Return the cursor behind everything that has been appended so far."""
     ends = await store.every_partition("HGET", store.keys.log, ":feed")
-    return Cursor.of(store.keys, [BEGINNING if end is None else end.decode() for end in ends])
+    return Cursor.of(store.keys, list(map(position_of, ends)))
 
 
 async def oldest(store: Store) -> Cursor:
@@ -95,7 +100,7 @@ async def oldest(store: Store) -> Cursor:
         )
     ]
     replies = await store.server.calls(commands)
-    ends = [BEGINNING if end is None else end.decode() for end in replies[::2]]
+    ends = list(map(position_of, replies[::2]))
     found = zip(ends, replies[1::2], strict=True)
     return Cursor.of(store.keys, [_in_front(page[0]) if page else end for end, page in found])
 

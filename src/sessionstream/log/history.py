@@ -25,6 +25,7 @@ __all__ = [
     "read_entries",
     "read_history",
     "trimmed_to",
+    "type_names",
 ]
 
 _LOCATE = load_script("sessionstream.log", "locate")
@@ -91,7 +92,7 @@ async def read_history(
         InvalidArgument: an argument is malformed.
     """
     checked_id(session_id, "session_id")
-    wanted = None if types is None else _names(types)
+    wanted = None if types is None else type_names(types)
     left = _LAST if limit is None else checked_count(limit, "limit")
     await store.check_readable()
     low, high = await _bounds(store, session_id, window)
@@ -137,7 +138,8 @@ async def read_entries(
             yield page
 
 
-def _names(types: object) -> set[str]:
+def type_names(types: object) -> set[str]:
+    """Return the names of event types, given by name or by class; raises `InvalidType` for what is no list."""
     if isinstance(types, str | bytes | type) or not isinstance(types, Iterable):
         raise InvalidType(f"types is a list of event types, not {types!r}")
     return {kind if isinstance(kind, str) else name_of(kind) for kind in types}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sessionstream.consumers.parking import read_fields
+from sessionstream.consumers.parking import read_parked
 from sessionstream.consumers.registry import positions_of_groups
 from sessionstream.errors import FeedTrimmed, UnknownPosition
 from sessionstream.events.recorded import version_of
@@ -100,8 +100,7 @@ def _first_told(pointers: list[Pointer], session_id: str) -> int | None:
 
 async def _parked(store: Store, session_id: str, group: str, partition: int) -> int | None:
     """Return the version in front of the first event of a session that a group has parked, or None."""
-    found = await store.server.call("HGETALL", store.keys.parked(group, partition))
-    fields = read_fields(fields_of(found))
+    fields = await read_parked(store, group, partition)
     offsets = [offset for (whose, offset) in fields.single if whose == session_id]
     if session_id in fields.waiting:
         offsets.append(fields.waiting[session_id].offset)

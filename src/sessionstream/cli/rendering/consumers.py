@@ -12,12 +12,11 @@ from sessionstream.cli.rendering.shapes import Column, facts, section, table
 from sessionstream.cli.summaries import counted
 from sessionstream.cli.terminal import Terminal, visible
 from sessionstream.consumers import GroupStatus, Parked
-from sessionstream.consumers.status import PartitionStatus
+from sessionstream.consumers.status import COUNTERS, PartitionStatus
 
 __all__ = ["group_record", "parked_record", "print_group", "print_groups", "print_parked"]
 
 _HEALTH = {"active": "green", "failing": "yellow", "stalled": "red"}
-_COUNTERS = ("handled", "failures", "parked", "discarded", "gone")
 _GROUPS = (
     Column("group", "bold", whole=True),
     Column("health"),
@@ -58,7 +57,7 @@ def group_record(status: GroupStatus, *, whole: bool) -> dict[str, Any]:
         "lag": status.lag,
         "lag_seconds": status.lag_seconds,
         "parked": status.parked,
-        "counters": {name: status.count(name) for name in _COUNTERS},
+        "counters": {name: status.count(name) for name in COUNTERS},
         "cursor": str(status.cursor),
     }
     return record | {"partitions": [_partition_record(one) for one in status.partitions]} if whole else record
@@ -113,7 +112,7 @@ def print_group(terminal: Terminal, status: GroupStatus, now_ms: int) -> None:
         ("members", members),
         ("behind", f"{counted(status.lag, 'event')}, {span(status.lag_seconds)}" if status.lag else "nothing"),
         ("parked", f"{status.parked:,}"),
-        ("since it was made", ", ".join(f"{name} {status.count(name):,}" for name in _COUNTERS)),
+        ("since it was made", ", ".join(f"{name} {status.count(name):,}" for name in COUNTERS)),
     ]
     facts(terminal, f"group {status.group}", rows)
     section(terminal, "partitions")
