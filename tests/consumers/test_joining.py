@@ -188,6 +188,17 @@ async def test_only_events_of_some_types_are_given(manager: SessionManager, sess
         assert seen.versions == [2]
 
 
+async def test_an_id_that_is_used_again_is_that_of_its_new_agent(manager: SessionManager, session_id: str) -> None:
+    """G26: the session was another agent's before it was purged; what the member knew of it does not count any more."""
+    seen = Seen()
+    async with manager.consumers.join("g", seen, agents=["agent_2"]):
+        await caught_up(manager)
+        await manager.delete_session(session_id, purge=True)
+        await manager.create_session("user_1", "agent_2", session_id=session_id)
+        await caught_up(manager)
+    assert [item.event.type for item in seen.items] == ["session.created"]
+
+
 async def test_only_sessions_of_some_agents_are_given(manager: SessionManager, session_id: str) -> None:
     """Others are passed over."""
     await manager.create_session("user_1", "agent_2", session_id="sess_2")

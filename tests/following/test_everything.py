@@ -9,7 +9,8 @@ import pytest
 from sessionstream import Cursor, NoteAdded, RecordedEvent, SessionManager
 from sessionstream.errors import CursorMismatch, FeedTrimmed, HistoryTrimmed, InvalidArgument, UnknownPosition
 from sessionstream.feed.cursor import BEGINNING
-from sessionstream.following.owners import Owners
+from sessionstream.feed.owners import Owners
+from sessionstream.log.feed import Pointer
 from tests.following.conftest import Noted, Open
 from tests.proxy import Proxy
 
@@ -149,11 +150,12 @@ async def test_whose_a_session_is_is_asked_once(busy: SessionManager, open_manag
 async def test_few_owners_are_remembered(busy: SessionManager) -> None:
     """Those that were asked for last."""
     owners = Owners(busy.store, most=5)
-    for one in _IDS:
+    told = [Pointer(number, one, "1-2", 1, f"1-{number}") for number, one in enumerate(_IDS, 1)]
+    for one in told:
         await owners.learn([one])
     assert len(owners._known) == 5
     assert owners.known("s19").agent_id == "agent_1"
-    await owners.learn(_IDS)
+    await owners.learn(told)
     assert owners.known("s0").agent_id == "agent_0"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sessionstream.consumers.patience import persist
 from sessionstream.events.recorded import RecordedEvent
+from sessionstream.feed.owners import Owners
 from sessionstream.feed.reading import Told, read_events, read_pointers
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ __all__ = ["Reader"]
 
 _AHEAD = 1_000
 _PAGE = 250
-_MOST_AGENTS = 10_000
 
 
 class Reader:
@@ -30,7 +30,7 @@ class Reader:
         self._held = held
         self._after = held.progress.position
         self._room = asyncio.Event()
-        self._agents: dict[str, str] = {}
+        self._owners = Owners(held.store)
 
     def go_on(self) -> None:
         """Look whether there is room again: something was handled, or committed."""
@@ -90,17 +90,7 @@ class Reader:
         agents = self._held.options.agents
         if agents is None:
             return None
-        store = self._held.store
-        unknown = list({one.pointer.session_id for one in told} - self._agents.keys())
-        if unknown:
-            commands = [("HGET", store.keys.head(session_id), "agent_id") for session_id in unknown]
-            if len(self._agents) > _MOST_AGENTS:
-                self._agents.clear()
-                return await self._of_wanted_agents(told)
-            found = await persist(lambda: store.server.calls(commands))
-            # Of a session that is removed nothing tells whose it was; what it had is gone either way.
-            self._agents |= {
-                session_id: agent.decode() for session_id, agent in zip(unknown, found, strict=True) if agent
-            }
+        # Of a session that is removed nothing may tell whose it was; what it had is gone either way.
+        await persist(lambda: self._owners.learn([one.pointer for one in told]))
         sessions = (one.pointer.session_id for one in told)
-        return {session_id for session_id in sessions if self._agents.get(session_id) in agents}
+        return {session_id for session_id in sessions if self._owners.known(session_id).agent_id in agents}

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from sessionstream.errors import InvalidType
 from sessionstream.events.base import name_of
 from sessionstream.events.ids import checked_id
-from sessionstream.events.recorded import version_of
-from sessionstream.following.owners import Owners
+from sessionstream.feed.owners import Owners
 from sessionstream.log.feed import Pointer
 
 __all__ = ["Choice"]
@@ -53,10 +52,7 @@ class Choice:
         """
         wanted = [one for one in pointers if self._sessions is None or one.session_id in self._sessions]
         if self._agents is not None or self._users is not None:
-            for pointer in wanted:
-                if pointer.events and version_of(pointer.offset) == pointer.events:
-                    owners.forget(pointer.session_id)
-            await owners.learn(pointer.session_id for pointer in wanted)
+            await owners.learn(wanted)
             wanted = [one for one in wanted if self._wants_owner(one.session_id, owners)]
         return {one.number for one in wanted}
 

@@ -16,10 +16,10 @@ from sessionstream.events.lifecycle import SessionRetired
 from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
 from sessionstream.feed.cursor import Cursor
 from sessionstream.feed.hub import Bell, Hub
+from sessionstream.feed.owners import Owners
 from sessionstream.feed.reading import Told, newest, oldest, read_events, read_pointers
 from sessionstream.following.choosing import Choice
 from sessionstream.following.follower import Follower, WhenFull
-from sessionstream.following.owners import Owners
 from sessionstream.following.patience import patiently
 from sessionstream.following.session import NOW, OLDEST
 from sessionstream.log.feed import Pointer

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from sessionstream.events.recorded import version_of
+from sessionstream.log.feed import Pointer
 from sessionstream.log.store import Store
 
 __all__ = ["NOBODY", "Owner", "Owners"]
@@ -46,14 +48,16 @@ class Owners:
         """Return what is remembered; `NOBODY` where that is nothing."""
         return self._known.get(session_id, NOBODY)
 
-    def forget(self, session_id: str) -> None:
-        """Ask anew: another session begins under this id."""
-        self._known.pop(session_id, None)
+    async def learn(self, pointers: Sequence[Pointer]) -> None:
+        """Ask for the owners of the sessions of pointers, as far as they are not remembered, in one round trip.
 
-    async def learn(self, session_ids: Iterable[str]) -> None:
-        """Ask for the owners that are not remembered, in one round trip."""
+        Where a session begins, its id may have been that of another one, so that is asked for anew.
+        """
+        for pointer in pointers:
+            if pointer.events and version_of(pointer.offset) == pointer.events:
+                self._known.pop(pointer.session_id, None)
         asked = []
-        for session_id in dict.fromkeys(session_ids):
+        for session_id in dict.fromkeys(pointer.session_id for pointer in pointers):
             if session_id in self._known:
                 self._known.move_to_end(session_id)
             else:
