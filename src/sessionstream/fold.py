@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from sessionstream.events.lifecycle import SessionErased
 from sessionstream.events.recorded import RecordedEvent, UnreadableEvent, at_ms, version_of
 from sessionstream.projection import (
     HEAD,
@@ -71,6 +72,13 @@ class Views:
             offset: of the event.
         """
         _INTERPRETERS[type(operation)](_At(self, projection, offset), operation)
+
+    def empty(self) -> None:
+        """Take back all that was made; a view that is empty is as good as none."""
+        for fields in self.hashes.values():
+            fields.clear()
+        for members in self.sets.values():
+            members.clear()
 
 
 class _At:
@@ -197,9 +205,12 @@ def fold(
     """
     views = into if into is not None else Views(session_id)
     for recorded in events:
-        if isinstance(recorded.data, UnreadableEvent):
+        data = recorded.data
+        if isinstance(data, UnreadableEvent):
             continue
+        if type(data) is SessionErased:
+            views.empty()
         for projection in projections:
-            for operation in projection.operations(session_id, recorded.data):
+            for operation in projection.operations(session_id, data):
                 views.apply(projection.name, operation, recorded.offset)
     return views

@@ -26,6 +26,7 @@ from sessionstream.rebuild import Rebuilt, rebuild_views
 from sessionstream.session import Checkpoint, Session, SessionState
 
 if TYPE_CHECKING:
+    from sessionstream.erasure import Erased
     from sessionstream.following import FeedFollower, FollowAllOptions, FollowOptions, SessionFollower
 
 __all__ = ["SessionManager"]
@@ -129,6 +130,10 @@ class SessionManager(Opened):
     async def delete_session(self, session_id: str, *, purge: bool = False) -> bool:
         """End a session; False if there is none. ``purge`` removes all of it now, instead of after the retention."""
         return await ending.delete(self.store, session_id, purge=purge)
+
+    async def erase_user(self, user_id: str, **options: Any) -> Erased:
+        """Erase all that is kept of a user's sessions; the options are those of `sessionstream.erasure.erase_user`."""
+        return await self._erase(user_id, **options)
 
     async def delete_user_sessions(self, user_id: str) -> int:
         """End all sessions of a user, and return how many."""

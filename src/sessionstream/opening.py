@@ -19,6 +19,7 @@ from sessionstream.projection import Projection
 if TYPE_CHECKING:
     from sessionstream.audit import Audit
     from sessionstream.consumers import Consumers
+    from sessionstream.erasure import Erased
     from sessionstream.events.recorded import RecordedEvent
     from sessionstream.feed.hub import Hub
     from sessionstream.following import Following
@@ -131,6 +132,11 @@ class Opened:
             from sessionstream.retention.last_checkpoints import keep_last_quietly
 
             self._chores.start(("checkpoints", session_id), keep_last_quietly(self.store, session_id, last))
+
+    async def _erase(self, user_id: str, **options: Any) -> Erased:
+        from sessionstream.erasure import erase_user
+
+        return await erase_user(self.store, user_id, **options)
 
     def _archived_in(self, folder: object) -> Callable[[str], AsyncIterator[RecordedEvent]]:
         from sessionstream.retention.replaying import archived_in

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sessionstream.audit.moments import Moment, folded_at, until_of
 from sessionstream.bases import Folded
 from sessionstream.checkpoints.reading import checkpoint_from
-from sessionstream.errors import CorruptEvent, InvalidArgument
+from sessionstream.errors import CorruptEvent, HistoryErased, InvalidArgument
 from sessionstream.events.forked import ForkedFrom
 from sessionstream.events.ids import checked_id, new_session_id
 from sessionstream.events.lifecycle import CheckpointSaved, SessionCreated, StateChanged
@@ -69,6 +69,8 @@ async def fork(store: Store, session_id: str, at: Moment, wanted: Wanted) -> Ses
     until = await until_of(store, session_id, at)
     folded = await folded_at(store, session_id, until)
     head = folded.views.head
+    if head.get(b"state") == b"erased":
+        raise HistoryErased(session_id)
     origin = session_from(session_id, {**head, b"offset": folded.offset.encode()})
     depth = 1 + (origin.forked_from.depth if origin.forked_from else 0)
     if depth > _DEEPEST:

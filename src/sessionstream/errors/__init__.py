@@ -14,7 +14,7 @@
     │   ├── InvalidAnchor                     no anchor of this namespace, or an altered one
     │   └── InvalidEvidence                   a file that is no evidence
     ├── SessionNotFound (ValueError)          no such session
-    │   └── SessionEnded                      deleted or expired; `.reason` says which
+    │   └── SessionEnded                      deleted, expired or erased; `.reason` says which
     ├── SessionExists (ValueError)            the id is in use, or ended and still kept
     ├── CheckpointExists (ValueError)         the checkpoint id is in use
     ├── SessionArchived                       an archived session takes no runtime events
@@ -40,6 +40,7 @@
     ├── FollowingError                        going on would pass over something
     │   ├── FeedTrimmed                       the feed is not kept so far back; `.first` is where it is whole
     │   ├── HistoryTrimmed                    events of a session are gone; `.first` is what is kept
+    │   │   └── HistoryErased                 they were erased
     │   └── FollowerTooSlow                   dropped as it chose; go on from `.position`
     ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
@@ -81,6 +82,7 @@ from sessionstream.errors.following import (
     FeedTrimmed,
     FollowerTooSlow,
     FollowingError,
+    HistoryErased,
     HistoryTrimmed,
     UnknownPosition,
 )
@@ -143,6 +145,7 @@ __all__ = [
     "FollowingError",
     "GroupNotFound",
     "HistoryAltered",
+    "HistoryErased",
     "HistoryTrimmed",
     "IdempotencyConflict",
     "IntegrityError",

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,8 @@ from sessionstream.events.recorded import version_of
 from sessionstream.integrity.keyring import SealKey
 
 __all__ = [
+    "ERASED",
+    "ERASURE",
     "MOST_EVENTS",
     "TAG",
     "TRIM",
@@ -29,6 +32,9 @@ __all__ = [
     "Run",
     "Seal",
     "is_authentic",
+    "is_event",
+    "told_digest",
+    "told_trim",
     "seal_from",
 ]
 
@@ -44,8 +50,15 @@ TRIMMED = "trimmed"
 TRIM = b"session.trimmed"
 """How the entry of the event begins that tells of a trim."""
 
+ERASED = b"event.erased"
+"""How the entry begins that stands in the place of one that was erased."""
+
+ERASURE = b"session.erased"
+"""How the entry of the event begins that tells of an erasure."""
+
 _META = b"meta"
 _USUAL = 2
+_ID = 22
 _pack_usual = struct.Struct(">4I").pack
 _encode = msgspec.json.Encoder().encode
 
@@ -86,6 +99,36 @@ class Digester:
     def bare_tag(self, offset: str, words: Sequence[bytes]) -> bytes:
         """Return the tag that an event has without who did it and why."""
         return self.tag(offset, _without_meta(words))
+
+
+def told_digest(words: Sequence[bytes]) -> bytes:
+    """Return the d(e) of the event in whose place an entry stands; nothing if it does not say that it stands for one.
+
+    Who has no key can make up no d(e), so by it an erased event is proven to be the one that was sealed.
+    """
+    try:
+        return base64.b64decode(_told(words, ERASED, "digest"), validate=True)
+    except ValueError:
+        return b""
+
+
+def told_trim(words: Sequence[bytes]) -> str:
+    """Return the offset up to which an entry tells that its session was trimmed; nothing if it tells of none."""
+    return _told(words, TRIM, "upto") or _told(words, ERASURE, "trimmed")
+
+
+def _told(words: Sequence[bytes], kind: bytes, field: str) -> str:
+    if len(words) < _USUAL or words[0] != kind:
+        return ""
+    try:
+        return str(msgspec.json.decode(words[1][_ID:], type=dict[str, Any]).get(field, ""))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+
+
+def is_event(digester: Digester, offset: str, words: Sequence[bytes], tag: bytes) -> bool:
+    """Whether an entry is the event that has a tag, or stands in its place since that was erased."""
+    return digester.tag(offset, words) == tag or told_digest(words)[:TAG] == tag
 
 
 def _without_meta(words: Sequence[bytes]) -> Sequence[bytes]:

@@ -11,7 +11,17 @@ from sessionstream.chores import Chores
 from sessionstream.errors import HistoryAltered, SealKeyUnknown, SessionNotFound, SessionStreamError, Unavailable
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import NOWHERE, moment, version_of
-from sessionstream.integrity.chain import MOST_EVENTS, TAG, TRIMMED, Digester, Run, Seal, is_authentic, seal_from
+from sessionstream.integrity.chain import (
+    MOST_EVENTS,
+    TAG,
+    TRIMMED,
+    Digester,
+    Run,
+    Seal,
+    is_authentic,
+    is_event,
+    seal_from,
+)
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
@@ -206,8 +216,8 @@ class _Sealer:
         key = self._keyring.get(last.key)
         assert key is not None
         found = dict(page[:1]).get(last.offset.encode())
-        tag = None if found is None else Digester(key, self._session_id).tag(last.offset, found)
-        if tag != last.tag_list()[-TAG:]:
+        digester, tag = Digester(key, self._session_id), last.tag_list()[-TAG:]
+        if found is None or not is_event(digester, last.offset, found, tag):
             raise self._altered(last.offset, "the event is gone, or not as it was sealed")
 
     async def _put(self, seal: Seal) -> bool:

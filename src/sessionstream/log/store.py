@@ -14,13 +14,14 @@ from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotF
 from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
 from sessionstream.events.context import NOTHING, current_meta, meta_of_task
+from sessionstream.events.lifecycle import EventErased, SessionErased
 from sessionstream.log.appender import Appender
 from sessionstream.log.fencing import carries_any, token_for
 from sessionstream.log.gates import head_of
 from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, append_of
-from sessionstream.projection import Projection
+from sessionstream.projection import Projection, nothing
 from sessionstream.projections import BUILT_IN
 from sessionstream.wire.lane import LaneClosed, milliseconds
 from sessionstream.wire.scripts import load_script
@@ -66,6 +67,11 @@ class Store:
         names = [projection.name for projection in self.projections]
         if len(set(names)) < len(names):
             raise InvalidArgument(f"two projections have one name: {', '.join(names)}")
+        for projection in projections:
+            if any(projection.handlers[kind] is not nothing for kind in (EventErased, SessionErased)):
+                raise InvalidArgument(
+                    f"projection {projection.name!r} keeps something of erasures: follow them instead"
+                )
         self.positions = Positions()
         self.archive_first: Callable[[str], Awaitable[str | None]] | None = None
         self.endings: list[Callable[[str], object]] = []
