@@ -38,6 +38,7 @@ from sessionstream.log.encoding import KeyNumbers, Word, encode_each, encode_ope
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.history import read_entries
 from sessionstream.log.store import Store
+from sessionstream.projections import BUILT_IN
 from sessionstream.projections.checkpoints import SAVED
 from sessionstream.wire.scripts import load_script
 
@@ -100,7 +101,8 @@ async def erase_session(store: Store, keyring: Keyring | None, session_id: str) 
         if head.get(b"state") not in ENDS:
             continue
         folded = await _folded(store, session_id, head)
-        staged = await _stage(store, session_id, await Tombstones.of(store, session_id, keyring))
+        begins = head.get(b"trimmed", NOWHERE.encode()).decode()
+        staged = await _stage(store, session_id, begins, await Tombstones.of(store, session_id, keyring))
         if staged is not None and await _exchange(store, session_id, head, staged, folded.views):
             await seal_quietly(store, keyring, session_id)
             saved = folded.views.hashes.get(_SAVED, {})
@@ -126,14 +128,14 @@ async def _folded(store: Store, session_id: str, head: Head) -> Folded:
         return folded
 
 
-async def _stage(store: Store, session_id: str, tombstones: Tombstones) -> _Staged | None:
+async def _stage(store: Store, session_id: str, begins: str, tombstones: Tombstones) -> _Staged | None:
     """Put what is to take the stream's place beside it; None if what was put there has run out meanwhile."""
     keys = store.keys
     run = os.urandom(8).hex()
     beside = keys.restoring(run, keys.events(session_id), keys.partition(session_id))
     last, count = "", 0
     try:
-        async for page in read_entries(store, session_id, NOWHERE):
+        async for page in read_entries(store, session_id, begins):
             for start in range(0, len(page), _CHUNK):
                 args: list[Word] = [_KEPT_MS, last, b"event.erased"]
                 for identifier, words in page[start : start + _CHUNK]:
@@ -201,8 +203,23 @@ async def _call(
         count + more,
         *operations,
         *added,
+        *_left_empty(store, numbers, views),
     ]
     return numbers.keys, args
+
+
+def _left_empty(store: Store, numbers: KeyNumbers, views: Views) -> list[Word]:
+    """Return what may be empty now of the views that sessions share, and that the user's own projections keep."""
+    found: list[Word] = []
+    own = {projection.name for projection in store.projections if projection not in BUILT_IN}
+    for spot, members in views.sets.items():
+        if spot.projection in own and spot.place.kind == "index" and members:
+            found += (numbers[store.keys.place(spot.projection, spot.place, views.session_id)], "")
+    for spot, fields in views.hashes.items():
+        if spot.projection in own and spot.place.kind == "counters":
+            number = numbers[store.keys.place(spot.projection, spot.place, views.session_id)]
+            found += [word for name in fields for word in (number, name)]
+    return found
 
 
 async def _keys_of_groups(store: Store, session_id: str) -> list[str]:

@@ -43,7 +43,7 @@ _metadata = _MetadataFields()
 
 
 def end_of(head: Head, now_ms: int) -> str | None:
-    """Return ``expired``, ``deleted`` or ``erased`` for a session that is over, swept or not, and None for any other."""
+    """Return ``expired``, ``deleted`` or ``erased`` for one that is over, swept or not, and None for any other."""
     ended = ENDS.get(head.get(b"state", b""))
     if ended is None and ended_or_lapsed(head, now_ms):
         return "expired"

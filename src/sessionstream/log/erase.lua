@@ -4,7 +4,8 @@
 -- operations name by number.
 -- ARGV: 1 stamp, 2 the session's name in the log, 3 its last offset, 4 the last entry of its stream, '' for none,
 -- 5 field and 6 value of the event's entry, 7 its context, 8 number of keys to remove, 9 number of fields of the head that
--- stay, these, then the number of operations, and they.
+-- stay, these, then the number of operations, and they; then of shared views each that may be empty now: the number of a
+-- sorted set's key and '', or of a hash's and a counter.
 -- Answers {'done', the event's offset, its version}, or {why not}: stamp, gone, changed, held, lost (what was to take the
 -- place is not whole).
 -- include operations
@@ -37,11 +38,19 @@ redis.call('RENAME', KEYS[5], KEYS[4])
 local stay = {offset = true, token = true}
 for n = 10, 9 + ARGV[9] do stay[ARGV[n]] = true end
 local operations = 10 + ARGV[9]
-operate_all({ms = at + 0, version = version, offset = offset, head = KEYS[3]}, operations + 1, ARGV[operations] + 0)
+local e = {ms = at + 0, version = version, offset = offset, head = KEYS[3]}
+for n = operate_all(e, operations + 1, ARGV[operations] + 0), #ARGV, 2 do
+  -- What nobody else has may be called like something that was said.
+  local key, field = KEYS[ARGV[n] + 0], ARGV[n + 1]
+  if field ~= '' then
+    if redis.call('HGET', key, field) == '0' then redis.call('HDEL', key, field) end
+  elseif redis.call('ZCARD', key) == 1 and redis.call('ZSCORE', key, '') then redis.call('UNLINK', key) end
+end
 redis.call('HSET', KEYS[3], 'offset', offset)
 local gone = {}
 for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
-  if not stay[field] then gone[#gone + 1] = field end
+  -- What the locks keep there is no view, and no payload.
+  if not stay[field] and string.sub(field, 1, 5) ~= 'lock_' then gone[#gone + 1] = field end
 end
 in_pages('HDEL', KEYS[3], gone)
 for n = 6, 5 + ARGV[8] do redis.call('UNLINK', KEYS[n]) end
