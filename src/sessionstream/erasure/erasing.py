@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,11 +23,11 @@ from sessionstream.lifecycle.enlisting import delist
 from sessionstream.lifecycle.holding import standing_holds
 from sessionstream.lifecycle.reading import live_session
 from sessionstream.log.store import Store
+from sessionstream.rebuild.folding import side_by_side
 from sessionstream.retention.places import checked_folder
 
 __all__ = ["Erased", "erase_user"]
 
-_AT_ONCE = 16
 _PAGE = 100
 
 
@@ -134,9 +133,7 @@ class _Erasing:
             raise SessionsHeld(held, 0)
 
     async def _erase_each(self, session_ids: Sequence[str], forks: set[str]) -> None:
-        for start in range(0, len(session_ids), _AT_ONCE):
-            some = session_ids[start : start + _AT_ONCE]
-            await asyncio.gather(*(self._erase(session_id, session_id in forks) for session_id in some))
+        await side_by_side(lambda session_id: self._erase(session_id, session_id in forks), session_ids)
 
     async def _erase(self, session_id: str, is_fork: bool) -> None:
         try:
