@@ -1,4 +1,4 @@
-"""The key store of the settings: a SQLite file in a folder, for any number of processes; what a call did is on the disk.
+"""The key store of the settings: a SQLite file in a folder, for any number of processes at once, and synced.
 
 Destroyed keys are overwritten in the file. What a file system, a disk, or a backup keeps beside it is theirs.
 """

@@ -93,7 +93,8 @@ async def _first_event(store: Store, forked: ForkedFrom) -> RecordedEvent:
     first, point = await store.server.calls(
         [("XRANGE", key, "-", "+", "COUNT", 1), ("XRANGE", key, forked.offset, forked.offset)]
     )
-    events = [RecordedEvent(forked.session_id, offset.decode(), words or ()) for offset, words in first]
+    await store.remember_keys_of(first)
+    events = [RecordedEvent(forked.session_id, at.decode(), words or (), store.opener) for at, words in first]
     # Of a session that was removed, or that was and has another life under the same id, the event is not there.
     if not point:
         raise HistoryTrimmed(forked.session_id, first=events[0].offset if events else None)
@@ -103,7 +104,7 @@ async def _first_event(store: Store, forked: ForkedFrom) -> RecordedEvent:
 def _origin_of(first: RecordedEvent) -> ForkedFrom | None:
     if first.version != 1:
         raise HistoryTrimmed(first.session_id, first=first.offset)
-    return first.data.forked_from if isinstance(first.data, SessionCreated) else None
+    return first.known.forked_from if isinstance(first.known, SessionCreated) else None
 
 
 def _behind(offset: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessionstream.errors import SessionStreamError
 from sessionstream.events.base import types_by_word
+from sessionstream.events.encrypted import Opener
 from sessionstream.events.recorded import RecordedEvent, version_of
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.integrity.reporting import Finding, Kind
@@ -35,6 +36,7 @@ class Folded:
     Args:
         projections: what folds.
         session_id: the session.
+        opener: what decrypts the events; None where nobody does.
 
     Attributes:
         projections: as given.
@@ -42,9 +44,10 @@ class Folded:
         broken: of which event the projections can make nothing, as words; it and what follows is not folded.
     """
 
-    def __init__(self, projections: Sequence[Projection], session_id: str) -> None:
+    def __init__(self, projections: Sequence[Projection], session_id: str, opener: Opener | None = None) -> None:
         self.projections = projections
         self._session_id = session_id
+        self._opener = opener
         self._quiet: dict[bytes, bool] = {}
         self._slides = False
         self.broken = ""
@@ -61,7 +64,8 @@ class Folded:
         if self.broken:
             return
         try:
-            fold(self._session_id, [RecordedEvent(self._session_id, offset, words)], self.projections, self.views)
+            event = RecordedEvent(self._session_id, offset, words, self._opener)
+            fold(self._session_id, [event], self.projections, self.views)
         except (SessionStreamError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             # Of what was appended the projections have made something once.
             self.broken = f"version {version_of(offset)}, of which nothing can be made: {error}"

@@ -76,7 +76,7 @@ class SessionReading:
         self._known_to = 0
         self.of_archive: list[Finding] = []
         self.trims: set[str] = set()
-        self._folded = Folded(store.projections, session_id)
+        self._folded = Folded(store.projections, session_id, store.opener)
         self.unknown = ""
         self.began = 0
         self._seals_there = 0
@@ -95,7 +95,8 @@ class SessionReading:
         ours = {f"{one.name}:{one.version}": one for one in self._store.projections}
         unknown = [name for name in theirs if name and name not in ours]
         self.unknown = f"of {', '.join(unknown)}, which this process does not have" if unknown else ""
-        self._folded = Folded([one for name, one in ours.items() if name in theirs], self.session_id)
+        known = [one for name, one in ours.items() if name in theirs]
+        self._folded = Folded(known, self.session_id, self._store.opener)
 
     async def look_for_bases(self) -> None:
         """Look which base snapshots there are, from which moments of the past are folded."""
@@ -200,6 +201,8 @@ class SessionReading:
         return list(await self._store.server.call("XRANGE", self.events_key, start, "+", "COUNT", _PAGE))
 
     async def _take_all(self, page: Sequence[Any]) -> None:
+        if self._store.encryption is not None:
+            await self._store.remember_keys_of(page)
         for identifier, words in page:
             offset = identifier.decode()
             # Most events need neither the next seal nor a look at a base: those are taken without waiting.
