@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sessionstream.audit import Audit
     from sessionstream.consumers import Consumers
     from sessionstream.encryption import DataKeys
+    from sessionstream.encryption.door import KeyRotation
     from sessionstream.events.recorded import RecordedEvent
     from sessionstream.feed.hub import Hub
     from sessionstream.following import Following
@@ -95,6 +96,13 @@ class Opened:
         members = OpenConsumers()
         self._closing = (members.aclose, *self._closing)
         return Consumers(self.store, self._hub, members)
+
+    @cached_property
+    def encryption(self) -> KeyRotation:
+        """The keys of a store that encrypts: rotation; `InvalidArgument` where it does not."""
+        from sessionstream.encryption.door import KeyRotation
+
+        return KeyRotation(self.store)
 
     @cached_property
     def retention(self) -> Retention:

@@ -212,7 +212,7 @@ async def _before_the_fork(
     began_with = checkpoint.checkpoint_id if checkpoint and version_of(checkpoint.saved_at) == COPIED else None
     whole = began_with is None or not forked.covers
     async for event in read_inherited(store, forked, whole=whole):
-        data = event.data
+        data = event.known
         if whole or not (isinstance(data, CheckpointSaved) and data.checkpoint_id == began_with):
             yield event
 

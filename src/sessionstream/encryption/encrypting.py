@@ -16,7 +16,8 @@ from sessionstream.encryption.ciphers import encrypt
 from sessionstream.encryption.data_keys import DataKeys, UserKey
 from sessionstream.encryption.events import says_nothing, seal_event
 from sessionstream.encryption.opening import DecryptingOpener, body_place, delta_place
-from sessionstream.errors import KeyDestroyed, KeyUnavailable, OutcomeUnknown, SessionNotFound
+from sessionstream.errors import InvalidArgument, KeyDestroyed, KeyUnavailable, OutcomeUnknown, SessionNotFound
+from sessionstream.events.base import Phase
 from sessionstream.events.codec import EncodedEvent, encode_event
 from sessionstream.events.encrypted import Opener, key_ids_in
 from sessionstream.events.ids import event_ids
@@ -150,7 +151,14 @@ class StoreEncryption:
     async def _key_for(self, request: Append) -> UserKey:
         first = request.events[0]
         if first.kind.name != _CREATED:
-            return await self._key_of(request.session_id)
+            try:
+                return await self._key_of(request.session_id)
+            except SessionNotFound:
+                if Phase.ABSENT.value not in request.phases:
+                    raise
+                raise InvalidArgument(
+                    f"{first.kind.name} cannot begin a session that is encrypted: create_session says whose it is"
+                ) from None
         return await self._in_time(self.keys.of_user(first.value.user_id, begin=True))
 
     async def _key_of(self, session_id: str) -> UserKey:

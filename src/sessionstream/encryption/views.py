@@ -14,6 +14,7 @@ from sessionstream.encryption.data_keys import DataKey
 from sessionstream.events.encrypted import text_of_envelope
 from sessionstream.projection import Place, Put, Replace, Symbol
 from sessionstream.projections import BUILT_IN
+from sessionstream.projections.checkpoints import NO_LABEL
 from sessionstream.projections.retention import HOLD
 from sessionstream.projections.session import METADATA
 
@@ -21,7 +22,6 @@ __all__ = ["EventSeal", "text_place", "view_place"]
 
 _OWN = frozenset(projection.name for projection in BUILT_IN)
 _NUMBER = re.compile(rb"-?[0-9]{1,16}\Z")
-_NO_LABEL = "null"
 
 
 def view_place(session_id: str, owner: str, place: Place, field: str) -> bytes:
@@ -99,9 +99,9 @@ def _private_of_ours(place: Place, field: str, value: Any) -> tuple[str, bytes |
     if place.kind == "head" and field.startswith(HOLD):
         return " ", value.rest[1:].encode()
     if place.kind == "view" and place.name == "saved":
-        known, _, label = value.rest.rpartition(" ") if value.rest.endswith(f" {_NO_LABEL}") else _labelled(value.rest)
+        known, _, label = value.rest.rpartition(" ") if value.rest.endswith(f" {NO_LABEL}") else _labelled(value.rest)
         # That a checkpoint has no label is asked by who removes those that are too many.
-        return known + " ", None if label == _NO_LABEL else label.encode()
+        return known + " ", None if label == NO_LABEL else label.encode()
     return "", None
 
 

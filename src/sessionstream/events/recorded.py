@@ -138,17 +138,26 @@ class RecordedEvent(msgspec.Struct, eq=False, gc=False):
 
     @property
     def plain(self) -> bytes:
-        """The JSON of its fields, decrypted if it is stored encrypted.
+        """The JSON of its fields, decrypted if it is stored encrypted; ciphertext that is damaged is as it is stored.
+
+        Of an event whose key was destroyed that is what is stored of it in plain text: ids, times, states, or nothing.
 
         Raises:
-            KeyUnavailable: it is, and its data key cannot be had.
-            KeyDestroyed: it is, and its data key was destroyed.
-            CorruptEvent: it is not what was written there.
+            KeyUnavailable: it is encrypted, and its data key cannot be had.
         """
+        if not self.encrypted:
+            return self.raw
         try:
-            return self._open().data if self.encrypted else self.raw
-        except ValueError as error:
-            raise CorruptEvent(self.session_id, self.offset, str(error)) from None
+            return self._open().data
+        except KeyDestroyed:
+            return Envelope.unpacked(self.raw).plain
+        except ValueError:
+            return self.raw
+
+    def require_key(self) -> None:
+        """Raise `KeyUnavailable` if it is stored encrypted, and its data key cannot be had."""
+        if self.encrypted and isinstance(self.data, EncryptedEvent) and not isinstance(self.data.error, KeyDestroyed):
+            raise self.data.error
 
     @property
     def known(self) -> Any:
@@ -195,7 +204,7 @@ class RecordedEvent(msgspec.Struct, eq=False, gc=False):
 
     @property
     def actor(self) -> str | None:
-        """Who did it."""
+        """Who did it; None also where that is encrypted, and cannot be decrypted."""
         return self._context().actor
 
     @property
@@ -279,8 +288,7 @@ class RecordedEvent(msgspec.Struct, eq=False, gc=False):
         if isinstance(data, UnreadableEvent):
             return None
         if isinstance(data, EncryptedEvent):
-            if not isinstance(data.error, KeyDestroyed):
-                raise data.error
+            self.require_key()
             return data if data.known is None or isinstance(data.known, UnreadableEvent) else data.known
         return data
 

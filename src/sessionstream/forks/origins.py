@@ -37,8 +37,8 @@ async def read_back(
     forked, begins = None, None
     wanted = (*types, SessionCreated)
     async for event in read_history(store, session_id, Window(after, before), types=wanted, backward=True):
-        if isinstance(event.data, SessionCreated):
-            forked, begins = event.data.forked_from, event.offset
+        if isinstance(event.known, SessionCreated):
+            forked, begins = event.known.forked_from, event.offset
         else:
             yield event
     if begins is None:
