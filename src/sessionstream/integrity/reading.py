@@ -106,7 +106,7 @@ class SessionReading:
     async def _compare_base(self, offset: str, views: Views | None) -> None:
         """Compare a base that a reader would take with what the events make up to there."""
         base = await nearest(self._store, self.session_id, offset)
-        if base is None or base.offset != offset or self._folded.broken:
+        if base is None or base.offset != offset or self._folded.broken or self._folded.locked:
             return
         if views is None or not same_views(base.views, views):
             text = "the base snapshot there is not what the events make"
@@ -131,6 +131,11 @@ class SessionReading:
         self._known_to = _version_in(gate) if gate is not None else 0
         self._first = version_of(stream[0][0].decode()) if stream else 0
         return gate is not None or bool(head or stream or self._seals_there) or score is not None
+
+    @property
+    def locked(self) -> str:
+        """Why what is encrypted could not be compared, or nothing."""
+        return self._folded.locked
 
     @property
     def begins_late(self) -> bool:
