@@ -132,7 +132,8 @@ async def test_no_new_key_is_made_for_a_session_whose_key_was_destroyed(
             await writer.append(SESSION, NoteAdded(text="more"))
     with acting(actor="who"):
         assert await manager.delete_session(SESSION, purge=True)
-    await _begin(manager, "sess_2")
+    await manager.create_session(USER, "agent_1", session_id="sess_2")
+    await manager.append("sess_2", MessageAdded(role="user", content="hello"))
     assert await make_manager().messages("sess_2") == [{"role": "user", "content": "hello"}]
     with pytest.raises(InvalidArgument):
         await make_manager(encryption_key=None, key_store=None).encryption.rotate(USER)

@@ -200,7 +200,11 @@ class StoreEncryption:
 
 def _says_nothing(request: Append) -> bool:
     """Whether nothing of an append is to be encrypted, who did it aside."""
-    if not request.events[0].kind.reserved or request.guards.idempotency_key is not None or request.claimed:
+    first = request.events[0].kind
+    # With its creation the session's user is given a key, if that is the first, or the first of a new life.
+    if not first.reserved or first.name == _CREATED:
+        return False
+    if request.guards.idempotency_key is not None or request.claimed:
         return False
     return all(says_nothing(event) for event in request.events)
 
