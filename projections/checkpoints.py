@@ -11,10 +11,13 @@ from sessionstream.events.lifecycle import CheckpointDeleted, CheckpointSaved
 from sessionstream.events.strict_json import encode_json
 from sessionstream.projection import OFFSET, VERSION, Add, Operation, Projection, Put, Remove, Unset, ranking, view
 
-__all__ = ["ORDER", "SAVED", "checkpoints"]
+__all__ = ["NO_LABEL", "ORDER", "SAVED", "checkpoints"]
 
 ORDER = ranking("order")
 SAVED = view("saved")
+
+NO_LABEL = "null"
+"""What stands in the place of a label where there is none; a label itself may be encrypted."""
 
 checkpoints = Projection("checkpoints", version=1)
 

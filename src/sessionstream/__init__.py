@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sessionstream.events.base import Phase as Phase
     from sessionstream.events.base import event as event
     from sessionstream.events.context import acting as acting
+    from sessionstream.events.encrypted import EncryptedEvent as EncryptedEvent
     from sessionstream.events.forked import ForkedFrom as ForkedFrom
     from sessionstream.events.lifecycle import CheckpointDeleted as CheckpointDeleted
     from sessionstream.events.lifecycle import CheckpointSaved as CheckpointSaved
@@ -99,6 +100,7 @@ _ROOMS = {
     ),
     "events.base": ("Event", "Phase", "event"),
     "events.context": ("acting",),
+    "events.encrypted": ("EncryptedEvent",),
     "events.forked": ("ForkedFrom",),
     "events.lifecycle": (
         "CheckpointDeleted", "CheckpointSaved", "EventErased", "HoldPlaced", "HoldReleased", "MetadataUpdated",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sessionstream.events.lifecycle import SessionErased
-from sessionstream.events.recorded import RecordedEvent, UnreadableEvent, at_ms, version_of
+from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
 from sessionstream.projection import (
     HEAD,
     Add,
@@ -202,15 +202,20 @@ def fold(
         events: in their order; entries that do not decode change nothing.
         projections: which to run, in their order.
         into: views of the events before, which are changed; none are the views of no event.
+
+    Raises:
+        KeyUnavailable: an event is stored encrypted, and its data key cannot be had.
     """
     views = into if into is not None else Views(session_id)
     for recorded in events:
-        data = recorded.data
-        if isinstance(data, UnreadableEvent):
+        event = recorded.foldable
+        if event is None:
             continue
-        if type(data) is SessionErased:
+        if type(event) is SessionErased:
             views.empty()
+        seal = recorded.seal
         for projection in projections:
-            for operation in projection.operations(session_id, data):
+            operations = projection.operations(session_id, event)
+            for operation in operations if seal is None else seal.operations(projection.name, operations):
                 views.apply(projection.name, operation, recorded.offset)
     return views

@@ -19,6 +19,8 @@ from sessionstream.projection import Projection
 if TYPE_CHECKING:
     from sessionstream.audit import Audit
     from sessionstream.consumers import Consumers
+    from sessionstream.encryption import DataKeys
+    from sessionstream.encryption.door import KeyRotation
     from sessionstream.erasure import Erased
     from sessionstream.events.recorded import RecordedEvent
     from sessionstream.feed.hub import Hub
@@ -57,10 +59,15 @@ class Opened:
         from sessionstream.settings import settings_from
         from sessionstream.wire.opening import server_for
 
+        encryption = settings.pop("encryption", None)
         given = settings | ({} if ttl is ... else {"ttl": ttl}) | ({} if url is None else {"url": url})
         self.settings = settings_from(**given)
         options = self.settings.model_dump(include={"folder", "reply_timeout", "deadline", "allow_eviction"})
-        self.store = Store(server_for(conn, self.settings.url, **options), self.settings, projections)
+        keys = self._data_keys(encryption)
+        server = server_for(conn, self.settings.url, **options)
+        self.store = Store(server, self.settings, projections, encrypts=keys is not None)
+        if keys is not None:
+            self._encrypt(keys)
         self._chores = Chores()
         self._bases = BasesBeside(self.store, self._chores)
         self._closing: tuple[Callable[[], Awaitable[None]], ...] = (self._bases.aclose, self._chores.aclose)
@@ -92,6 +99,13 @@ class Opened:
         return Consumers(self.store, self._hub, members)
 
     @cached_property
+    def encryption(self) -> KeyRotation:
+        """The keys of a store that encrypts: rotation; `InvalidArgument` where it does not."""
+        from sessionstream.encryption.door import KeyRotation
+
+        return KeyRotation(self.store)
+
+    @cached_property
     def retention(self) -> Retention:
         """What is kept, and for how long: holds, archives and trims."""
         from sessionstream.retention import Retention
@@ -111,6 +125,23 @@ class Opened:
         hub = Hub(self.store.server)
         self._closing += (hub.aclose,)
         return hub
+
+    # Encryption
+
+    def _data_keys(self, given: DataKeys | None) -> DataKeys | None:
+        """Return the caller's own data keys, or those of the settings, or None for a store that encrypts nothing."""
+        settings = self.settings
+        if given is None and settings.encryption_key is None and settings.key_store is None:
+            return None
+        from sessionstream.encryption.choosing import data_keys_of
+
+        return data_keys_of(settings, given)
+
+    def _encrypt(self, keys: DataKeys) -> None:
+        from sessionstream.encryption.encrypting import StoreEncryption
+
+        store = self.store
+        store.encrypt_with(lambda send: StoreEncryption(store, keys, send))
 
     # What it does beside its calls
 

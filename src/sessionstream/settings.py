@@ -51,6 +51,10 @@ class Settings(BaseSettings):
         allow_eviction: accept a server that could drop keys.
         seal_key: the secret that seals are made with, at least 32 bytes; with it sessions are sealed by themselves.
         seal_keys_old: the secrets that it had before, separated by commas; what was sealed with them is verified still.
+        encryption_key: the secret that users' data keys are wrapped with, at least 32 bytes; with it, what users say is
+            stored encrypted.
+        encryption_keys_old: the secrets that it had before, separated by commas; what was wrapped with them is read.
+        key_store: the folder of the wrapped data keys, which must not lie where the server keeps its data.
     """
 
     model_config = SettingsConfigDict(
@@ -74,6 +78,9 @@ class Settings(BaseSettings):
     allow_eviction: bool = False
     seal_key: _Keys = None
     seal_keys_old: _Keys = None
+    encryption_key: _Keys = None
+    encryption_keys_old: _Keys = None
+    key_store: Path | None = None
 
 
 def settings_from(**given: Any) -> Settings:

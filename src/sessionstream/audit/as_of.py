@@ -62,7 +62,7 @@ async def known(store: Store, folded: Folded, until: Until) -> AsOf:
         until: the moment, at which it may have been expired.
     """
     session_id, last = folded.session_id, folded.offset
-    head = {**folded.views.head, b"offset": last.encode()}
+    head = await store.opened(session_id, {**folded.views.head, b"offset": last.encode()})
     session = session_from(session_id, head)
     if end_of(head, at_ms(last) if until.now_ms is None else until.now_ms) is not None:
         session.state = SessionState.EXPIRED
@@ -88,4 +88,4 @@ async def _checkpoint(store: Store, session_id: str, views: Views) -> Checkpoint
         return None
     kept = views.hashes[Spot("checkpoints", SAVED)][identifier]
     body = await store.server.call("HGET", store.keys.bodies(session_id), identifier)
-    return checkpoint_from(session_id, identifier.decode(), kept, body)
+    return checkpoint_from(session_id, identifier.decode(), kept, body, store.opener)

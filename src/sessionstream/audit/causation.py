@@ -140,6 +140,7 @@ async def trace(
     trimmed: dict[str, None] = {}
     async for name in _sessions(store, session_id, among, everywhere):
         async for recorded in _events(store, name, trimmed, required=name == session_id):
+            recorded.require_key()
             if correlation_id is None or recorded.correlation_id == correlation_id:
                 steps.append(_step(recorded, shared, label))
     steps.sort(key=lambda step: (at_ms(step.offset), step.version))

@@ -15,8 +15,10 @@ from sessionstream.audit.as_of import AsOf, known, latest_checkpoint
 from sessionstream.audit.moments import Moment, folded_at, until_of
 from sessionstream.bases import Folded, entries_behind
 from sessionstream.errors import InvalidArgument
+from sessionstream.events.encrypted import Opener
 from sessionstream.log.history import parse_offset
 from sessionstream.log.store import Store
+from sessionstream.projection import HEAD
 from sessionstream.projections.session import METADATA
 
 __all__ = ["Cause", "Change", "Diff", "diff"]
@@ -108,7 +110,7 @@ async def diff(store: Store, session_id: str, a: Moment, b: Moment) -> Diff:
         raise InvalidArgument(f"{b!r} lies before {a!r}: give the earlier moment first")
     folded = await folded_at(store, session_id, first)
     before = await known(store, folded, first)
-    watch = _Watch(folded)
+    watch = _Watch(folded, store.opener)
     async with aclosing(entries_behind(store, folded, last.offset)) as pages:
         async for page in pages:
             watch.take(page)
@@ -137,10 +139,12 @@ class _Watch:
 
     Args:
         folded: the first moment; it goes on to the second.
+        opener: what decrypts.
     """
 
-    def __init__(self, folded: Folded) -> None:
+    def __init__(self, folded: Folded, opener: Opener) -> None:
         self._folded = folded
+        self._opener = opener
         self._logs: dict[Path, _Log] = {}
         self._words: Counter[bytes] = Counter()
         self._latest = latest_checkpoint(folded.views)
@@ -187,8 +191,13 @@ class _Watch:
             self._log((_FIELDS[field],)).add(cause, [(_FIELDS[field],)])
         elif field.startswith(_PREFIX):
             path = ("metadata", field[len(_PREFIX) :].decode())
-            was, now = (_ABSENT if value is None else msgspec.json.decode(value) for value in (old, new))
-            self._log(path).add(cause, [one for one, *_ in _differences(was, now, path)])
+            known = [None if value is None else self._opened(field, value) for value in (old, new)]
+            if known[0] != known[1]:
+                was, now = (_ABSENT if value is None else msgspec.json.decode(value) for value in known)
+                self._log(path).add(cause, [one for one, *_ in _differences(was, now, path)])
+
+    def _opened(self, field: bytes, value: bytes) -> bytes:
+        return self._opener.field(self._folded.session_id, "", HEAD, field, value)
 
     def _log(self, path: Path) -> _Log:
         return self._logs.setdefault(path, _Log())

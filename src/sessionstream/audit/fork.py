@@ -68,9 +68,9 @@ async def fork(store: Store, session_id: str, at: Moment, wanted: Wanted) -> Ses
     ttl_ms = ... if wanted.ttl is ... else milliseconds(wanted.ttl, "ttl")
     until = await until_of(store, session_id, at)
     folded = await folded_at(store, session_id, until)
-    head = folded.views.head
-    if head.get(b"state") == b"erased":
+    if folded.views.head.get(b"state") == b"erased":
         raise HistoryErased(session_id)
+    head = await store.opened(session_id, folded.views.head)
     origin = session_from(session_id, {**head, b"offset": folded.offset.encode()})
     depth = 1 + (origin.forked_from.depth if origin.forked_from else 0)
     if depth > _DEEPEST:
@@ -109,8 +109,8 @@ async def _copied(store: Store, origin: Session, folded: Folded) -> _Copied | No
     event = CheckpointSaved(
         checkpoint_id=checkpoint.checkpoint_id,
         covers=NOWHERE,
-        size=checkpoint.size,
-        sha256=checkpoint.sha256,
+        size=len(body),
+        sha256=hashlib.sha256(body).hexdigest(),
         label=checkpoint.label,
     )
     before = origin.forked_from
@@ -128,11 +128,13 @@ async def _latest_kept(store: Store, folded: Folded) -> tuple[Checkpoint, bytes]
         identifier = left[0]
         body = await store.server.call("HGET", bodies, identifier)
         if body is not None:
-            checkpoint = checkpoint_from(folded.session_id, identifier.decode(), saved[identifier], None)
+            name = identifier.decode()
+            checkpoint = checkpoint_from(folded.session_id, name, saved[identifier], None, store.opener)
             if hashlib.sha256(body).hexdigest() != checkpoint.sha256:
                 problem = f"the body of checkpoint {checkpoint.checkpoint_id!r} is not the one that was saved"
                 raise CorruptEvent(folded.session_id, checkpoint.saved_at, problem)
-            return checkpoint, body
+            # It goes with the fork as it was given: there it is encrypted for the fork, and its event tells of that.
+            return checkpoint, store.opener.body(folded.session_id, name, body)
         kept = set(await store.server.call("HKEYS", bodies))
         left = [one for one in left[1:] if one in kept]
     return None

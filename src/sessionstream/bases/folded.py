@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sessionstream.events.base import registered, types_by_word
+from sessionstream.events.encrypted import EncryptedEvent, Opener
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, UnknownEvent, UnreadableEvent, version_of
 from sessionstream.fold import Views, fold
 from sessionstream.projection import Projection
@@ -26,6 +27,7 @@ class Folded:
         views: of the events before; none are the views of no event.
         offset: of the last event that they hold.
         weight: bytes of the events that they hold.
+        opener: what decrypts the events.
 
     Attributes:
         session_id: the session.
@@ -43,12 +45,15 @@ class Folded:
         views: Views | None = None,
         offset: str = NOWHERE,
         weight: int = 0,
+        *,
+        opener: Opener,
     ) -> None:
         self.session_id = session_id
         self.views = Views(session_id) if views is None else views
         self.offset = offset
         self.weight = weight
         self.sure = True
+        self._opener = opener
         self._projections = projections
         self._own = any(projection not in BUILT_IN for projection in projections)
         self._quiet = _QuietWords(projections)
@@ -91,9 +96,9 @@ class Folded:
 
     def fold(self, entry: Entry) -> RecordedEvent:
         """Fold one entry, whatever it is, and return its event; the offset and the weight are the caller's to note."""
-        event = RecordedEvent(self.session_id, entry[0].decode(), entry[1] or ())
+        event = RecordedEvent(self.session_id, entry[0].decode(), entry[1] or (), self._opener)
         data = event.data
-        if isinstance(data, UnreadableEvent) or (
+        if isinstance(data, UnreadableEvent | EncryptedEvent) or (
             isinstance(data, UnknownEvent) and (self._own or registered(data.type) is not None)
         ):
             self.sure = False

@@ -48,7 +48,7 @@ async def keep(store: Store, session_id: str, until: str) -> int:
     chain = _own_chain(store, names, until)
     if not _may_be_due(chain, until):
         return 0
-    folded = await nearest(store, session_id, until) or Folded(session_id, store.projections)
+    folded = await nearest(store, session_id, until) or Folded(session_id, store.projections, opener=store.opener)
     if chain and chain[-1].offset != folded.offset:
         chain = []
     growth, made = _Growth(folded, chain), 0

@@ -70,7 +70,7 @@ async def _read(store: Store, session_id: str, chain: Sequence[BaseName]) -> Fol
         if value is None or not apply_base(views, name, value, store.projections):
             return None
     last = chain[-1]
-    return Folded(session_id, store.projections, views, last.offset, last.weight)
+    return Folded(session_id, store.projections, views, last.offset, last.weight, opener=store.opener)
 
 
 async def fold_until(store: Store, session_id: str, until: str | None = None) -> Folded:
@@ -86,7 +86,7 @@ async def fold_until(store: Store, session_id: str, until: str | None = None) ->
         HistoryTrimmed: events are gone that are needed, and no base holds what they made.
     """
     await store.check_readable()
-    folded = await nearest(store, session_id, until) or Folded(session_id, store.projections)
+    folded = await nearest(store, session_id, until) or Folded(session_id, store.projections, opener=store.opener)
     try:
         await _take_behind(store, folded, until)
     except HistoryTrimmed:
@@ -94,7 +94,7 @@ async def fold_until(store: Store, session_id: str, until: str | None = None) ->
             raise
         # What was trimmed before has made nothing, as what was erased has not.
         begins = await trimmed_to(store, session_id) or NOWHERE
-        folded = Folded(session_id, store.projections, offset=begins)
+        folded = Folded(session_id, store.projections, offset=begins, opener=store.opener)
         await _take_behind(store, folded, until)
     return folded
 

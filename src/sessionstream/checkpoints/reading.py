@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sessionstream.errors import CorruptEvent, InvalidArgument
+from sessionstream.events.encrypted import Opener
 from sessionstream.events.forked import ForkedFrom
 from sessionstream.events.ids import checked_id
 from sessionstream.events.lifecycle import CheckpointSaved
@@ -16,7 +17,7 @@ from sessionstream.forks import COPIED, read_inherited
 from sessionstream.lifecycle.reading import end_of, require_live, session_from
 from sessionstream.log.history import Window, checked_count, read_history
 from sessionstream.log.store import Store
-from sessionstream.projections.checkpoints import ORDER, SAVED
+from sessionstream.projections.checkpoints import ORDER, SAVED, checkpoints
 from sessionstream.session import Checkpoint, Session
 from sessionstream.wire.scripts import load_script
 
@@ -48,15 +49,26 @@ class Resumed:
         return version_of(self.offset)
 
 
-def checkpoint_from(session_id: str, checkpoint_id: str, kept: bytes, body: bytes | None) -> Checkpoint:
+def checkpoint_from(session_id: str, checkpoint_id: str, kept: bytes, body: bytes | None, opener: Opener) -> Checkpoint:
     """Return the checkpoint that the view and, if given, the body tell of.
 
+    Args:
+        session_id: the session.
+        checkpoint_id: its id.
+        kept: what the view says of it.
+        body: as it is stored, or None.
+        opener: what decrypts both.
+
     Raises:
-        CorruptEvent: the body is no JSON.
+        CorruptEvent: they are not what was saved.
+        KeyUnavailable: they are encrypted, and the key cannot be had.
+        KeyDestroyed: they are encrypted, and the key was destroyed.
     """
-    saved_at, covers, size, sha256, label = kept.decode().split(" ", 4)
+    saved_at = kept.partition(b" ")[0].decode()
     try:
-        data = None if body is None else decode_json(body)
+        kept = opener.field(session_id, checkpoints.name, SAVED, checkpoint_id.encode(), kept)
+        saved_at, covers, size, sha256, label = kept.decode().split(" ", 4)
+        data = None if body is None else decode_json(opener.body(session_id, checkpoint_id, body))
     except ValueError as error:
         raise CorruptEvent(session_id, saved_at, f"the body of checkpoint {checkpoint_id!r}: {error}") from None
     return Checkpoint(
@@ -105,16 +117,17 @@ async def _latest(store: Store, session_id: str) -> Checkpoint | None:
         ],
         [],
     )
-    return None if found is None else _with_body(session_id, found[0].decode(), found[1], found[2])
+    return None if found is None else await _with_body(store, session_id, found[0].decode(), found[1], found[2])
 
 
-def _with_body(session_id: str, checkpoint_id: str, kept: bytes, body: bytes | None) -> Checkpoint:
+async def _with_body(store: Store, session_id: str, checkpoint_id: str, kept: bytes, body: bytes | None) -> Checkpoint:
     size = int(kept.split(b" ", 4)[2])
     if body is None or len(body) != size:
         problem = "is missing" if body is None else f"has {len(body):,} bytes, not {size:,}"
         saved_at = kept.split(b" ", 1)[0].decode()
         raise CorruptEvent(session_id, saved_at, f"the body of checkpoint {checkpoint_id!r} {problem}")
-    return checkpoint_from(session_id, checkpoint_id, kept, body)
+    await store.remember((kept, body))
+    return checkpoint_from(session_id, checkpoint_id, kept, body, store.opener)
 
 
 async def get(store: Store, session_id: str, checkpoint_id: str) -> Checkpoint | None:
@@ -127,7 +140,9 @@ async def get(store: Store, session_id: str, checkpoint_id: str) -> Checkpoint |
     before, body, kept = await store.server.calls(
         [("HGET", kept_key, checkpoint_id), ("HGET", bodies, checkpoint_id), ("HGET", kept_key, checkpoint_id)]
     )
-    return None if before is None or kept is None else _with_body(session_id, checkpoint_id, kept, body)
+    if before is None or kept is None:
+        return None
+    return await _with_body(store, session_id, checkpoint_id, kept, body)
 
 
 async def list_checkpoints(
@@ -157,8 +172,9 @@ async def list_checkpoints(
         commands.append(("HMGET", store.keys.bodies(session_id), *ids))
     kept, *rest = await store.server.calls(commands)
     bodies = rest[0] if rest else [None] * len(ids)
+    await store.remember(value for value in (*kept, *bodies) if value)
     return [
-        checkpoint_from(session_id, identifier.decode(), row, body)
+        checkpoint_from(session_id, identifier.decode(), row, body, store.opener)
         for identifier, row, body in zip(ids, kept, bodies, strict=True)
         if row is not None
     ]
@@ -196,7 +212,7 @@ async def _before_the_fork(
     began_with = checkpoint.checkpoint_id if checkpoint and version_of(checkpoint.saved_at) == COPIED else None
     whole = began_with is None or not forked.covers
     async for event in read_inherited(store, forked, whole=whole):
-        data = event.data
+        data = event.known
         if whole or not (isinstance(data, CheckpointSaved) and data.checkpoint_id == began_with):
             yield event
 

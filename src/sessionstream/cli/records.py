@@ -11,6 +11,7 @@ import msgspec
 from sessionstream.audit import AsOf, Diff
 from sessionstream.checkpoints.reading import Resumed
 from sessionstream.cli.moments import full
+from sessionstream.events.encrypted import EncryptedEvent
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.session import Checkpoint, Session
 
@@ -46,7 +47,8 @@ def session_record(session: Session, state: str) -> dict[str, Any]:
 
 
 def event_record(event: RecordedEvent) -> dict[str, Any]:
-    """Return an event with its data as JSON, or with what is wrong with it."""
+    """Return an event with its data as JSON, or with what is wrong with it, or why it cannot be decrypted."""
+    problem = event.error or (event.data.error if isinstance(event.data, EncryptedEvent) else None)
     return {
         "session_id": event.session_id,
         "offset": event.offset,
@@ -58,8 +60,8 @@ def event_record(event: RecordedEvent) -> dict[str, Any]:
         "actor": event.actor,
         "correlation_id": event.correlation_id,
         "causation_id": event.causation_id,
-        "data": _stored_json(event.raw),
-        "error": None if event.error is None else str(event.error),
+        "data": _stored_json(event.plain) if problem is None or event.error is not None else None,
+        "error": None if problem is None else str(problem),
     }
 
 

@@ -11,6 +11,7 @@ import msgspec
 from sessionstream.cli.moments import span
 from sessionstream.cli.terminal import visible
 from sessionstream.events import lifecycle, runtime
+from sessionstream.events.encrypted import EncryptedEvent
 from sessionstream.events.recorded import RecordedEvent, UnknownEvent, UnreadableEvent
 
 __all__ = ["content_of", "counted", "short", "shortened", "size_of", "summary"]
@@ -25,7 +26,7 @@ def summary(event: RecordedEvent) -> str:
     try:
         text = describe(data) if describe is not None else short(msgspec.to_builtins(data))
     except (TypeError, ValueError):  # a user's own class
-        text = event.raw.decode(errors="backslashreplace")
+        text = event.plain.decode(errors="backslashreplace")
     return visible(text)
 
 
@@ -143,5 +144,6 @@ _DESCRIPTIONS: dict[type, Callable[[Any], str]] = {
     runtime.UsageRecorded: _usage,
     runtime.NoteAdded: lambda event: event.text,
     UnknownEvent: lambda event: event.data.decode(errors="backslashreplace"),
+    EncryptedEvent: lambda event: f"encrypted: {event.error}",
     UnreadableEvent: lambda event: f"unreadable: {event.problem}",
 }

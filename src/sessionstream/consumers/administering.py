@@ -36,7 +36,10 @@ async def _fields(store: Store, group: str) -> list[Fields]:
 
 async def parked_events(store: Store, group: str) -> list[Parked]:
     """Return what a group has parked, oldest event of each partition first."""
-    return [parked for fields in await _fields(store, group) for parked in parked_of(group, fields)]
+    found = await _fields(store, group)
+    records = [record for fields in found for record in (*fields.waiting.values(), *fields.single.values())]
+    await store.remember(text.encode() for record in records for text in (record.message, record.trace))
+    return [parked for fields in found for parked in parked_of(group, fields, store.opener)]
 
 
 async def ask(

@@ -16,7 +16,7 @@ from sessionstream.consumers.patience import persist
 from sessionstream.consumers.removing import remove_views
 from sessionstream.directory.listing import session_ids_of
 from sessionstream.errors import HistoryTrimmed, SessionNotFound
-from sessionstream.events.recorded import RecordedEvent, UnreadableEvent
+from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.cursor import number_of
 from sessionstream.feed.reading import count_of, read_pointers
 from sessionstream.log.history import Window, parse_offset, read_history
@@ -67,13 +67,15 @@ class Building:
         try:
             async for event in self._events(session_id):
                 self._last[session_id] = event.offset
-                if isinstance(event.data, UnreadableEvent):
+                data = event.foldable
+                if data is None:
                     continue
                 assert held.member.projection is not None
-                operations = _operations_of(held.member.projection, session_id, event.data)
+                operations = _operations_of(held.member.projection, session_id, data)
                 if not operations:
                     continue
                 held.places.note(operations)
+                operations = list(held.encrypted(event, operations))
                 beside = held.progress.beside
                 beside.operated.append((session_id, event.offset, operations))
                 if len(beside.operated) >= _MOST_OPERATED:

@@ -211,7 +211,8 @@ class CatchingUp:
     async def _page(self, session_id: str, start: str) -> list[RecordedEvent]:
         store = self._held.store
         page = await store.server.call("XRANGE", store.keys.events(session_id), start, "+", "COUNT", _PAGE)
-        return [RecordedEvent(session_id, identifier.decode(), words or ()) for identifier, words in page]
+        await store.remember_keys_of(page)
+        return [RecordedEvent(session_id, at.decode(), words or (), store.opener) for at, words in page]
 
     def _finish(self, session_id: str, last: str, number: int) -> None:
         """Let a session go on with the feed."""

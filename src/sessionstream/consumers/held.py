@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -17,7 +17,7 @@ from sessionstream.consumers.item import Item, Stage
 from sessionstream.consumers.lanes import Lanes
 from sessionstream.consumers.leases import Lease
 from sessionstream.consumers.options import Options
-from sessionstream.consumers.parking import field_of, record_of, text_of
+from sessionstream.consumers.parking import error_text, field_of, record_of, text_of
 from sessionstream.consumers.patience import persist
 from sessionstream.consumers.places import Places
 from sessionstream.consumers.progress import Mark, Progress
@@ -262,7 +262,11 @@ class Held:
         else:
             delay = self.options.delay(item.attempt)
             _log.warning("%s, and is tried again in %.3f s: %r", what, delay, error)
-            self._failing[item.session_id] = (item.event.offset, item.attempt, repr(error)[:200])
+            self._failing[item.session_id] = (
+                item.event.offset,
+                item.attempt,
+                error_text(item.event, repr(error)[:200]),
+            )
             another = self._another(item, item.attempt + 1)
             timer = asyncio.get_running_loop().call_later(delay, self._retry, another)
             self._retries[another] = timer
@@ -298,7 +302,7 @@ class Held:
     def _park(self, item: Item, error: Exception) -> None:
         event = item.event
         number = item.mark.number if item.mark is not None else self.progress.number
-        record = record_of(event.offset, event.type, number, item.attempt, error, int(time.time() * 1000))
+        record = record_of(event, number, item.attempt, error, int(time.time() * 1000))
         self.progress.beside.counters["parked"] += 1
         if item.aside is not None:
             self.lanes.next(item.session_id)
@@ -321,6 +325,10 @@ class Held:
     def check_encoding(self, item: Item, operations: tuple[Operation, ...]) -> None:
         """Raise what an operation would meet when it is committed."""
         encode_each(owner_of(self.group), item.session_id, operations, self.store.keys, KeyNumbers([]))
+
+    def encrypted(self, event: RecordedEvent, operations: Iterable[Operation]) -> Iterable[Operation]:
+        """Return operations as they are stored: those of an event that is encrypted are too."""
+        return operations if (seal := event.seal) is None else seal.operations(owner_of(self.group), operations)
 
     async def until_committed(self, item: Item) -> None:
         """Return when an item that is over was committed; raises `LeaseLost` if it never will be."""

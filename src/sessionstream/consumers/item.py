@@ -98,7 +98,7 @@ class Item:
             check_operation(operation)
             check_for_group(operation)
         self.held.check_encoding(self, operations)
-        self.operations += operations
+        self.operations += self.held.encrypted(self.event, operations)
 
     async def committed(self) -> None:
         """Wait until the acknowledgment is kept by the server, which happens by itself right after the block.

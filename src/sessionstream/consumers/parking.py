@@ -13,14 +13,28 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from sessionstream.events.recorded import moment
+from sessionstream.errors import EncryptionError
+from sessionstream.events.encrypted import Opener
+from sessionstream.events.recorded import RecordedEvent, moment
 from sessionstream.log.gates import fields_of
 from sessionstream.log.history import parse_offset
 from sessionstream.log.store import Store
 
-__all__ = ["Caught", "Parked", "Record", "field_of", "parked_of", "read_fields", "read_parked", "record_of"]
+__all__ = [
+    "Caught",
+    "Parked",
+    "Record",
+    "error_text",
+    "field_of",
+    "parked_of",
+    "read_fields",
+    "read_parked",
+    "readable_text",
+    "record_of",
+]
 
 _LONGEST = 2_000
+_PLACE = "error"
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -137,27 +151,40 @@ def text_of(value: Record | Caught) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def record_of(offset: str, kind: str, number: int, attempts: int, error: BaseException, at_ms: int) -> Record:
-    """Return the record of an event that is parked with its error."""
+def record_of(event: RecordedEvent, number: int, attempts: int, error: BaseException, at_ms: int) -> Record:
+    """Return the record of an event that is parked with its error, which may tell what the event says."""
     trace = "".join(traceback.format_exception(error))
     return Record(
-        offset=offset,
-        type=kind,
-        start=offset,
+        offset=event.offset,
+        type=event.type,
+        start=event.offset,
         number=number,
         error=type(error).__name__,
-        message=_clean(str(error))[:_LONGEST],
-        trace=_clean(trace)[-_LONGEST:],
+        message=error_text(event, _clean(str(error))[:_LONGEST]),
+        trace=error_text(event, _clean(trace)[-_LONGEST:]),
         attempts=attempts,
         at_ms=at_ms,
     )
+
+
+def error_text(event: RecordedEvent, text: str) -> str:
+    """Return what an error says as it is stored: encrypted, if its event is."""
+    return text if (seal := event.seal) is None else seal.text(_PLACE, text)
+
+
+def readable_text(opener: Opener, session_id: str, text: str) -> str:
+    """Return what an error says, as `error_text` gave it; if it cannot be decrypted, that."""
+    try:
+        return opener.text(session_id, _PLACE, text)
+    except (EncryptionError, ValueError) as error:
+        return f"(encrypted: {error})"
 
 
 def _clean(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def parked_of(group: str, fields: Fields) -> list[Parked]:
+def parked_of(group: str, fields: Fields, opener: Opener) -> list[Parked]:
     """Return what is parked in a partition, in the order of the events' offsets."""
     found = [(session_id, record, True) for session_id, record in fields.waiting.items()]
     found += [(session_id, record, False) for (session_id, _), record in fields.single.items()]
@@ -170,8 +197,8 @@ def parked_of(group: str, fields: Fields) -> list[Parked]:
             record.type,
             waits,
             record.error,
-            record.message,
-            record.trace,
+            readable_text(opener, session_id, record.message),
+            readable_text(opener, session_id, record.trace),
             record.attempts,
             moment(record.at_ms),
             record.asked,

@@ -19,7 +19,6 @@ from sessionstream.errors import (
     ProjectionReplaced,
     UnknownPosition,
 )
-from sessionstream.events.recorded import UnreadableEvent
 from sessionstream.projection import Projection
 
 __all__ = ["Projector"]
@@ -158,8 +157,9 @@ class Projector:
         return known
 
     async def _handle(self, item: Item) -> None:
-        if not isinstance(item.data, UnreadableEvent):
-            item.apply(*self._projection.operations(item.session_id, item.data))
+        data = item.event.foldable
+        if data is not None:
+            item.apply(*self._projection.operations(item.session_id, data))
 
     async def _build(self, generation: str, consumer: Consumer) -> None:
         """Wait until a generation is built, and put it in the place of the one in use."""

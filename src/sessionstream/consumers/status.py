@@ -9,7 +9,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from sessionstream.consumers.parking import readable_text
 from sessionstream.consumers.registry import positions_of_group
+from sessionstream.events.encrypted import Opener
 from sessionstream.events.recorded import at_ms, moment
 from sessionstream.feed.cursor import Cursor, number_of, position_of
 from sessionstream.log.feed import pointers_of
@@ -136,7 +138,7 @@ async def status_of(store: Store, group: str, stalled_after: float) -> GroupStat
     replies = await store.server.calls(commands)
     rows = [replies[start : start + 5] for start in range(0, len(replies), 5)]
     found = [
-        _partition(number, position, row, stalled_after)
+        _partition(number, position, row, stalled_after, store.opener)
         for number, (position, row) in enumerate(zip(positions, rows, strict=True))
     ]
     return GroupStatus(group, _members(rows[0], found), found, Cursor.of(keys, positions))
@@ -152,7 +154,9 @@ def _members(row: Sequence[object], found: Sequence[PartitionStatus]) -> list[Me
     return [Member(name, [one.partition for one in found if one.member == name]) for name in sorted(names)]
 
 
-def _partition(number: int, position: str, row: Sequence[object], stalled_after: float) -> PartitionStatus:
+def _partition(
+    number: int, position: str, row: Sequence[object], stalled_after: float, opener: Opener
+) -> PartitionStatus:
     page, end, fields, parked, now = row[0], row[1], fields_of(row[2]), row[3], milliseconds(row[4])  # type: ignore[arg-type]
     behind = [
         pointer
@@ -168,6 +172,10 @@ def _partition(number: int, position: str, row: Sequence[object], stalled_after:
     moved = int(fields.get(b"moved", b"0"))
     held = int(fields.get(b"until", b"0")) > now
     failing = msgspec.json.decode(fields.get(b"failing") or b"{}", type=dict[str, tuple[str, int, str]])
+    failing = {
+        session_id: (offset, attempts, readable_text(opener, session_id, error))
+        for session_id, (offset, attempts, error) in failing.items()
+    }
     stalled = left > 0 and (not held or now - max(since, moved) > stalled_after * 1000)
     return PartitionStatus(
         partition=number,

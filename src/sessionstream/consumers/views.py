@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from sessionstream.consumers.committing import owner_of
-from sessionstream.errors import InvalidArgument
+from sessionstream.errors import CorruptEvent, InvalidArgument
+from sessionstream.events.recorded import NOWHERE
 from sessionstream.log.store import Store
 from sessionstream.projection import Place
 
@@ -36,9 +37,24 @@ class GroupViews:
         Args:
             place: where it is kept, made by `sessionstream.projection.view`.
             session_id: the session.
+
+        Raises:
+            KeyUnavailable: it is stored encrypted, and the key cannot be had.
+            KeyDestroyed: it is stored encrypted, and the key was destroyed.
         """
-        found = await self._read("HGETALL", place, "view", session_id)
-        return {name.decode(): value for name, value in _pairs(found) if name}
+        group, found = await self._read("HGETALL", place, "view", session_id)
+        fields = {name: value for name, value in _pairs(found) if name}
+        return {name.decode(): value for name, value in (await self._opened(group, place, session_id, fields)).items()}
+
+    async def _opened(
+        self, group: str, place: Place, session_id: str, fields: dict[bytes, bytes]
+    ) -> dict[bytes, bytes]:
+        store, owner = self._store, owner_of(group)
+        await store.remember(fields.values())
+        try:
+            return {name: store.opener.field(session_id, owner, place, name, value) for name, value in fields.items()}
+        except ValueError as error:
+            raise CorruptEvent(session_id, NOWHERE, f"the view {place.name!r} of group {group!r}: {error}") from None
 
     async def ranking(self, place: Place, session_id: str) -> dict[str, float]:
         """Return the members of a session's ranking and their scores, lowest first.
@@ -47,7 +63,7 @@ class GroupViews:
             place: where it is kept, made by `sessionstream.projection.ranking`.
             session_id: the session.
         """
-        found = await self._read("ZRANGE", place, "ranking", session_id, "0", "-1", "WITHSCORES")
+        _, found = await self._read("ZRANGE", place, "ranking", session_id, "0", "-1", "WITHSCORES")
         return {member.decode(): float(score) for member, score in _pairs(found) if member}
 
     async def counters(self, place: Place) -> dict[str, int]:
@@ -79,7 +95,7 @@ class GroupViews:
         choose = heapq.nsmallest if lowest else heapq.nlargest
         return choose(limit, found, key=lambda one: (one[1], one[0]))
 
-    async def _read(self, command: str, place: Place, kind: str, session_id: str, *rest: str) -> Any:
+    async def _read(self, command: str, place: Place, kind: str, session_id: str, *rest: str) -> tuple[str, Any]:
         _check(place, kind)
         await self._store.check_readable()
         while True:
@@ -87,7 +103,7 @@ class GroupViews:
             key = self._store.keys.place(owner_of(group), place, session_id)
             found = await self._store.server.call(command, key, *rest)
             if await self._group() == group:
-                return found
+                return group, found
 
     async def _from_all(self, command: str, place: Place, kind: str, *rest: str) -> Sequence[Any]:
         _check(place, kind)

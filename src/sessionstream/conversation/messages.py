@@ -50,6 +50,7 @@ async def newest_messages(
     Raises:
         SessionNotFound: nothing is kept of such a session.
         HistoryTrimmed: messages that are asked for are gone: of the session, or of the one that it was forked from.
+        KeyUnavailable: one is encrypted, and its key cannot be had; those whose key was destroyed are left out.
     """
     most = None if limit is None else checked_count(limit, "limit")
     retracted: set[str] = set()
@@ -59,7 +60,7 @@ async def newest_messages(
     try:
         # Backward, a retraction is met before the message that it takes back.
         async for event in read_back(store, session_id, _TYPES, after=after, before=before):
-            data = event.data
+            data = event.foldable
             if isinstance(data, MessageRetracted):
                 retracted.add(data.offset)
             elif isinstance(data, MessageAdded) and event.offset not in retracted:

@@ -122,7 +122,7 @@ async def _folded(store: Store, session_id: str, head: Head) -> Folded:
     try:
         return await fold_until(store, session_id)
     except HistoryTrimmed:
-        folded = Folded(session_id, store.projections)
+        folded = Folded(session_id, store.projections, opener=store.opener)
         async for page in read_entries(store, session_id, head.get(b"trimmed", NOWHERE.encode()).decode()):
             folded.take(page)
         return folded

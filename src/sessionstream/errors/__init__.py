@@ -47,6 +47,9 @@
     ├── IntegrityError                        a session is not sealed any further
     │   ├── HistoryAltered                    what is to be sealed is not what was appended; `.offset` says where
     │   └── SealKeyUnknown                    the last seal was made with a key that is not here; `.key_id` names it
+    ├── EncryptionError                       `.user_id` and `.key_id` name the key
+    │   ├── KeyUnavailable                    the key cannot be had here or now
+    │   └── KeyDestroyed                      it was destroyed, and what it has encrypted with it
     ├── NamespaceMismatch                     the namespace was made with other settings
     ├── Unavailable (ConnectionError)         nothing was written; try again later
     │   ├── ServerLoading                     it is still loading its data
@@ -77,6 +80,7 @@ from sessionstream.errors.consuming import (
     NotProjected,
     ProjectionReplaced,
 )
+from sessionstream.errors.encryption import EncryptionError, KeyDestroyed, KeyUnavailable
 from sessionstream.errors.following import (
     CursorMismatch,
     FeedTrimmed,
@@ -139,6 +143,7 @@ __all__ = [
     "CorruptEvent",
     "CursorMismatch",
     "EmbeddedUnavailable",
+    "EncryptionError",
     "EventTypeError",
     "FeedTrimmed",
     "FollowerTooSlow",
@@ -155,6 +160,8 @@ __all__ = [
     "InvalidEvidence",
     "InvalidImportLine",
     "InvalidType",
+    "KeyDestroyed",
+    "KeyUnavailable",
     "LeaseLost",
     "LockError",
     "LockLost",

@@ -9,9 +9,10 @@ import msgspec
 
 from sessionstream.errors import InvalidArgument, InvalidData, TooLarge
 from sessionstream.events.base import EventType, type_of
+from sessionstream.events.encrypted import Seal
 from sessionstream.events.strict_json import encode_json, refuse_unportable
 
-__all__ = ["EncodedEvent", "encode_event"]
+__all__ = ["EncodedEvent", "SealedEvent", "encode_event"]
 
 
 class EncodedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +32,34 @@ class EncodedEvent(msgspec.Struct, frozen=True, gc=False):
     def value(self) -> Any:
         """The event, as it will be read back: the caller may change the one it gave while this one travels."""
         return self.kind.read(self.data) if self.decoded is None else self.decoded
+
+    @property
+    def seal(self) -> Seal | None:
+        """What encrypts what is derived from it; None where it is stored in plain text."""
+        return None
+
+
+class SealedEvent(EncodedEvent, frozen=True, gc=False):
+    """An event as it is stored encrypted.
+
+    Attributes:
+        plain: the JSON of its fields.
+        sealed_with: what encrypts what is derived from it.
+    """
+
+    plain: bytes = b""
+    sealed_with: Any = None
+
+    @property
+    def value(self) -> Any:
+        """The event, as it will be read back."""
+        return self.kind.read(self.plain)
+
+    @property
+    def seal(self) -> Seal | None:
+        """What encrypts what is derived from it."""
+        seal: Seal | None = self.sealed_with
+        return seal
 
 
 def encode_event(value: Any, max_bytes: int) -> EncodedEvent:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sessionstream.errors import FeedTrimmed, InvalidArgument, UnknownPosition
+from sessionstream.events.encrypted import Opener
 from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
 from sessionstream.feed.cursor import BEGINNING, Cursor, number_of, position_of
 from sessionstream.log.feed import Pointer, pointers_of
@@ -121,7 +122,11 @@ async def read_events(store: Store, pointers: Sequence[Pointer]) -> list[Told]:
         taken += 1
     asked = [pointer for pointer in pointers[:taken] if pointer.events]
     pages = iter(await store.server.calls([_range_of(store, pointer) for pointer in asked]) if asked else [])
-    return [Told(pointer, _recorded(pointer, next(pages)) if pointer.events else []) for pointer in pointers[:taken]]
+    read = [next(pages) if pointer.events else [] for pointer in pointers[:taken]]
+    if store.encryption is not None:
+        await store.remember_keys_of(entry for page in read for entry in page)
+    told = zip(pointers[:taken], read, strict=True)
+    return [Told(pointer, _recorded(pointer, page, store.opener) if page else []) for pointer, page in told]
 
 
 def _range_of(store: Store, pointer: Pointer) -> tuple[str | int, ...]:
@@ -129,9 +134,9 @@ def _range_of(store: Store, pointer: Pointer) -> tuple[str | int, ...]:
     return "XREVRANGE", store.keys.events(pointer.session_id), pointer.offset, "-", "COUNT", pointer.events
 
 
-def _recorded(pointer: Pointer, page: Sequence[Any]) -> list[RecordedEvent]:
+def _recorded(pointer: Pointer, page: Sequence[Any], opener: Opener) -> list[RecordedEvent]:
     session_id = pointer.session_id
-    found = [RecordedEvent(session_id, identifier.decode(), words or ()) for identifier, words in reversed(page)]
+    found = [RecordedEvent(session_id, at.decode(), words or (), opener) for at, words in reversed(page)]
     # Where its own are gone there may be others in front of them.
     before = version_of(pointer.offset) - pointer.events
     return [event for event in found if event.version > before]

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from sessionstream.errors import SessionEnded, SessionNotFound, TooLarge
+from sessionstream.errors import EncryptionError, SessionEnded, SessionNotFound, TooLarge
+from sessionstream.events.encrypted import Opener, is_encrypted
 from sessionstream.events.ids import event_ids
 from sessionstream.events.recorded import at_ms, moment
 from sessionstream.events.strict_json import encode_json
@@ -50,10 +51,15 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
     offset: str
 
 
-def delta_of(session_id: str, entry: Sequence[Any]) -> Delta:
-    """Return the delta of an entry, as XRANGE gives it."""
+def delta_of(session_id: str, entry: Sequence[Any], opener: Opener) -> Delta | None:
+    """Return the delta of an entry, as XRANGE gives it; None for one that cannot be decrypted: it is no event."""
     place, words = entry
     identifier, data, offset = words[:3]
+    if is_encrypted(data):
+        try:
+            data = opener.delta(session_id, identifier, data)
+        except (EncryptionError, ValueError):
+            return None
     return Delta(session_id, identifier.decode(), _decode(data), moment(at_ms(place.decode())), offset.decode())
 
 
@@ -68,6 +74,7 @@ async def publish(store: Store, session_id: str, delta: object) -> str:
     Raises:
         InvalidData: or `TooLarge`: it would not be read back as it is.
         SessionNotFound: or `SessionEnded`: nobody follows what is not, or is over.
+        KeyUnavailable: it is to be encrypted, and the key cannot be had.
     """
     route, keys = store.keys.route(session_id), store.keys
     data = encode_json(delta, "delta")
@@ -76,6 +83,8 @@ async def publish(store: Store, session_id: str, delta: object) -> str:
         raise TooLarge("the delta", len(data), limit, "max_event_bytes")
     [identifier] = event_ids(1)
     await store.check_readable()
+    if store.encryption is not None:
+        data = await store.encryption.delta(session_id, identifier, data)
     args: list[Word] = [name_in_log(session_id), identifier, data, MOST_DELTAS, KEPT_MS]
     log, deltas = keys.log(route.partition), keys.deltas(session_id)
     found = await store.server.script(_PUBLISH, [log, deltas], args, told=True)

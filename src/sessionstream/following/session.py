@@ -133,6 +133,8 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
         # Long history does not hold up the connection that wakes everybody.
         armed = not self._behind
         *deltas, page = await (bell.read if armed else self._store.server.calls)(tuple(commands))
+        if self._store.encryption is not None:
+            await self._store.remember_keys_of([*page, *(deltas[0] if deltas else ())])
         if len(page) > self._buffer:
             self._failure = FollowerTooSlow(self.session_id, self._position, self._buffer)
             return
@@ -156,7 +158,7 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
             if version_of(offset) != version_of(self._read_to) + 1:
                 self._failure = self._gap_before(offset)
                 break
-            events.append(event := RecordedEvent(self.session_id, offset, words or ()))
+            events.append(event := RecordedEvent(self.session_id, offset, words or (), self._store.opener))
             self._ended = self._ended or event.type in _ENDS
             self._read_to = offset
         return events
@@ -200,7 +202,9 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
         merged: list[RecordedEvent | Delta] = []
         behind = 0
         for entry in entries:
-            delta = delta_of(self.session_id, entry)
+            delta = delta_of(self.session_id, entry, self._store.opener)
+            if delta is None:
+                continue
             version = version_of(delta.offset)
             while behind < len(events) and events[behind].version <= version:
                 merged.append(events[behind])

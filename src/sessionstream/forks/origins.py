@@ -37,8 +37,8 @@ async def read_back(
     forked, begins = None, None
     wanted = (*types, SessionCreated)
     async for event in read_history(store, session_id, Window(after, before), types=wanted, backward=True):
-        if isinstance(event.data, SessionCreated):
-            forked, begins = event.data.forked_from, event.offset
+        if isinstance(event.known, SessionCreated):
+            forked, begins = event.known.forked_from, event.offset
         else:
             yield event
     if begins is None:
@@ -93,7 +93,8 @@ async def _first_event(store: Store, forked: ForkedFrom) -> RecordedEvent:
     first, point = await store.server.calls(
         [("XRANGE", key, "-", "+", "COUNT", 1), ("XRANGE", key, forked.offset, forked.offset)]
     )
-    events = [RecordedEvent(forked.session_id, offset.decode(), words or ()) for offset, words in first]
+    await store.remember_keys_of(first)
+    events = [RecordedEvent(forked.session_id, at.decode(), words or (), store.opener) for at, words in first]
     # Of a session that was removed, or that was and has another life under the same id, the event is not there.
     if not point:
         raise HistoryTrimmed(forked.session_id, first=events[0].offset if events else None)
@@ -105,7 +106,7 @@ async def _first_event(store: Store, forked: ForkedFrom) -> RecordedEvent:
 def _origin_of(first: RecordedEvent) -> ForkedFrom | None:
     if first.version != 1:
         raise HistoryTrimmed(first.session_id, first=first.offset)
-    return first.data.forked_from if isinstance(first.data, SessionCreated) else None
+    return first.known.forked_from if isinstance(first.known, SessionCreated) else None
 
 
 def _behind(offset: str) -> str:

@@ -151,7 +151,7 @@ class _Evidence:
                 self._beyond = identifier.decode()
                 event = RecordedEvent(self._session_id, self._beyond, words or ())
                 if event.type in ("checkpoint.saved", "checkpoint.deleted"):
-                    yield getattr(event.data, "checkpoint_id", "")
+                    yield getattr(event.known, "checkpoint_id", "")
 
     async def write_head(self) -> None:
         """Write the head, if the session is still where the history ends."""

@@ -6,24 +6,30 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sessionstream.errors import SessionStreamError
+from sessionstream.errors import KeyUnavailable, SessionStreamError
 from sessionstream.events.base import types_by_word
+from sessionstream.events.encrypted import Opener, mark_in
 from sessionstream.events.recorded import RecordedEvent, version_of
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.integrity.reporting import Finding, Kind
 from sessionstream.log.gates import fields_of
 from sessionstream.projection import HEAD, Projection
+from sessionstream.projections import BUILT_IN
 from sessionstream.projections.checkpoints import ORDER, SAVED
 from sessionstream.projections.directory import looks_at
+from sessionstream.projections.session import METADATA
 
 if TYPE_CHECKING:
     # Evidence is verified without a store, and without what that loads.
     from sessionstream.log.keys import Keys
     from sessionstream.log.store import Store
 
-__all__ = ["Folded", "altered_bodies", "body_problem", "same_views", "saved_checkpoints"]
+__all__ = ["Folded", "altered_bodies", "body_problem", "same_views", "saved_checkpoints", "unlocked_fields"]
 
 _NAMED = 5
+_METADATA = METADATA.encode()
+_LOCKED = "of what is encrypted, the keys are not here"
+_OWNERS = {"", *(projection.name for projection in BUILT_IN)}
 _ALWAYS = (Spot("", HEAD), Spot("checkpoints", SAVED))
 _SAVED, _ORDER = Spot("checkpoints", SAVED), Spot("checkpoints", ORDER)
 _HASHES = ("head", "view")
@@ -35,19 +41,23 @@ class Folded:
     Args:
         projections: what folds.
         session_id: the session.
+        opener: what decrypts the events; None where nobody does.
 
     Attributes:
         projections: as given.
         views: as far as they are folded.
         broken: of which event the projections can make nothing, as words; it and what follows is not folded.
+        locked: why not all was folded, as words: keys are not here, so only what is stored in plain text was.
     """
 
-    def __init__(self, projections: Sequence[Projection], session_id: str) -> None:
+    def __init__(self, projections: Sequence[Projection], session_id: str, opener: Opener | None = None) -> None:
         self.projections = projections
         self._session_id = session_id
+        self._opener = opener
         self._quiet: dict[bytes, bool] = {}
         self._slides = False
         self.broken = ""
+        self.locked = ""
         self.views = Views(session_id)
 
     def take(self, offset: str, words: Sequence[bytes]) -> None:
@@ -61,14 +71,29 @@ class Folded:
         if self.broken:
             return
         try:
-            fold(self._session_id, [RecordedEvent(self._session_id, offset, words)], self.projections, self.views)
+            event = RecordedEvent(self._session_id, offset, words, self._opener)
+            try:
+                fold(self._session_id, [event], self.projections, self.views)
+            except KeyUnavailable:
+                self.locked = _LOCKED
+                self._fold_known(event)
         except (SessionStreamError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             # Of what was appended the projections have made something once.
             self.broken = f"version {version_of(offset)}, of which nothing can be made: {error}"
         self._slides = self.views.head.get(b"sliding") == b"1"
 
+    def _fold_known(self, event: RecordedEvent) -> None:
+        """Fold what is stored of an encrypted event in plain text: that is all that the built-in projections count."""
+        known = event.data if event.known is None else event.known
+        for projection in BUILT_IN:
+            for operation in projection.operations(self._session_id, known):
+                self.views.apply(projection.name, operation, event.offset)
+
     def spots(self) -> list[Spot]:
         """Return the views that can be compared: the session's own, and the indexes that it may stand in."""
+        return [spot for spot in self._spots() if not self.locked or spot.projection in _OWNERS]
+
+    def _spots(self) -> list[Spot]:
         views = self.views
         hashes = {**dict.fromkeys(_ALWAYS), **views.hashes}
         own = [spot for spot in hashes if spot.place.kind in _HASHES]
@@ -93,6 +118,8 @@ class Folded:
         found = []
         for spot, reply in zip(spots, replies, strict=True):
             live, folded = _live(spot, reply), self._folded(spot)
+            if self.locked and spot.place.kind in _HASHES:
+                live, folded = unlocked_fields(live, folded)
             if live != folded:
                 name = f"{spot.projection}:{spot.place.name}" if spot.projection else "head"
                 key = f" of {spot.place.key}" if spot.place.key else ""
@@ -107,6 +134,22 @@ class Folded:
         if spot.place.kind == "ranking":
             return dict(members)
         return {b"": next(iter(members.values()))} if members else {}
+
+
+def unlocked_fields(
+    live: dict[bytes, bytes], folded: dict[bytes, bytes]
+) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
+    """Return of the fields of a hash, as it is and as it was folded without keys, what can be compared."""
+    marked = {field: mark_in(value) for field, value in live.items()}
+    kept = [
+        {
+            field: value[: marked[field]] if marked.get(field, -1) >= 0 else value
+            for field, value in fields.items()
+            if not field.startswith(_METADATA)
+        }
+        for fields in (live, folded)
+    ]
+    return kept[0], kept[1]
 
 
 def _is_quiet(kind: bytes, projections: Iterable[Projection]) -> bool:

@@ -14,7 +14,7 @@ from sessionstream.events.recorded import NOWHERE, version_of
 from sessionstream.integrity.anchors import Anchor, read_anchor
 from sessionstream.integrity.chain import told_trim
 from sessionstream.integrity.checking import HistoryCheck
-from sessionstream.integrity.folding import Folded, body_problem, saved_checkpoints
+from sessionstream.integrity.folding import Folded, body_problem, saved_checkpoints, unlocked_fields
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.lines import LinesReader
 from sessionstream.integrity.outside import check_anchor
@@ -161,6 +161,8 @@ class _Verifier:
             return []
         live = {name: value for name, value in self._head.items() if name not in _LOGS_OWN and name}
         folded = self._folded.views.head
+        if self._folded.locked:
+            live, folded = unlocked_fields(live, folded)
         names = sorted(name for name in {**live, **folded} if live.get(name) != folded.get(name))
         text = f"{', '.join(name.decode(errors='replace') for name in names[:5])}: not what the events make"
         return [Finding(Kind.VIEW_ALTERED, text, name="head")] if names else []

@@ -76,7 +76,7 @@ class SessionReading:
         self._known_to = 0
         self.of_archive: list[Finding] = []
         self.trims: set[str] = set()
-        self._folded = Folded(store.projections, session_id)
+        self._folded = Folded(store.projections, session_id, store.opener)
         self.unknown = ""
         self.began = 0
         self._seals_there = 0
@@ -95,7 +95,8 @@ class SessionReading:
         ours = {f"{one.name}:{one.version}": one for one in self._store.projections}
         unknown = [name for name in theirs if name and name not in ours]
         self.unknown = f"of {', '.join(unknown)}, which this process does not have" if unknown else ""
-        self._folded = Folded([one for name, one in ours.items() if name in theirs], self.session_id)
+        known = [one for name, one in ours.items() if name in theirs]
+        self._folded = Folded(known, self.session_id, self._store.opener)
 
     async def look_for_bases(self) -> None:
         """Look which base snapshots there are, from which moments of the past are folded."""
@@ -105,7 +106,7 @@ class SessionReading:
     async def _compare_base(self, offset: str, views: Views | None) -> None:
         """Compare a base that a reader would take with what the events make up to there."""
         base = await nearest(self._store, self.session_id, offset)
-        if base is None or base.offset != offset or self._folded.broken:
+        if base is None or base.offset != offset or self._folded.broken or self._folded.locked:
             return
         if views is None or not same_views(base.views, views):
             text = "the base snapshot there is not what the events make"
@@ -130,6 +131,11 @@ class SessionReading:
         self._known_to = _version_in(gate) if gate is not None else 0
         self._first = version_of(stream[0][0].decode()) if stream else 0
         return gate is not None or bool(head or stream or self._seals_there) or score is not None
+
+    @property
+    def locked(self) -> str:
+        """Why what is encrypted could not be compared, or nothing."""
+        return self._folded.locked
 
     @property
     def begins_late(self) -> bool:
@@ -200,6 +206,8 @@ class SessionReading:
         return list(await self._store.server.call("XRANGE", self.events_key, start, "+", "COUNT", _PAGE))
 
     async def _take_all(self, page: Sequence[Any]) -> None:
+        if self._store.encryption is not None:
+            await self._store.remember_keys_of(page)
         for identifier, words in page:
             offset = identifier.decode()
             # Most events need neither the next seal nor a look at a base: those are taken without waiting.

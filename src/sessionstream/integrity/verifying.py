@@ -246,6 +246,6 @@ class _Judge:
             *history_claims(self._of.check),
             claim("beginning", late),
             claim("checkpoints", unstable or late),
-            claim("views", unstable or altered or late or self._of.unknown),
+            claim("views", unstable or altered or late or self._of.unknown or self._of.locked),
             claim("counters", "one session does not tell: a rebuild of all makes them anew"),
         ]

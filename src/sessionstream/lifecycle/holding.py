@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sessionstream.errors import SessionHeld
+from sessionstream.events.encrypted import Undecrypted, mark_in
 from sessionstream.events.strict_json import decode_json
 from sessionstream.lifecycle.reading import Head
 from sessionstream.projections.retention import HOLD
@@ -12,6 +13,7 @@ from sessionstream.projections.retention import HOLD
 __all__ = ["Standing", "require_unheld", "standing_holds"]
 
 _PREFIX = HOLD.encode()
+_ENCRYPTED = "(encrypted, and the key is not here)"
 
 
 class Standing(NamedTuple):
@@ -20,7 +22,7 @@ class Standing(NamedTuple):
     Attributes:
         hold_id: its id.
         offset: of the event that placed it.
-        reason: why.
+        reason: why, or that this is encrypted.
     """
 
     hold_id: str
@@ -36,7 +38,9 @@ def standing_holds(head: Head) -> list[Standing]:
     for field, value in head.items():
         if field.startswith(_PREFIX):
             offset, _, reason = value.decode().partition(" ")
-            found.append(Standing(field[len(_PREFIX) :].decode(), offset, decode_json(reason)))
+            # A hold stands, whoever can read why.
+            why = _ENCRYPTED if isinstance(value, Undecrypted) or mark_in(value) >= 0 else decode_json(reason)
+            found.append(Standing(field[len(_PREFIX) :].decode(), offset, why))
     return sorted(found, key=lambda hold: int(hold.offset.partition("-")[2]))
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from sessionstream.errors import SessionEnded, SessionNotFound
+from sessionstream.events.encrypted import NO_KEYS, Undecrypted
 from sessionstream.events.forked import ForkedFrom
 from sessionstream.events.recorded import moment
+from sessionstream.projection import HEAD
 from sessionstream.projections.session import METADATA
 from sessionstream.session import Session, SessionState
 
-__all__ = ["end_of", "ended_or_lapsed", "live_session", "require_live", "session_from"]
+__all__ = ["end_of", "ended_or_lapsed", "live_session", "require_decrypted", "require_live", "session_from"]
 
 ENDS = {b"expired": "expired", b"deleted": "deleted", b"erased": "erased"}
 """The states of a session that is over, each with the reason."""
@@ -40,6 +43,23 @@ class _MetadataFields(dict[tuple[bytes, ...], list[tuple[bytes, str]]]):
 
 
 _metadata = _MetadataFields()
+
+
+def _metadata_of(session_id: str, head: Head) -> dict[str, Any]:
+    fields = _metadata[tuple(head)]
+    try:
+        return {name: _decode(head[field]) for field, name in fields}
+    except msgspec.MsgspecError:
+        for field, _ in fields:
+            require_decrypted(head[field])
+        raise
+
+
+def require_decrypted(value: bytes) -> None:
+    """Raise why a value of a head could not be decrypted, if that is why it cannot be read."""
+    if isinstance(value, Undecrypted):
+        raise value.error
+    NO_KEYS.field("", "", HEAD, b"", value)
 
 
 def end_of(head: Head, now_ms: int) -> str | None:
@@ -82,7 +102,7 @@ def session_from(session_id: str, head: Head) -> Session:
         get(b"agent_id", b"").decode(),
         moment(int(get(b"created_at", b"0"))),
         moment(int(expires)) if expires else None,
-        {name: _decode(head[field]) for field, name in _metadata[tuple(head)]},
+        _metadata_of(session_id, head),
         _STATES[get(b"state", b"active")],
         int(version),
         moment(int(ms)),

@@ -141,12 +141,13 @@ async def _views_of_users(store: Store, session_id: str) -> Views:
         async for event in read_history(store, session_id):
             fold(session_id, [event], own, views)
     except HistoryTrimmed as error:
-        folded = await nearest(store, session_id, error.first) or Folded(session_id, own)
+        folded = await nearest(store, session_id, error.first) or Folded(session_id, own, opener=store.opener)
         views, names = folded.views, {"", *(projection.name for projection in own)}
         views.hashes = {spot: fields for spot, fields in views.hashes.items() if spot.projection in names}
         views.sets = {spot: members for spot, members in views.sets.items() if spot.projection in names}
         async for page in read_entries(store, session_id, await trimmed_to(store, session_id) or NOWHERE):
-            fold(session_id, [RecordedEvent(session_id, at.decode(), words or ()) for at, words in page], own, views)
+            events = [RecordedEvent(session_id, at.decode(), words or (), store.opener) for at, words in page]
+            fold(session_id, events, own, views)
     return views
 
 

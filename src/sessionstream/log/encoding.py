@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sessionstream.errors import EventTypeError, InvalidArgument
+from sessionstream.events.encrypted import Seal
 from sessionstream.log.keys import Keys
 from sessionstream.projection import (
     Add,
@@ -60,7 +61,14 @@ def encode_put(key_number: int, pairs: Iterable[tuple[str, str | bytes]]) -> lis
 
 
 def encode_operations(
-    session_id: str, event: Any, projections: Sequence[Projection], keys: Keys, numbers: KeyNumbers, *, sliding: bool
+    session_id: str,
+    event: Any,
+    projections: Sequence[Projection],
+    keys: Keys,
+    numbers: KeyNumbers,
+    *,
+    sliding: bool,
+    seal: Seal | None = None,
 ) -> tuple[int, list[Word]]:
     """Return how many operations an event means, and their words.
 
@@ -71,10 +79,13 @@ def encode_operations(
         keys: the names of the namespace's keys.
         numbers: the keys of the call; those of the operations are added.
         sliding: whether the session's time to live slides; if not, the operations for that are left out.
+        seal: what encrypts what is derived from the event, if it is stored encrypted.
     """
     count, words = 0, list[Word]()
     for projection in projections:
-        operations = projection.operations(session_id, event)
+        operations: Iterable[Operation] = projection.operations(session_id, event)
+        if seal is not None:
+            operations = seal.operations(projection.name, operations)
         if not sliding:
             operations = (operation for operation in operations if not isinstance(operation, Slide))
         more, added = encode_each(projection.name, session_id, operations, keys, numbers)

@@ -102,7 +102,10 @@ async def read_history(
     async with contextlib.aclosing(pages):
         with positions.reading(session_id) if positions else contextlib.nullcontext(Reading()) as reading:
             async for page in pages:
-                events = [RecordedEvent(session_id, identifier.decode(), fields or ()) for identifier, fields in page]
+                if store.encryption is not None:
+                    await store.remember_keys_of(page)
+                opener = store.opener
+                events = [RecordedEvent(session_id, at.decode(), fields or (), opener) for at, fields in page]
                 # What the events do not hold need not be kept while they are looked at.
                 page.clear()
                 if wanted is not None:
@@ -135,6 +138,8 @@ async def read_entries(
         return
     async with contextlib.aclosing(_pages(store, session_id, low, high, False, ahead=True)) as pages:
         async for page in pages:
+            if store.encryption is not None:
+                await store.remember_keys_of(page)
             yield page
 
 

@@ -19,7 +19,7 @@ from sessionstream.log.packed_events import pieces_of
 from sessionstream.projection import Projection
 from sessionstream.wire.packing import bulk, bulks
 
-__all__ = ["UNGUARDED", "Append", "Appended", "Guards", "append_of"]
+__all__ = ["UNGUARDED", "Append", "Appended", "Guards", "append_of", "digest_of"]
 
 _AFTER = {"session.created": Phase.LIVE, "session.expired": Phase.ENDED, "session.deleted": Phase.ENDED}
 
@@ -98,6 +98,7 @@ class Append(msgspec.Struct, gc=False):
         ids: of its events, made when it is packed first; none before.
         since: on a repeat, when the first copy can have arrived.
         until: the loop's time at which it is given up.
+        digest: of its events in plain text, where these are stored encrypted; else nothing.
         future: what it gave, or the error that refused it.
     """
 
@@ -114,6 +115,7 @@ class Append(msgspec.Struct, gc=False):
     ids: Sequence[bytes] = ()
     since: str = ""
     until: float = 0.0
+    digest: str = ""
     future: Any = None
 
     @property
@@ -156,7 +158,7 @@ class Append(msgspec.Struct, gc=False):
         words: list[Word] = []
         for position, event in enumerate(self.events):
             count, operations = encode_operations(
-                self.session_id, event.value, projections, keys, numbers, sliding=self.sliding
+                self.session_id, event.value, projections, keys, numbers, sliding=self.sliding, seal=event.seal
             )
             extra = self._beside(keys, numbers, event) if position == 0 else []
             words += (count + len(extra), *operations, *(word for one in extra for word in one))
@@ -167,7 +169,7 @@ class Append(msgspec.Struct, gc=False):
         return [
             0 if key is None else numbers[keys.idempotency(self.session_id)],
             key or "",
-            "" if key is None else _digest(self.events),
+            "" if key is None else self.digest or digest_of(self.events),
             numbers[keys.bodies(self.session_id)] if claimed else 0,
             claimed,
             "" if guards.token is None else guards.token,
@@ -250,7 +252,8 @@ def _phases(events: Sequence[EncodedEvent], only: frozenset[Phase] | None) -> st
     return "".join(sorted(phase.value for phase in allowed))
 
 
-def _digest(events: Sequence[EncodedEvent]) -> str:
+def digest_of(events: Sequence[EncodedEvent]) -> str:
+    """Return what tells the events of two appends apart that were made with one idempotency key."""
     digest = hashlib.sha256()
     for event in events:
         # The order of keys is no difference: it is not one to the caller's dict either.

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import hiredis
 
-from sessionstream.errors import InvalidArgument, NamespaceMismatch, SessionNotFound, Unavailable
+from sessionstream.errors import (
+    CorruptEvent,
+    EncryptionError,
+    InvalidArgument,
+    NamespaceMismatch,
+    SessionNotFound,
+    Unavailable,
+)
 from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
 from sessionstream.events.context import NOTHING, current_meta, meta_of_task
+from sessionstream.events.encrypted import NO_KEYS, Opener, Undecrypted, mark_in
 from sessionstream.events.lifecycle import EventErased, SessionErased
+from sessionstream.events.recorded import payload_of
 from sessionstream.log.appender import Appender
+from sessionstream.log.encrypting import Encryption
 from sessionstream.log.fencing import carries_any, token_for
 from sessionstream.log.gates import head_of
 from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, append_of
-from sessionstream.projection import Projection, nothing
+from sessionstream.projection import HEAD, Projection, nothing
 from sessionstream.projections import BUILT_IN
 from sessionstream.wire.lane import LaneClosed, milliseconds
 from sessionstream.wire.scripts import load_script
@@ -35,8 +45,11 @@ __all__ = ["FORMAT", "Store"]
 FORMAT = 3
 """The version of the layout of keys, entries and scripts."""
 
+_ENCRYPTED = "+encrypted"
 _MOST_EVENTS = 10_000
 _MOST_LOOKS = 50
+_ENCRYPTS = "it was made without encryption, and this process encrypts; rebuild with adopt=True to encrypt from now on"
+_LACKS_KEYS = "what is written to it is encrypted: give this process encryption_key and key_store"
 _numbers = itertools.count()
 _PREPARE = load_script("sessionstream.log", "prepare")
 _PAUSE = load_script("sessionstream.log", "pause")
@@ -49,8 +62,11 @@ class Store:
         server: where it lies.
         settings: its namespace, partitions and limits.
         projections: the user's own inline projections, run after the built-in ones.
+        encrypts: whether what is written is encrypted; then `encrypt_with` says by what.
 
     Attributes:
+        encryption: what encrypts and decrypts; None where nothing does.
+        opener: decrypts what is read.
         archive_first: what archives an ended session before it is retired, and gives the offset of its last event; None
             leaves the session for now.
         endings: called with the id of a session that this process has ended, in the event loop and without waiting.
@@ -59,7 +75,9 @@ class Store:
         InvalidArgument: two projections have one name.
     """
 
-    def __init__(self, server: Server, settings: Settings, projections: Sequence[Projection] = ()) -> None:
+    def __init__(
+        self, server: Server, settings: Settings, projections: Sequence[Projection] = (), *, encrypts: bool = False
+    ) -> None:
         self.server = server
         self.settings = settings
         self.keys = Keys(settings.namespace, settings.partitions)
@@ -75,10 +93,24 @@ class Store:
         self.positions = Positions()
         self.archive_first: Callable[[str], Awaitable[str | None]] | None = None
         self.endings: list[Callable[[str], object]] = []
+        self.encryption: Encryption | None = None
+        self.opener: Opener = NO_KEYS
+        self._encrypts = encrypts
         self._number = next(_numbers)
         self._read_as_made = self._written_as_made = False
         self._most_event_bytes = settings.max_event_bytes
         self._appender = Appender(server, self.keys, self.projections, self.stamp, self.prepare, self.positions)
+        self._send = self._appender.append
+
+    def encrypt_with(self, make: Callable[[Callable[[Append], asyncio.Future[Appended]]], Encryption]) -> None:
+        """Encrypt what is written from now on, and decrypt what is read.
+
+        Args:
+            make: called with what sends an append, gives what encrypts.
+        """
+        self.encryption = encryption = make(self._appender.append)
+        self.opener, self._send = encryption.opener, encryption.append
+        self.endings.append(encryption.forget)
 
     @property
     def milestones(self) -> list[Callable[[Appended], object]]:
@@ -93,7 +125,9 @@ class Store:
     def stamp(self) -> str:
         """What a namespace must have been made with for this process to write to it."""
         versions = ",".join(f"{projection.name}:{projection.version}" for projection in self.projections)
-        return f"format={FORMAT} partitions={self.keys.partitions} projections={versions}"
+        # A process that knows nothing of encryption refuses a format that it does not know.
+        layout = f"{FORMAT}{_ENCRYPTED}" if self._encrypts else f"{FORMAT}"
+        return f"format={layout} partitions={self.keys.partitions} projections={versions}"
 
     def append(
         self,
@@ -143,7 +177,7 @@ class Store:
             if event.kind.reserved and from_caller:
                 raise InvalidArgument(f"{event.kind.name} is appended by the method that does it, not by append")
         meta = current_meta(correlation_id, causation_id)
-        return self._appender.append(append_of(session_id, route, encoded, meta, guards))
+        return self._send(append_of(session_id, route, encoded, meta, guards))
 
     def append_one(self, session_id: str, value: Any) -> asyncio.Future[Appended]:
         """Append one event that a user of the library made, on no condition: the short way to `append`.
@@ -155,7 +189,7 @@ class Store:
         event = encode_event(value, self._most_event_bytes)
         if not event.kind.usual or carries_any() or meta_of_task() is not NOTHING:
             return self.append(session_id, [value], from_caller=True)
-        return self._appender.append(Append(session_id, self.keys.route(session_id), (event,), len(event.data)))
+        return self._send(Append(session_id, self.keys.route(session_id), (event,), len(event.data)))
 
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.
@@ -211,6 +245,10 @@ class Store:
     def _compare(self, found: str, *, writing: bool) -> None:
         theirs = dict(part.partition("=")[::2] for part in found.split(" "))
         ours = dict(part.partition("=")[::2] for part in self.stamp.split(" "))
+        formats = [one.get("format", "") for one in (theirs, ours)]
+        theirs["format"], ours["format"] = (one.removesuffix(_ENCRYPTED) for one in formats)
+        if writing and formats[0] != formats[1] and theirs["format"] == ours["format"]:
+            raise NamespaceMismatch(self.keys.namespace, _ENCRYPTS if self._encrypts else _LACKS_KEYS)
         for name in ("format", "partitions", *(("projections",) if writing else ())):
             if theirs.get(name) != ours[name]:
                 advice = "; rebuild with adopt=True to change them" if name == "projections" else ""
@@ -245,8 +283,9 @@ class Store:
                 self.server.read_failed(error, lane)
             latest = lane.latest_ms()
             if fields is not None and latest is not None and _is_before_expiry(fields, latest):
-                return fields, latest
-        return await self._exact_head(session_id, route)
+                return fields if self.encryption is None else await self.opened(session_id, fields), latest
+        fields, now = await self._exact_head(session_id, route)
+        return fields if self.encryption is None else await self.opened(session_id, fields), now
 
     async def _exact_head(self, session_id: str, route: Route) -> tuple[dict[bytes, bytes], int]:
         until = asyncio.get_running_loop().time() + self.server.deadline
@@ -272,7 +311,37 @@ class Store:
         for place, head in enumerate(heads):
             if head is None:
                 heads[place], _ = await self.head(session_ids[place])
+            elif self.encryption is not None:
+                heads[place] = await self.opened(session_ids[place], head)
         return [head or {} for head in heads], milliseconds(time)
+
+    async def opened(self, session_id: str, head: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        """Return a session's head in plain text; what cannot be decrypted stays, as `Undecrypted`.
+
+        Args:
+            session_id: the session.
+            head: its fields as they are stored; they may have been decrypted already.
+        """
+        marked = {field: value for field, value in head.items() if mark_in(value) >= 0}
+        if not marked:
+            return head
+        await self.remember(marked.values())
+        for field, value in marked.items():
+            try:
+                marked[field] = self.opener.field(session_id, "", HEAD, field, value)
+            except (EncryptionError, ValueError) as error:
+                left = marked[field] = Undecrypted(value)
+                left.error = error if isinstance(error, EncryptionError) else _altered(session_id, head, field, error)
+        return {**head, **marked}
+
+    async def remember(self, stored: Iterable[bytes]) -> None:
+        """Look up the keys with which something is encrypted, so that decrypting it blocks nobody."""
+        if self.encryption is not None:
+            await self.encryption.remember(stored)
+
+    async def remember_keys_of(self, entries: Iterable[Sequence[Any]]) -> None:
+        """Look up the keys with which entries are encrypted, as the server gives them."""
+        await self.remember([payload_of(words) for _, words in entries if words])
 
     async def existing_head(self, session_id: str) -> tuple[dict[bytes, bytes], int]:
         """Return what `head` does; raises `SessionNotFound` for a session of which nothing is kept."""
@@ -302,6 +371,11 @@ class Store:
     async def aclose(self) -> None:
         """Close the running loop's connection."""
         await self.server.aclose()
+
+
+def _altered(session_id: str, head: dict[bytes, bytes], field: bytes, error: ValueError) -> CorruptEvent:
+    offset = head.get(b"offset", b"").decode()
+    return CorruptEvent(session_id, offset, f"the field {field.decode(errors='replace')!r} of its head: {error}")
 
 
 def _is_before_expiry(fields: dict[bytes, bytes], ms: int) -> bool:

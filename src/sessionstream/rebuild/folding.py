@@ -103,7 +103,7 @@ class Folding:
         if folded is None and await is_erased(self._store, self._session_id):
             # What was trimmed before has made nothing, as what was erased has not.
             begins = await trimmed_to(self._store, self._session_id) or NOWHERE
-            folded = Folded(self._session_id, self._store.projections, offset=begins)
+            folded = Folded(self._session_id, self._store.projections, offset=begins, opener=self._store.opener)
         if folded is None or error.first is None or folded.version < version_of(error.first) - 1:
             if self._archived is None or error.first is None:
                 raise error
@@ -113,7 +113,7 @@ class Folding:
 
     async def _fold_archived(self, archived: Archived, first: str) -> Folded:
         """Fold what an archive holds and the first event that is kept, and keep that as a base."""
-        folded = Folded(self._session_id, self._store.projections)
+        folded = Folded(self._session_id, self._store.projections, opener=self._store.opener)
         async for event in archived(self._session_id):
             folded.take([(event.offset.encode(), event.words)])
         async for page in read_entries(self._store, self._session_id, folded.offset, first):
@@ -159,7 +159,9 @@ class Folding:
             await self._store.prepare(self._store.keys.partition(self._session_id))
             return False
         known, rest = answer
-        await self._follow(known.decode(), [RecordedEvent(self._session_id, at.decode(), data) for at, data in rest])
+        opener = self._store.opener
+        followed = [RecordedEvent(self._session_id, at.decode(), data, opener) for at, data in rest]
+        await self._follow(known.decode(), followed)
         return False
 
     async def _follow(self, known: str, events: list[RecordedEvent]) -> None:

@@ -121,8 +121,9 @@ async def _with_actors(store: Store, standing: Sequence[tuple[str, Standing]]) -
     """Return the holds; who placed one is told by its event, which stays in the stream while the hold stands."""
     reads = [("XRANGE", store.keys.events(session_id), one.offset, one.offset) for session_id, one in standing]
     entries = await store.server.calls(reads) if reads else []
+    await store.remember_keys_of(entry for found in entries for entry in found)
     holds = []
     for (session_id, one), found in zip(standing, entries, strict=True):
-        actor = RecordedEvent(session_id, one.offset, found[0][1] or ()).actor if found else None
+        actor = RecordedEvent(session_id, one.offset, found[0][1] or (), store.opener).actor if found else None
         holds.append(Hold(session_id, one.hold_id, one.reason, actor, moment(at_ms(one.offset)), one.offset))
     return holds

@@ -6,13 +6,12 @@ from sessionstream.errors import InvalidArgument, LockLost, SessionHeld, Session
 from sessionstream.events.ids import checked_id
 from sessionstream.events.lifecycle import CheckpointDeleted
 from sessionstream.events.recorded import version_of
-from sessionstream.events.strict_json import decode_json
 from sessionstream.lifecycle.holding import require_unheld
 from sessionstream.log.deciding import Decision, append_decided
 from sessionstream.log.gates import fields_of
 from sessionstream.log.history import checked_count
 from sessionstream.log.store import Store
-from sessionstream.projections.checkpoints import SAVED
+from sessionstream.projections.checkpoints import NO_LABEL, SAVED
 
 __all__ = ["keep_last", "keep_last_quietly"]
 
@@ -67,6 +66,6 @@ def _due(saved: dict[bytes, bytes] | list[bytes], last: int) -> list[str]:
     for identifier, row in fields_of(saved).items():
         if identifier:
             saved_at, _, _, _, label = row.decode().split(" ", 4)
-            if decode_json(label) is None:
+            if label == NO_LABEL:
                 unlabelled.append((version_of(saved_at), identifier.decode()))
     return [identifier for _, identifier in sorted(unlabelled)[: max(0, len(unlabelled) - last)]]

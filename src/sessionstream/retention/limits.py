@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sessionstream.consumers.parking import read_parked
 from sessionstream.consumers.registry import positions_of_groups
 from sessionstream.errors import FeedTrimmed, UnknownPosition
+from sessionstream.events.encrypted import mark_in
 from sessionstream.events.recorded import version_of
 from sessionstream.events.strict_json import decode_json
 from sessionstream.feed.cursor import number_of
@@ -64,7 +65,7 @@ async def limit_of(store: Store, session_id: str, trimmed: int = 0) -> Limit:
 
 def _of_checkpoint(checkpoint_id: str, row: str) -> tuple[int, str]:
     _, covers, _, _, label = row.split(" ", 4)
-    named = decode_json(label)
+    named = "labelled" if mark_in(label.encode()) >= 0 else decode_json(label)
     return version_of(covers), f"checkpoint {checkpoint_id}" + ("" if named is None else f" ({named})")
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 from sessionstream.errors import ArchiveDamaged, HistoryTrimmed, SessionNotFound
+from sessionstream.events.encrypted import Opener
 from sessionstream.events.ids import checked_id
 from sessionstream.events.lifecycle import SessionTrimmed
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
@@ -43,7 +44,7 @@ async def replay(store: Store, session_id: str, folder: Path) -> AsyncIterator[R
             yield event
         return
     life = life_folder(folder, session_id, int(head[b"created_at"]))
-    reading = _Reading(Whose(store.keys.namespace, session_id, int(head[b"created_at"])), life)
+    reading = _Reading(Whose(store.keys.namespace, session_id, int(head[b"created_at"])), life, store.opener)
     while True:
         async for event in reading.archived():
             yield event
@@ -117,7 +118,7 @@ async def archived_events(store: Store, session_id: str, folder: Path) -> AsyncI
     first = await first_offset(store, session_id) or await trimmed_to(store, session_id)
     gone = version_of(first or NOWHERE) - 1
     life = life_folder(folder, session_id, created_ms)
-    reading = _Reading(Whose(store.keys.namespace, session_id, created_ms), life)
+    reading = _Reading(Whose(store.keys.namespace, session_id, created_ms), life, store.opener)
     async for event in reading.archived(gone):
         yield event
     if version_of(reading.offset) < gone:
@@ -146,7 +147,7 @@ async def _of_removed(store: Store, session_id: str, folder: Path) -> AsyncItera
     if life is None:
         raise SessionNotFound(session_id)
     whose = Whose(store.keys.namespace, session_id, int(life.name))
-    reading = _Reading(whose, life)
+    reading = _Reading(whose, life, store.opener)
     async for event in reading.archived():
         yield event
     closing = await asyncio.to_thread(bodies_file, life)
@@ -164,14 +165,16 @@ class _Reading:
     Args:
         whose: whose archive it is.
         life: its folder.
+        opener: what decrypts the events.
 
     Attributes:
         offset: of the last event that was given.
     """
 
-    def __init__(self, whose: Whose, life: Path) -> None:
+    def __init__(self, whose: Whose, life: Path, opener: Opener) -> None:
         self._whose = whose
         self._life = life
+        self._opener = opener
         self._digests: dict[str, str] = {}
         self.offset = NOWHERE
 
@@ -186,6 +189,7 @@ class _Reading:
             await self._check(segment)
             async for event in events_of(segment, self._whose):
                 if event.version > known and (upto is None or event.version <= upto):
+                    event.opener = self._opener
                     self.note(event)
                     yield event
 

@@ -132,8 +132,10 @@ async def _remove(store: Store, session_id: str, stand: _Stand, held: Held) -> b
     older = [name.field() for name in names if version_of(name.offset) < version_of(stand.upto)][:_MOST_BASES]
     event = SessionTrimmed(upto=stand.upto, archive=held.segment.path.name, sha256=held.sha256)
     encoded = encode_event(event, store.settings.max_event_bytes)
-    identifier = event_ids(1)[0]
-    keys, args = _call(store, session_id, stand, encoded, identifier, kept.field(), older)
+    identifier, meta = event_ids(1)[0], current_meta()
+    if store.encryption is not None and meta:
+        encoded, meta = await store.encryption.event(session_id, identifier, encoded, meta), b""
+    keys, args = _call(store, session_id, stand, encoded, meta, identifier, kept.field(), older)
     answer = await store.server.script(_TRIM, keys, args)
     match answer[0]:
         case b"done":
@@ -152,6 +154,7 @@ def _call(
     session_id: str,
     stand: _Stand,
     encoded: EncodedEvent,
+    meta: bytes,
     identifier: bytes,
     base: str,
     older: Sequence[str],
@@ -169,7 +172,9 @@ def _call(
             keys.groups(partition),
         ]
     )
-    count, operations = encode_operations(session_id, encoded.value, store.projections, keys, numbers, sliding=False)
+    count, operations = encode_operations(
+        session_id, encoded.value, store.projections, keys, numbers, sliding=False, seal=encoded.seal
+    )
     groups: list[Any] = [word for pair in stand.limit.groups.items() for word in pair]
     args: list[Word] = [
         store.stamp,
@@ -182,7 +187,7 @@ def _call(
         stand.limit.newest,
         encoded.kind.stored_as,
         identifier + encoded.data,
-        current_meta(),
+        meta,
         len(stand.limit.groups),
         *groups,
         len(older),

@@ -45,7 +45,7 @@ def cloudevent(event: RecordedEvent, namespace: str) -> dict[str, Any]:
         "causationid": _attribute(event.causation_id),
     }
     told = {name: value for name, value in attributes.items() if value is not None}
-    return told | _data(event.raw)
+    return told | _data(event.plain)
 
 
 def cloudevent_line(event: RecordedEvent, namespace: str) -> bytes:

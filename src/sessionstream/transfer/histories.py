@@ -90,7 +90,7 @@ async def _body(store: Store, event: RecordedEvent, bodiless: set[str]) -> bytes
     # Most events are written as they are stored: what they say is not read for that.
     if not event.type.startswith("checkpoint."):
         return UNSET
-    data = event.data
+    data = event.known
     if isinstance(data, CheckpointDeleted):
         bodiless.discard(data.checkpoint_id)
     if not isinstance(data, CheckpointSaved):

@@ -94,7 +94,7 @@ class ParquetFile:
         # A version that no append gave may be beyond 64 bits; its offset tells it.
         version = event.version if event.version < 2**63 else None
         place = (event.session_id, event.offset, version, event.at)
-        what = (event.type, event.schema_version, event.id, _text(event.raw))
+        what = (event.type, event.schema_version, event.id, _text(event.plain))
         self._rows.append((*place, *what, event.actor, event.correlation_id, event.causation_id))
         self._held += len(event.raw) + 200
         self.pending += len(event.raw) + 200

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from sessionstream.errors import InvalidArgument, InvalidImportLine, SessionStreamError, Unavailable
+from sessionstream.errors import EncryptionError, InvalidArgument, InvalidImportLine, SessionStreamError, Unavailable
 from sessionstream.events.base import Phase, registered
 from sessionstream.events.lifecycle import CheckpointDeleted, CheckpointSaved
 from sessionstream.events.recorded import RecordedEvent
@@ -84,11 +84,14 @@ class Restoring:
         Raises:
             InvalidImportLine: they cannot be the next ones of a session, or the session is there with others.
         """
+        if self._store.encryption is not None:
+            await self._store.remember([line.event.raw for line in lines])
         for line in lines:
+            line.event.opener = self._store.opener
             try:
                 await self._check(line)
                 self._fold(line)
-            except Unavailable:
+            except (Unavailable, EncryptionError):
                 raise
             except SessionStreamError as error:
                 raise InvalidImportLine(line.number, str(error)) from None
@@ -172,7 +175,7 @@ class Restoring:
         fold(self._session_id, [event], self._store.projections, self._views)
         if event.version == 1 and not self._erasing and b"user_id" not in self._views.head:
             raise InvalidArgument(f"its session.created does not decode: {event.error}")
-        saved = event.data
+        saved = event.known
         if isinstance(saved, CheckpointSaved):
             if line.body is UNSET:
                 raise InvalidArgument("it saves a checkpoint, and has no body: not even null")
@@ -187,7 +190,7 @@ class Restoring:
         if not await self._staging.add(lines):
             raise InvalidImportLine(lines[0].number, _LOST)
         for line in lines:
-            data = line.event.data
+            data = line.event.known
             if isinstance(data, CheckpointSaved):
                 await self._stage_body(self._staging, data.checkpoint_id, line.body)
             elif isinstance(data, CheckpointDeleted):

@@ -105,7 +105,7 @@ async def _missing(store: Store, recorded: RecordedSession, offset: str) -> int:
     conversation: dict[str, bytes] = {}
     types = (MessageAdded, MessageRetracted)
     async for event in read_history(store, recorded.session_id, window, types=types):
-        data = event.data
+        data = event.foldable
         if isinstance(data, MessageAdded):
             added.append(canonical(data.message()))
             conversation[event.offset] = added[-1]
