@@ -53,8 +53,10 @@
     │   ├── ServerOutOfMemory (MemoryError)
     │   ├── AuthenticationFailed (PermissionError)
     │   ├── UnsafeEviction                    its eviction policy would drop keys
+    │   ├── DurabilityUnavailable             it keeps less than was asked for; `.wanted`, `.found`
     │   └── EmbeddedUnavailable               the embedded server cannot be started
     ├── OutcomeUnknown (ConnectionError, TimeoutError)   sent, and no answer before the deadline
+    │   └── NotReplicated                     the primary has it, too few replicas; `.reached` is how many
     └── ServerError                           the server refused a command; `.code` is its word
 """
 
@@ -103,7 +105,9 @@ from sessionstream.errors.retention import ArchiveDamaged, ArchiveFailed, Sessio
 from sessionstream.errors.root import SessionStreamError
 from sessionstream.errors.server import (
     AuthenticationFailed,
+    DurabilityUnavailable,
     EmbeddedUnavailable,
+    NotReplicated,
     OutcomeUnknown,
     ServerError,
     ServerLoading,
@@ -136,6 +140,7 @@ __all__ = [
     "ConsumerError",
     "CorruptEvent",
     "CursorMismatch",
+    "DurabilityUnavailable",
     "EmbeddedUnavailable",
     "EventTypeError",
     "FeedTrimmed",
@@ -162,6 +167,7 @@ __all__ = [
     "NamespaceMismatch",
     "NotPermittedInPhase",
     "NotProjected",
+    "NotReplicated",
     "OutcomeUnknown",
     "ProjectionReplaced",
     "SealKeyMissing",

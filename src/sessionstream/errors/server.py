@@ -6,7 +6,9 @@ from sessionstream.errors.root import SessionStreamError
 
 __all__ = [
     "AuthenticationFailed",
+    "DurabilityUnavailable",
     "EmbeddedUnavailable",
+    "NotReplicated",
     "OutcomeUnknown",
     "ServerError",
     "ServerLoading",
@@ -52,6 +54,21 @@ class UnsafeEviction(Unavailable):
         self.policy = policy
 
 
+class DurabilityUnavailable(Unavailable):
+    """The server does not keep what it acknowledges as was asked for; nothing was written.
+
+    Attributes:
+        wanted: the durability that was asked for.
+        found: the one that the server gives; None where it does not tell.
+    """
+
+    def __init__(self, wanted: str, found: str | None, advice: str) -> None:
+        gives = "does not tell what it gives" if found is None else f"gives {found}"
+        super().__init__(f"the durability {wanted} is wanted, and the server {gives}: {advice}")
+        self.wanted = wanted
+        self.found = found
+
+
 class EmbeddedUnavailable(Unavailable):
     """The embedded server is not installed, or cannot be started here."""
 
@@ -61,6 +78,22 @@ class OutcomeUnknown(SessionStreamError, ConnectionError, TimeoutError):
 
     Call again with the same ``idempotency_key`` to find out.
     """
+
+
+class NotReplicated(OutcomeUnknown):
+    """Too few replicas had the append before the deadline; the primary has it, and a failover may lose it.
+
+    Call again with the same ``idempotency_key`` to wait for them once more.
+
+    Attributes:
+        wanted: how many replicas were to have it.
+        reached: how many had it.
+    """
+
+    def __init__(self, wanted: int, reached: int) -> None:
+        super().__init__(f"the primary has it, and {reached} of {wanted} replicas had it before the deadline")
+        self.wanted = wanted
+        self.reached = reached
 
 
 class ServerError(SessionStreamError):

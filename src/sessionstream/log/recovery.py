@@ -33,15 +33,22 @@ class Recovery:
         keys: the names of the namespace's keys.
         calls: packs them.
         prepare: called with a partition whose mark is not that of this process.
+        sent: called with a group when it was sent, and the lane, before anything else is sent there.
     """
 
     def __init__(
-        self, server: Server, keys: Keys, calls: ScriptCalls, prepare: Callable[[int], Awaitable[None]]
+        self,
+        server: Server,
+        keys: Keys,
+        calls: ScriptCalls,
+        prepare: Callable[[int], Awaitable[None]],
+        sent: Callable[[Group, Lane], None] = lambda group, lane: None,
     ) -> None:
         self._server = server
         self._keys = keys
         self._calls = calls
         self._prepare = prepare
+        self._sent = sent
 
     async def answers(self, group: Group, lane: Lane | None, error: BaseException | None) -> tuple[Lane, list[Any]]:
         """Send a group again and again until it is answered; return that, and the lane on which it came.
@@ -97,6 +104,7 @@ class Recovery:
                 if asking:
                     lane.send(_ASKING, _ignore)
                 lane.send(packed, answer)
+                self._sent(group, lane)
                 lane.flush()
                 return None, await answer
         except (LaneClosed, hiredis.ReplyError) as error:

@@ -19,6 +19,7 @@ from sessionstream.errors import InvalidArgument, InvalidType, Unavailable, Unsa
 from sessionstream.wire.cluster.cluster import Cluster
 from sessionstream.wire.cluster.redirections import Address
 from sessionstream.wire.cluster.topology import Topology
+from sessionstream.wire.durability import Demand, facts_of, replicas_of
 from sessionstream.wire.lane import Lane, milliseconds
 from sessionstream.wire.refusal import from_driver
 
@@ -39,12 +40,20 @@ class Dialer:
             never its connections or retries.
         reply_timeout: see `Lane`.
         allow_eviction: accept a server whose eviction policy could drop keys.
+        demand: what is wanted of a server; by default nothing.
 
     Raises:
         InvalidType: the client is not an asyncio client of redis-py.
     """
 
-    def __init__(self, client: object, *, reply_timeout: float = 5.0, allow_eviction: bool = False) -> None:
+    def __init__(
+        self,
+        client: object,
+        *,
+        reply_timeout: float = 5.0,
+        allow_eviction: bool = False,
+        demand: Demand | None = None,
+    ) -> None:
         # A Sentinel's pool must live as long as connections are made with its settings.
         self._client = client
         source = _source_of(client)
@@ -60,6 +69,7 @@ class Dialer:
             self._starts = [(self._settings.get("host", "localhost"), int(self._settings.get("port", 6379)))]
         self._reply_timeout = reply_timeout
         self._allow_eviction = allow_eviction
+        self._demand = demand or Demand()
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Dialer:
@@ -92,7 +102,7 @@ class Dialer:
 
         Raises:
             Unavailable: and its subclasses: the server is away, refuses the password, is still loading, too old,
-                or could evict keys.
+                could evict keys, or keeps less than is wanted.
         """
         if len(self._starts) < 2:
             return await self._dial({}, protocol, _CONNECT_TIMEOUT)
@@ -184,26 +194,28 @@ class Dialer:
         replies = await asyncio.gather(
             lane.call(("CLIENT", "ID")),
             lane.call(("TIME",)),
-            lane.call(("INFO", "server", "memory")),
+            lane.call(("INFO", "server", "memory", "persistence", "replication")),
+            *map(lane.call, self._demand.questions),
             return_exceptions=True,
         )
-        number, time, info = replies
+        number, time, info, *answers = replies
         if isinstance(number, int):
             lane.client_id = number
         if isinstance(time, list):
             lane.heard(milliseconds(time), asked_at)
-        for reply in replies:
+        for reply in replies[:3]:
             # A user whose rules forbid a probe is served all the same; what is not known is not refused.
             if isinstance(reply, BaseException) and not str(reply).startswith("NOPERM"):
                 if isinstance(reply, hiredis.ReplyError):
                     raise from_driver(driver.ResponseError(str(reply))) from None
                 raise Unavailable(f"the server cannot be reached: {reply}") from None
-        if isinstance(info, (bytes, str)):
-            text = info.decode() if isinstance(info, bytes) else info
-            facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-            lane.server_run = facts.get("run_id", "")
-            self._clustered = "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) or self._clustered
-            self._refuse_unfit(facts)
+        facts = facts_of(info)
+        lane.server_run = facts.get("run_id", "")
+        lane.replicas = replicas_of(facts)
+        self._clustered = "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) or self._clustered
+        self._refuse_unfit(facts)
+        lane.durability = self._demand.met_by(facts, answers)
+        self._demand.watch(lane)
 
     def _refuse_unfit(self, facts: dict[str, str]) -> None:
         version = facts.get("redis_version", "")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from sessionstream.errors import AuthenticationFailed, EmbeddedUnavailable, SessionStreamError, UnsafeEviction
+from sessionstream.errors import (
+    AuthenticationFailed,
+    DurabilityUnavailable,
+    EmbeddedUnavailable,
+    SessionStreamError,
+    UnsafeEviction,
+)
 
 __all__ = ["backoff", "waiting_is_vain"]
 
@@ -14,4 +20,4 @@ def backoff(attempt: int) -> float:
 
 def waiting_is_vain(failure: SessionStreamError) -> bool:
     """Whether a failure to connect does not go away by itself."""
-    return isinstance(failure, (AuthenticationFailed, EmbeddedUnavailable, UnsafeEviction))
+    return isinstance(failure, (AuthenticationFailed, DurabilityUnavailable, EmbeddedUnavailable, UnsafeEviction))

@@ -21,6 +21,7 @@ import hiredis
 from sessionstream.errors import OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.wire.cluster.redirections import Address, Asking, Redirection
 from sessionstream.wire.cluster.slots import Run, key_of, runs_of
+from sessionstream.wire.fencing import fence
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.packing import Word
 from sessionstream.wire.patience import backoff, waiting_is_vain
@@ -76,6 +77,10 @@ class Server:
     def node_of(self, key: Word) -> Address | None:
         """Return which node of a Cluster has a key; None for a single server, and where it is not known."""
         return self._cluster.owner(key) if self._cluster is not None else None
+
+    def beside(self) -> Server:
+        """Return the same server, with connections of its own; it is closed before this one."""
+        return Server(self._dial, deadline=self.deadline, find_cluster=self._find_cluster)
 
     def open_lane(self, key: Word = "") -> Lane | None:
         """Return the running loop's lane to where a key is, if it is open, without waiting."""
@@ -351,33 +356,8 @@ class Server:
         return self._cluster.heed(error, lane) if self._cluster is not None else None
 
     async def fence(self, lane: Lane, doubtful: list[Lane]) -> bool:
-        """End the connections whose calls are in doubt, so that nothing they carried is executed from now on.
-
-        Args:
-            lane: the connection to say it on, and to repeat the calls on.
-            doubtful: the others; those that are ended for good are removed.
-
-        Returns:
-            Whether the calls may be repeated now; False while a node that may still execute them does not answer.
-
-        Raises:
-            hiredis.ReplyError: this user may not end connections, so repeating would not be safe.
-        """
-        may_repeat = True
-        for lost in list(doubtful):
-            if not lost.server_run or not lane.server_run:
-                raise hiredis.ReplyError("NOPERM INFO, which tells a server from its successor, is not allowed")
-            ended: bool | None = True
-            # A server that was started anew has executed nothing of the old one's, and gives out the same ids again.
-            if lost.server_run == lane.server_run:
-                await lane.call(("CLIENT", "KILL", "ID", lost.client_id))
-            elif self._cluster is not None and lost.node is not None:
-                ended = await self._cluster.keeps_out(self._seats[asyncio.get_running_loop()], lost, lane)
-            if ended:
-                doubtful.remove(lost)
-            elif ended is None:
-                may_repeat = False
-        return may_repeat
+        """End the connections whose calls are in doubt; see `sessionstream.wire.fencing.fence`."""
+        return await fence(self._cluster, self._seats.get(asyncio.get_running_loop()), lane, doubtful)
 
     async def aclose(self) -> None:
         """Close the running loop's lanes; a later call opens others."""
