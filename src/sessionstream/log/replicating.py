@@ -110,6 +110,8 @@ class Replicating:
                 lane.abandon(str(failure))
                 error, group.in_doubt = LaneClosed(str(failure), sent=True), True
             except TimeoutError:
+                # Whether replicas are missing is asked before anything more is written.
+                lane.replicas = 0
                 return lane, answers
 
     async def _until_followed(self, group: Group) -> None:
@@ -146,7 +148,7 @@ class Replicating:
         self._able.add(lane)
 
     def _sent(self, group: Group, lane: Lane) -> None:
-        group.waiting = self._turn(lane).join(group.replicas)
+        group.waiting = self._turn(lane).join(group)
 
     def _turn(self, lane: Lane) -> _Turn:
         turn = self._turns.get(lane)
@@ -162,16 +164,14 @@ class Replicating:
             return group.replicas
         if any(isinstance(answer, list) for answer in made):
             await self._rewrite(lane, self._keys.log(group.partition))
-            group.waiting = self._turn(lane).join(group.replicas)
+            group.waiting = self._turn(lane).join(group)
         while True:
             assert group.waiting is not None
             reached: int = await group.waiting
             group.reached = max(group.reached, reached)
             if reached >= group.replicas:
                 return reached
-            # Whether replicas are missing is asked before anything more is written.
-            lane.replicas = 0
-            group.waiting = self._turn(lane).join(group.replicas)
+            group.waiting = self._turn(lane).join(group)
 
     async def _rewrite(self, lane: Lane, key: str) -> None:
         words = ("EVALSHA", _REWRITE.sha, 1, key, ":stamp")
@@ -184,29 +184,31 @@ class Replicating:
 
 
 class _Turn:
-    """Who has sent something on a lane in this turn of the loop, and waits for replicas to have it."""
+    """The groups that have sent something on a lane in this turn of the loop, and wait for replicas to have it."""
 
     def __init__(self) -> None:
         self.lane: Lane | None = None
-        self._joined: list[tuple[int, asyncio.Future[int]]] = []
+        self._joined: list[tuple[Group, asyncio.Future[int]]] = []
 
-    def join(self, replicas: int) -> asyncio.Future[int]:
+    def join(self, group: Group) -> asyncio.Future[int]:
         """Return what gives the number of replicas that have all that was sent before; it may be fewer than wanted."""
         loop = asyncio.get_running_loop()
         if not self._joined:
             loop.call_soon(self._send)
         future: asyncio.Future[int] = loop.create_future()
-        self._joined.append((replicas, future))
+        self._joined.append((group, future))
         return future
 
     def _send(self) -> None:
         joined, self._joined = self._joined, []
         lane, self.lane = self.lane, None
         assert lane is not None
+        replicas = max(group.replicas for group, _ in joined)
+        left = max(group.until for group, _ in joined) - asyncio.get_running_loop().time()
+        most = max(1, int(1000 * min(_LONGEST, lane.reply_timeout / 2, left)))
         tell = partial(_tell, [future for _, future in joined])
         try:
-            most = max(1, int(1000 * min(_LONGEST, lane.reply_timeout / 2)))
-            lane.send(pack(("WAIT", max(replicas for replicas, _ in joined), most)), tell)
+            lane.send(pack(("WAIT", replicas, most)), tell)
             lane.flush()
         except LaneClosed as error:
             tell(LaneClosed(str(error), sent=True, wanted=error.wanted))
