@@ -22,7 +22,7 @@ from sessionstream.log.fencing import lock_lost
 from sessionstream.log.request import Append, Appended
 from sessionstream.wire.refusal import from_reply
 
-__all__ = ["is_made", "needs_sliding", "refusal_or_repeat"]
+__all__ = ["is_made", "is_of_replica", "needs_sliding", "refusal_or_repeat"]
 
 _PHASES = {b"a": "absent", b"l": "live", b"p": "lapsed", b"e": "ended"}
 
@@ -30,6 +30,11 @@ _PHASES = {b"a": "absent", b"l": "live", b"p": "lapsed", b"e": "ended"}
 def is_made(answer: Any) -> bool:
     """Whether what was to be appended is there, by this call or by one before."""
     return isinstance(answer, bytes) or bool(answer[0] == b"duplicate")
+
+
+def is_of_replica(answer: Any) -> bool:
+    """Whether the append was refused because the server is a replica by now."""
+    return isinstance(answer, list) and answer[0] == b"failed" and bool(answer[1].startswith(b"READONLY"))
 
 
 def needs_sliding(answer: Any) -> bool:

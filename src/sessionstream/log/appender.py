@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from sessionstream.errors import EventTypeError, NotReplicated, OutcomeUnknown, SessionStreamError, Unavailable
-from sessionstream.log.answers import is_made, needs_sliding, refusal_or_repeat
+from sessionstream.log.answers import is_made, is_of_replica, needs_sliding, refusal_or_repeat
 from sessionstream.log.group import Group, fit_one_call
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
@@ -271,6 +271,8 @@ class _Queue:
                     future.set_result(appended)
             elif needs_sliding(answer) and not request.sliding:
                 request.sliding, request.usual = True, False
+                again.append(request)
+            elif is_of_replica(answer) and self._appender.server.is_replaced(lane):
                 again.append(request)
             else:
                 known = isinstance(answer, NotReplicated)

@@ -15,7 +15,7 @@ from sessionstream.log.script_call import APPEND, ScriptCalls
 from sessionstream.wire.cluster.redirections import Redirection
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.packing import pack
-from sessionstream.wire.refusal import PASSING, code_of, from_reply
+from sessionstream.wire.refusal import code_of, from_reply
 from sessionstream.wire.server import Server, backoff
 
 __all__ = ["Recovery"]
@@ -120,9 +120,10 @@ class Recovery:
         if redirected and loop.time() + backoff(attempt) < until:
             await asyncio.sleep(backoff(attempt) if attempt > _AT_ONCE else 0)
             return
-        if (code != "NOSCRIPT" and code not in PASSING) or loop.time() + backoff(attempt) >= until:
+        passes = lane is not None and self._server.passes(error, lane)
+        if (code != "NOSCRIPT" and not passes) or loop.time() + backoff(attempt) >= until:
             raise from_reply(error) from None
-        if code in PASSING:
+        if passes:
             await asyncio.sleep(backoff(attempt))
         elif lane is not None and not lane.closed:
             try:

@@ -11,17 +11,16 @@ import redis
 import redis.asyncio
 from redis import exceptions as driver
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
 
 from sessionstream.errors import InvalidArgument, InvalidType, Unavailable, UnsafeEviction
 from sessionstream.wire.cluster.cluster import Cluster
 from sessionstream.wire.cluster.redirections import Address
 from sessionstream.wire.cluster.topology import Topology
+from sessionstream.wire.dialing import open_lane, ours
 from sessionstream.wire.durability import Demand, facts_of, replicas_of
 from sessionstream.wire.lane import Lane, milliseconds
 from sessionstream.wire.refusal import from_driver
+from sessionstream.wire.sentinels.watched import WatchedPrimary
 
 __all__ = ["Dialer", "OLDEST_SERVER"]
 
@@ -42,6 +41,9 @@ class Dialer:
         allow_eviction: accept a server whose eviction policy could drop keys.
         demand: what is wanted of a server; by default nothing.
 
+    Attributes:
+        watched: the primary that sentinels watch, if the client is one of a Sentinel's.
+
     Raises:
         InvalidType: the client is not an asyncio client of redis-py.
     """
@@ -60,6 +62,7 @@ class Dialer:
         self._connection_class: type[AbstractConnection] = source.connection_class
         self._settings: dict[str, Any] = dict(source.connection_kwargs)
         self._starts: list[Address] = []
+        self.watched = WatchedPrimary.of(source, reply_timeout=reply_timeout)
         self._clustered = isinstance(client, redis.asyncio.RedisCluster)
         if isinstance(client, redis.asyncio.RedisCluster):
             self._starts = [(node.host, int(node.port)) for node in client.startup_nodes]
@@ -104,6 +107,8 @@ class Dialer:
             Unavailable: and its subclasses: the server is away, refuses the password, is still loading, too old,
                 could evict keys, or keeps less than is wanted.
         """
+        if self.watched is not None:
+            return await self._dial_primary(self.watched, protocol)
         if len(self._starts) < 2:
             return await self._dial({}, protocol, _CONNECT_TIMEOUT)
         failure: Unavailable | None = None
@@ -142,7 +147,7 @@ class Dialer:
             return None
         if not self._starts:
             raise InvalidArgument("a Cluster is reached over TCP: give the host and port of one of its nodes")
-        settings = self._settings | self._ours(2) | {"socket_timeout": _NODE_TIMEOUT}
+        settings = self._settings | ours(2) | {"socket_timeout": _NODE_TIMEOUT}
         for name in ("host", "port", "max_connections"):
             settings.pop(name, None)
         remap = getattr(getattr(self._client, "nodes_manager", None), "address_remap", None)
@@ -150,25 +155,8 @@ class Dialer:
         return Cluster(topology, self.dial_node)
 
     async def _dial(self, place: dict[str, Any], protocol: int, seconds: float) -> Lane:
-        connection = self._connection_class(**(self._settings | place | self._ours(protocol)))
-        try:
-            async with asyncio.timeout(seconds):
-                await connection.connect()  # type: ignore[no-untyped-call]
-        except BaseException as error:
-            # redis-py leaves the socket of a cancelled attempt open.
-            if connection._writer is not None:
-                connection._writer.close()
-                connection._writer = connection._reader = None
-            if isinstance(error, TimeoutError):
-                raise Unavailable(f"the server did not answer within {seconds:g} s") from None
-            if isinstance(error, Exception):
-                raise from_driver(error) from None
-            raise
-        writer = connection._writer
-        assert writer is not None
-        # From here on the connection object is an empty shell: the lane alone reads, writes and closes.
-        connection._writer = connection._reader = None
-        lane = Lane(writer, reply_timeout=self._reply_timeout)
+        settings = self._settings | place | ours(protocol)
+        lane = await open_lane(self._connection_class, settings, seconds, reply_timeout=self._reply_timeout)
         try:
             await self._probe(lane)
         except BaseException:
@@ -176,18 +164,18 @@ class Dialer:
             raise
         return lane
 
-    def _ours(self, protocol: int) -> dict[str, Any]:
-        return {
-            "protocol": protocol,
-            "decode_responses": False,
-            "retry": Retry(NoBackoff(), 0),
-            "retry_on_error": [],
-            # The lane has its own; redis-py's swallows cancellation on Python 3.11.
-            "socket_timeout": None,
-            "socket_connect_timeout": None,
-            "health_check_interval": 0,
-            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-        }
+    async def _dial_primary(self, watched: WatchedPrimary, protocol: int) -> Lane:
+        sentinels = watched.sentinels()
+        address, news = await sentinels.primary()
+        lane = await self._dial(watched.place(address), protocol, _NODE_TIMEOUT)
+        try:
+            if lane.role not in (None, "master"):
+                raise Unavailable(f"the sentinels name {address[0]}:{address[1]}, which is a replica")
+            sentinels.follow(lane, address, news)
+        except Unavailable:
+            lane.close()
+            raise
+        return lane
 
     async def _probe(self, lane: Lane) -> None:
         asked_at = asyncio.get_running_loop().time()
@@ -212,6 +200,7 @@ class Dialer:
         facts = facts_of(info)
         lane.server_run = facts.get("run_id", "")
         lane.replicas = replicas_of(facts)
+        lane.role = facts.get("role")
         self._clustered = "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) or self._clustered
         self._refuse_unfit(facts)
         lane.durability = self._demand.met_by(facts, answers)

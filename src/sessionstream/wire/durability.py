@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 import hiredis
 
 from sessionstream.errors import DurabilityUnavailable, InvalidArgument, InvalidType
-from sessionstream.settings import checked_durability
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.packing import Word, pack
 
@@ -57,6 +56,9 @@ def level_of(text: object) -> Level:
     Raises:
         InvalidArgument: it is none.
     """
+    # The settings' models are loaded when a manager is made, and not before.
+    from sessionstream.settings import checked_durability
+
     if not isinstance(text, str):
         raise InvalidType(f"a durability is text, such as 'fsync' or 'replicated(1)', not a {type(text).__name__}")
     try:

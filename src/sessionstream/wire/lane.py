@@ -60,6 +60,7 @@ class Lane(asyncio.Protocol):
         reply_timeout: as given.
         durability: what the server keeps what it acknowledges by, as `Appended.durability` says it.
         replicas: how many followed it when that was last asked; None if it does not tell.
+        role: ``master`` or ``slave``, as it said when the connection was made; None if it does not tell.
     """
 
     def __init__(self, writer: asyncio.StreamWriter, *, reply_timeout: float) -> None:
@@ -87,6 +88,7 @@ class Lane(asyncio.Protocol):
         self.server_run = ""
         self.durability: str | None = None
         self.replicas: int | None = None
+        self.role: str | None = None
         self.node: tuple[str, int] | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
@@ -295,7 +297,7 @@ class Lane(asyncio.Protocol):
         except hiredis.ProtocolError as error:
             self.abandon(f"what came is no reply of a server: {error}")
         if self._retired and not self._pending:
-            self.close()
+            self._leave()
 
     def _make_room(self) -> None:
         room, self._room = self._room, None
@@ -332,7 +334,11 @@ class Lane(asyncio.Protocol):
         """Let no more calls come, and close when those that wait have their replies."""
         self._retired = True
         if not self._pending:
-            self.close()
+            self._leave()
+
+    def _leave(self) -> None:
+        self._fail("the connection is used no more")
+        self._transport.close()
 
     def close(self) -> None:
         """Close the connection; calls that wait for a reply fail with `LaneClosed`."""

@@ -70,7 +70,7 @@ def server_for(
     demand = Demand(durability, allow_unchecked=allow_unchecked_durability)
     if client is not None:
         own = Dialer(client, reply_timeout=reply_timeout, allow_eviction=allow_eviction, demand=demand)
-        return Server(own.dial, deadline=deadline, find_cluster=own.cluster)
+        return Server(own.dial, deadline=deadline, find_cluster=own.cluster, watched=own.watched)
     if url is not None:
         dialer = Dialer.from_url(url, reply_timeout=reply_timeout, allow_eviction=allow_eviction, demand=demand)
         return Server(dialer.dial, deadline=deadline, find_cluster=dialer.cluster)
