@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sessionstream import NoteAdded, SessionManager, SessionStreamError
-from tests.clusters import Node
+from tests.clusters import Node, until
 from tests.sentinels import NAME, TestSentinels
 
 __all__ = ["FAULTS", "WRITERS", "Tally", "at_usual_pace", "fail_over"]
@@ -119,11 +119,13 @@ WRITERS: dict[str, Callable[[Redis], contextlib.AbstractAsyncContextManager[Writ
 
 
 def _planned(sentinels: TestSentinels, old: Node) -> None:
-    sentinels.sentinels[0].call("SENTINEL", "FAILOVER", NAME)
+    # A sentinel refuses while it has not heard lately of a replica that is fit.
+    until(lambda: bool(sentinels.sentinels[0].call("SENTINEL", "FAILOVER", NAME)), "a sentinel to begin")
 
 
 def _coordinated(sentinels: TestSentinels, old: Node) -> None:
-    sentinels.sentinels[0].call("SENTINEL", "FAILOVER", NAME, "COORDINATED")
+    words = ("SENTINEL", "FAILOVER", NAME, "COORDINATED")
+    until(lambda: bool(sentinels.sentinels[0].call(*words)), "a sentinel to begin")
 
 
 def _crash(sentinels: TestSentinels, old: Node) -> None:

@@ -52,6 +52,7 @@
     │   ├── ServerReadOnly                    it is a replica, or refuses writes
     │   ├── ServerOutOfMemory (MemoryError)
     │   ├── AuthenticationFailed (PermissionError)
+    │   ├── CertificateRefused (PermissionError)   of the server or of this side; `.reason` is OpenSSL's word
     │   ├── UnsafeEviction                    its eviction policy would drop keys
     │   ├── DurabilityUnavailable             it keeps less than was asked for; `.wanted`, `.found`
     │   └── EmbeddedUnavailable               the embedded server cannot be started
@@ -105,6 +106,7 @@ from sessionstream.errors.retention import ArchiveDamaged, ArchiveFailed, Sessio
 from sessionstream.errors.root import SessionStreamError
 from sessionstream.errors.server import (
     AuthenticationFailed,
+    CertificateRefused,
     DurabilityUnavailable,
     EmbeddedUnavailable,
     NotReplicated,
@@ -135,6 +137,7 @@ __all__ = [
     "ArchiveDamaged",
     "ArchiveFailed",
     "AuthenticationFailed",
+    "CertificateRefused",
     "CheckpointExists",
     "ConflictError",
     "ConsumerError",

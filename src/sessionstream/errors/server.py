@@ -6,6 +6,7 @@ from sessionstream.errors.root import SessionStreamError
 
 __all__ = [
     "AuthenticationFailed",
+    "CertificateRefused",
     "DurabilityUnavailable",
     "EmbeddedUnavailable",
     "NotReplicated",
@@ -36,7 +37,29 @@ class ServerOutOfMemory(Unavailable, MemoryError):
 
 
 class AuthenticationFailed(Unavailable, PermissionError):
-    """The server refuses the user name, the password, or the command to this user."""
+    """The server refuses the user name, the password, or the command to this user.
+
+    Attributes:
+        passing: whether the credentials came from a provider and were taken before, so that it may give others soon:
+            then the store has tried again until the deadline.
+    """
+
+    passing = False
+
+
+class CertificateRefused(Unavailable, PermissionError):
+    """A certificate was not accepted: the server's by this side, or this side's, or its absence, by the server.
+
+    Attributes:
+        reason: the word of OpenSSL's, such as ``CERTIFICATE_VERIFY_FAILED``.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(
+            f"{message} (ssl_ca_certs names the authority that signed the server's certificate, ssl_certfile and "
+            "ssl_keyfile what this side shows)"
+        )
+        self.reason = reason
 
 
 class UnsafeEviction(Unavailable):

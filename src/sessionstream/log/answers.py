@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import hiredis
+
 from sessionstream.errors import (
     CheckpointExists,
     ConflictError,
@@ -22,7 +24,7 @@ from sessionstream.log.fencing import lock_lost
 from sessionstream.log.request import Append, Appended
 from sessionstream.wire.refusal import from_reply
 
-__all__ = ["is_made", "is_of_replica", "needs_sliding", "refusal_or_repeat"]
+__all__ = ["failure_of", "is_made", "needs_sliding", "refusal_or_repeat"]
 
 _PHASES = {b"a": "absent", b"l": "live", b"p": "lapsed", b"e": "ended"}
 
@@ -32,9 +34,11 @@ def is_made(answer: Any) -> bool:
     return isinstance(answer, bytes) or bool(answer[0] == b"duplicate")
 
 
-def is_of_replica(answer: Any) -> bool:
-    """Whether the append was refused because the server is a replica by now."""
-    return isinstance(answer, list) and answer[0] == b"failed" and bool(answer[1].startswith(b"READONLY"))
+def failure_of(answer: Any) -> hiredis.ReplyError | None:
+    """Return what the server itself had against the first write of an append; None if it was something else."""
+    if isinstance(answer, list) and answer[0] == b"failed":
+        return hiredis.ReplyError(answer[1].decode(errors="replace"))
+    return None
 
 
 def needs_sliding(answer: Any) -> bool:

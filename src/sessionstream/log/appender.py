@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from sessionstream.errors import EventTypeError, NotReplicated, OutcomeUnknown, SessionStreamError, Unavailable
-from sessionstream.log.answers import is_made, is_of_replica, needs_sliding, refusal_or_repeat
+from sessionstream.log.answers import failure_of, is_made, needs_sliding, refusal_or_repeat
 from sessionstream.log.group import Group, fit_one_call
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
@@ -31,6 +31,8 @@ MILESTONE = 1024
 """So many events of a session lie between two of its milestones: a power of two, which is quick to ask for."""
 
 _BETWEEN = MILESTONE - 1
+# Seconds until what the server refused for a while is sent again.
+_PAUSE = 0.05
 
 
 class Appender:
@@ -255,7 +257,7 @@ class _Queue:
 
     def _resolve(self, group: Group, lane: Lane, now: int, answers: list[Any]) -> None:
         lane.heard(now, group.sent_at)
-        again: list[Append] = []
+        again, later = list[Append](), list[Append]()
         note = self._appender.positions.appended
         durability = f"replicated({group.reached})" if group.replicas else lane.durability
         for request, answer in zip(group.appends, answers, strict=True):
@@ -272,8 +274,8 @@ class _Queue:
             elif needs_sliding(answer) and not request.sliding:
                 request.sliding, request.usual = True, False
                 again.append(request)
-            elif is_of_replica(answer) and self._appender.server.is_replaced(lane):
-                again.append(request)
+            elif self._passes(request, answer, lane):
+                later.append(request)
             else:
                 known = isinstance(answer, NotReplicated)
                 outcome = answer if known else refusal_or_repeat(request, answer, durability)
@@ -283,7 +285,25 @@ class _Queue:
         if again:
             self._send(Group(group.partition, again))
             self._write()
-        self._release(group, again)
+        if later:
+            self._start(self._send_later(group.partition, later))
+        self._release(group, again + later)
+
+    def _passes(self, request: Append, answer: Any, lane: Lane) -> bool:
+        """Whether what the server has against an append, of which nothing was done, goes away before the deadline."""
+        failure = failure_of(answer)
+        in_time = failure is not None and self._loop.time() + _PAUSE < request.until
+        return failure is not None and in_time and self._appender.server.passes(failure, lane)
+
+    async def _send_later(self, partition: int, requests: list[Append]) -> None:
+        try:
+            await asyncio.sleep(_PAUSE)
+        except asyncio.CancelledError:
+            for request in requests:
+                _settle(request, Unavailable("the event loop ended before the server took writes again"))
+            raise
+        self._send(Group(partition, requests))
+        self._write()
 
     def _passed_milestone(self, appended: Appended) -> None:
         for tell in self._appender.milestones:

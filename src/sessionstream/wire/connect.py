@@ -12,7 +12,7 @@ import redis.asyncio
 from redis import exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 
-from sessionstream.errors import InvalidArgument, InvalidType, Unavailable, UnsafeEviction
+from sessionstream.errors import AuthenticationFailed, InvalidArgument, InvalidType, Unavailable, UnsafeEviction
 from sessionstream.wire.cluster.cluster import Cluster
 from sessionstream.wire.cluster.redirections import Address
 from sessionstream.wire.cluster.topology import Topology
@@ -73,6 +73,8 @@ class Dialer:
         self._reply_timeout = reply_timeout
         self._allow_eviction = allow_eviction
         self._demand = demand or Demand()
+        # Whether the credentials were taken before.
+        self._let_in = False
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Dialer:
@@ -156,7 +158,12 @@ class Dialer:
 
     async def _dial(self, place: dict[str, Any], protocol: int, seconds: float) -> Lane:
         settings = self._settings | place | ours(protocol)
-        lane = await open_lane(self._connection_class, settings, seconds, reply_timeout=self._reply_timeout)
+        try:
+            lane = await open_lane(self._connection_class, settings, seconds, reply_timeout=self._reply_timeout)
+        except AuthenticationFailed as failure:
+            failure.passing = self._let_in and self._settings.get("credential_provider") is not None
+            raise
+        self._let_in = True
         try:
             await self._probe(lane)
         except BaseException:

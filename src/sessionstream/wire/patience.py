@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sessionstream.errors import (
     AuthenticationFailed,
+    CertificateRefused,
     DurabilityUnavailable,
     EmbeddedUnavailable,
     SessionStreamError,
@@ -11,6 +12,8 @@ from sessionstream.errors import (
 )
 
 __all__ = ["backoff", "waiting_is_vain"]
+
+_VAIN = (AuthenticationFailed, CertificateRefused, DurabilityUnavailable, EmbeddedUnavailable, UnsafeEviction)
 
 
 def backoff(attempt: int) -> float:
@@ -20,4 +23,4 @@ def backoff(attempt: int) -> float:
 
 def waiting_is_vain(failure: SessionStreamError) -> bool:
     """Whether a failure to connect does not go away by itself."""
-    return isinstance(failure, (AuthenticationFailed, DurabilityUnavailable, EmbeddedUnavailable, UnsafeEviction))
+    return isinstance(failure, _VAIN) and not (isinstance(failure, AuthenticationFailed) and failure.passing)
