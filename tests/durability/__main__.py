@@ -3,8 +3,8 @@
     python -m tests.durability [--faults planned crash …] [--settings none min-replicas] [--json]
 
 For each fault and each setting of the servers a primary, two replicas and three sentinels are started, which look as
-often as they do by themselves. Writers of every kind write at the same time: redis-py's client as it comes, a manager,
-and managers that wait for one and for two replicas. The server is that of ``SESSIONSTREAM_TEST_SERVER``.
+often as they do by themselves. Writers of every kind write at the same time; what kinds, and which faults, is told in
+`tests.durability.failovers`. The server is that of ``SESSIONSTREAM_TEST_SERVER``.
 """
 
 from __future__ import annotations

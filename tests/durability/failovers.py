@@ -18,11 +18,13 @@ from redis.exceptions import RedisError
 
 from sessionstream import NoteAdded, SessionManager, SessionStreamError
 from tests.clusters import Node, until
+from tests.proxy import Proxy
 from tests.sentinels import NAME, TestSentinels
 
 __all__ = ["FAULTS", "WRITERS", "Tally", "at_usual_pace", "fail_over"]
 
 _TASKS = 8
+_BEHIND = 0.3
 # How often sentinels look by themselves, in milliseconds; the tests' own look more often.
 _USUAL = ("INFO-PERIOD", 10_000, "PUBLISH-PERIOD", 2_000, "PING-PERIOD", 1_000, "ASK-PERIOD", 1_000)
 
@@ -89,19 +91,24 @@ class _Store:
         return [(event.offset, event.data.text) async for event in self._manager.history(f"s{stream}", from_version=2)]
 
 
+Opened = contextlib.AbstractAsyncContextManager[Writer]
+
+
 @contextlib.asynccontextmanager
-async def _driver(client: Redis) -> AsyncIterator[Writer]:
+async def _driver(client: Redis, url: str) -> AsyncIterator[Writer]:
     yield _Driver(client)
 
 
-def _namespace(durability: str | None) -> str:
-    return f"failover-{durability or 'plain'}".replace("(", "-").strip(")")
+def _namespace(kind: str) -> str:
+    return "failover-" + kind.replace("(", "-").strip(")")
 
 
-def _store(durability: str | None) -> Callable[[Redis], contextlib.AbstractAsyncContextManager[Writer]]:
+def _store(kind: str, *, through_url: bool = False) -> Callable[[Redis, str], Opened]:
     @contextlib.asynccontextmanager
-    async def opened(client: Redis) -> AsyncIterator[Writer]:
-        async with SessionManager(client, namespace=_namespace(durability), durability=durability) as manager:
+    async def opened(client: Redis, url: str) -> AsyncIterator[Writer]:
+        place = {"url": url} if through_url else {"conn": client}
+        durability = kind if kind.startswith("replicated") else None
+        async with SessionManager(**place, namespace=_namespace(kind), durability=durability) as manager:
             store = _Store(manager)
             await store.prepare()
             yield store
@@ -109,13 +116,18 @@ def _store(durability: str | None) -> Callable[[Redis], contextlib.AbstractAsync
     return opened
 
 
-WRITERS: dict[str, Callable[[Redis], contextlib.AbstractAsyncContextManager[Writer]]] = {
+WRITERS: dict[str, Callable[[Redis, str], Opened]] = {
     "redis-py": _driver,
-    "sessionstream": _store(None),
+    "url": _store("url", through_url=True),
+    "sentinels": _store("sentinels"),
     "replicated(1)": _store("replicated(1)"),
     "replicated(2)": _store("replicated(2)"),
 }
-"""How each kind of writers is opened, on a client of the sentinels'."""
+"""How each kind of writers is opened, by a client of the sentinels' and the primary's URL.
+
+They are redis-py's client as it comes, a manager that knows the primary alone, one that knows the sentinels, and two of
+these that wait for replicas.
+"""
 
 
 def _planned(sentinels: TestSentinels, old: Node) -> None:
@@ -126,6 +138,22 @@ def _planned(sentinels: TestSentinels, old: Node) -> None:
 def _coordinated(sentinels: TestSentinels, old: Node) -> None:
     words = ("SENTINEL", "FAILOVER", NAME, "COORDINATED")
     until(lambda: bool(sentinels.sentinels[0].call(*words)), "a sentinel to begin")
+
+
+def _handed_over(sentinels: TestSentinels, old: Node) -> None:
+    until(lambda: bool(old.call("FAILOVER")), "the primary to hand over")
+
+
+def _crash_ahead(sentinels: TestSentinels, old: Node) -> None:
+    replicas = sentinels.replicas()
+    with Proxy(old.server.socket) as proxy:
+        for node in replicas:
+            node.call("REPLICAOF", "127.0.0.1", proxy.port)
+        until(lambda: all(node.section("replication")["master_link_status"] == "up" for node in replicas), "replicas")
+        proxy.reply_delay = _BEHIND
+        time.sleep(5 * _BEHIND)
+        old.server.kill()
+        proxy.cut()
 
 
 def _crash(sentinels: TestSentinels, old: Node) -> None:
@@ -142,10 +170,17 @@ def _pause(sentinels: TestSentinels, old: Node) -> None:
 FAULTS: dict[str, Callable[[TestSentinels, Node], None]] = {
     "planned": _planned,
     "coordinated": _coordinated,
+    "handed-over": _handed_over,
     "crash": _crash,
+    "crash-ahead": _crash_ahead,
     "pause": _pause,
 }
-"""What happens to the primary."""
+"""What happens to the primary.
+
+``SENTINEL FAILOVER``; the same with ``COORDINATED``, which Valkey alone has; ``FAILOVER``, said to the primary, past
+the sentinels; SIGKILL; SIGKILL while its replicas are a third of a second behind; SIGSTOP until its successor has been
+at work for a while.
+"""
 
 
 def at_usual_pace(sentinels: TestSentinels) -> None:
@@ -167,10 +202,11 @@ async def fail_over(
         after: seconds of load behind it, counted from when there is another primary.
     """
     old = sentinels.primary()
+    url = old.server.url
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(sentinels.client()) for _ in kinds]
         writers = [
-            await stack.enter_async_context(WRITERS[kind](one)) for kind, one in zip(kinds, clients, strict=True)
+            await stack.enter_async_context(WRITERS[kind](one, url)) for kind, one in zip(kinds, clients, strict=True)
         ]
         loads = [_Load(writer) for writer in writers]
         tasks = [asyncio.create_task(load.run()) for load in loads]
@@ -189,8 +225,7 @@ async def fail_over(
 async def _balance(kind: str, load: _Load, client: Redis) -> Tally:
     if kind == "redis-py":
         return await load.balance(_Driver(client))
-    namespace = _namespace(None if kind == "sessionstream" else kind)
-    async with SessionManager(client, namespace=namespace) as manager:
+    async with SessionManager(client, namespace=_namespace(kind)) as manager:
         return await load.balance(_Store(manager))
 
 
@@ -207,6 +242,7 @@ class _Load:
         """Append until it is enough."""
         self._last = time.monotonic()
         await asyncio.gather(*map(self._append, range(_TASKS)))
+        self._tally.outage = max(self._tally.outage, time.monotonic() - self._last)
 
     async def _append(self, stream: int) -> None:
         number = 0

@@ -31,7 +31,7 @@ def sentinels(_shared_sentinels: TestSentinels) -> TestSentinels:
 
 async def test_a_planned_failover_loses_and_doubles_nothing(sentinels: TestSentinels) -> None:
     """Though the old primary goes on acknowledging: the sentinels are heard, and no more is written to it."""
-    tallies = await fail_over(sentinels, "planned", ["sessionstream", "replicated(1)"], before=0.5, after=0.5)
+    tallies = await fail_over(sentinels, "planned", ["sentinels", "replicated(1)"], before=0.5, after=0.5)
     for tally in tallies.values():
         assert tally.acknowledged > 100
         assert (tally.lost, tally.doubled, tally.errors) == (0, 0, {})
