@@ -95,6 +95,19 @@ async def test_a_setting_that_is_changed_meanwhile_is_noticed(make_server: MakeS
     assert (await append(manager)).version == last + 1
 
 
+async def test_a_file_that_is_not_complete_yet_keeps_nothing(make_server: MakeServer, open_manager: Open) -> None:
+    """It was switched on just now, and until it is written a crash would lose all of it: that is waited for."""
+    server = make_server(**MEMORY, appendfsync="always", rdb_key_save_delay=500)
+    await append(open_manager(server.unix_url))
+    await ask(server, "CONFIG", "SET", "rdb-key-save-delay", 80_000)
+    await ask(server, "CONFIG", "SET", "appendonly", "yes")
+    with pytest.raises(DurabilityUnavailable, match="not complete yet") as caught:
+        await append(open_manager(server.unix_url, durability="fsync", deadline=0.2))
+    assert (caught.value.found, caught.value.passing) == ("memory", True)
+    assert (await append(open_manager(server.unix_url, durability="fsync"))).durability == "fsync"
+    assert (await ask(server, "INFO", "persistence"))["aof_rewrite_in_progress"] == 0
+
+
 async def test_what_a_server_does_not_tell_needs_the_caller_s_word(make_server: MakeServer, open_manager: Open) -> None:
     """As on a managed service without CONFIG; what rests on that word says so."""
     server = make_server(**FSYNC)

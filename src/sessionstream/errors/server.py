@@ -83,13 +83,15 @@ class DurabilityUnavailable(Unavailable):
     Attributes:
         wanted: the durability that was asked for.
         found: the one that the server gives; None where it does not tell.
+        passing: whether it may be given in a moment; then the store has waited for it until the deadline.
     """
 
-    def __init__(self, wanted: str, found: str | None, advice: str) -> None:
+    def __init__(self, wanted: str, found: str | None, advice: str, *, passing: bool = False) -> None:
         gives = "does not tell what it gives" if found is None else f"gives {found}"
         super().__init__(f"the durability {wanted} is wanted, and the server {gives}: {advice}")
         self.wanted = wanted
         self.found = found
+        self.passing = passing
 
 
 class EmbeddedUnavailable(Unavailable):

@@ -35,6 +35,7 @@ _ADVICE = {
     "process": "set appendonly to yes",
     "fsync": "set appendonly to yes and appendfsync to always",
 }
+_BEGUN = "its append-only file was switched on just now, and is not complete yet"
 _ASK = "ask whoever runs it, and if it does, say so with allow_unchecked_durability"
 
 
@@ -86,23 +87,25 @@ class Demand:
         """What a server is asked besides INFO, each of which it may refuse to answer."""
         return [_CONFIG] if self._level.word in _ADVICE else []
 
-    def met_by(self, facts: Mapping[str, str], answers: list[Any]) -> str | None:
+    def met_by(self, facts: Mapping[str, str], answers: list[Any], *, known: bool = False) -> str | None:
         """Return what a server gives, as `Appended.durability` says it; None where it does not tell.
 
         Args:
             facts: what INFO says; nothing where that is forbidden.
             answers: to the `questions`; an error where one is refused.
+            known: whether its append-only file was complete before: a rewrite that is under way is another one then.
 
         Raises:
             DurabilityUnavailable: it gives less than is wanted, or does not tell.
         """
-        wanted, found = self._level.word, _FILE.get(facts.get("aof_enabled", ""))
+        wanted, begun = self._level.word, not known and _is_begun(facts)
+        found = "memory" if begun else _FILE.get(facts.get("aof_enabled", ""))
         if wanted in _ADVICE and found != "memory":
             found = _kept_by(found, _settings(answers), wanted)
         if wanted not in _ADVICE or found in (wanted, "fsync"):
             return found
         if found is not None:
-            raise DurabilityUnavailable(wanted, found, _ADVICE[wanted])
+            raise DurabilityUnavailable(wanted, found, _BEGUN if begun else _ADVICE[wanted], passing=begun)
         if not self._allow_unchecked:
             raise DurabilityUnavailable(wanted, None, _ASK)
         return wanted + UNCHECKED
@@ -115,7 +118,7 @@ class Demand:
     def heard(self, lane: Lane, facts: Mapping[str, str], answers: list[Any]) -> None:
         """Retire a lane whose server gives less than is wanted by now."""
         try:
-            lane.durability = self.met_by(facts, answers)
+            lane.durability = self.met_by(facts, answers, known=True)
         except DurabilityUnavailable as error:
             lane.durability = error.found
             lane.retire()
@@ -134,6 +137,12 @@ def replicas_of(facts: Mapping[str, str]) -> int | None:
     if "connected_slaves" not in facts:
         return None
     return sum("state=online" in value for name, value in facts.items() if re.fullmatch(r"slave\d+", name))
+
+
+def _is_begun(facts: Mapping[str, str]) -> bool:
+    """Whether an append-only file is written for the first time: until it is complete, a crash loses all of it."""
+    under_way = "1" in (facts.get("aof_rewrite_in_progress"), facts.get("aof_rewrite_scheduled"))
+    return under_way and facts.get("aof_base_size") == "0"
 
 
 def _settings(answers: list[Any]) -> dict[str, str]:

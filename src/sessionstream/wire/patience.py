@@ -23,4 +23,4 @@ def backoff(attempt: int) -> float:
 
 def waiting_is_vain(failure: SessionStreamError) -> bool:
     """Whether a failure to connect does not go away by itself."""
-    return isinstance(failure, _VAIN) and not (isinstance(failure, AuthenticationFailed) and failure.passing)
+    return isinstance(failure, _VAIN) and not getattr(failure, "passing", False)
