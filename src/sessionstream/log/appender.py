@@ -257,7 +257,8 @@ class _Queue:
 
     def _resolve(self, group: Group, lane: Lane, now: int, answers: list[Any]) -> None:
         lane.heard(now, group.sent_at)
-        again, later = list[Append](), list[Append]()
+        again: list[Append] = []
+        later: list[Append] = []
         note = self._appender.positions.appended
         durability = f"replicated({group.reached})" if group.replicas else lane.durability
         for request, answer in zip(group.appends, answers, strict=True):
@@ -287,7 +288,8 @@ class _Queue:
             self._write()
         if later:
             self._start(self._send_later(group.partition, later))
-        self._release(group, again + later)
+            again += later
+        self._release(group, again)
 
     def _passes(self, request: Append, answer: Any, lane: Lane) -> bool:
         """Whether what the server has against an append, of which nothing was done, goes away before the deadline."""
@@ -353,7 +355,7 @@ class _Queue:
                 lane, (now, *answers) = await self._appender.replicating.answers(group)
             else:
                 lane, (now, *answers) = await self._appender.recovery.answers(group, lane, error)
-            if group.reached < group.replicas:
+            if group.replicas and group.reached < group.replicas:
                 answers = [NotReplicated(group.replicas, group.reached) if is_made(one) else one for one in answers]
             self._resolve(group, lane, now, answers)
         except SessionStreamError as failure:

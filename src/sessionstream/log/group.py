@@ -32,9 +32,12 @@ class Group:
         heard_ms: the server's clock when the first copy left; None before.
         in_doubt: whether a copy was sent that may still be executed.
         replicas: how many are to have it; 0 waits for none.
-        reached: how many are known to have it.
-        waiting: gives how many have it by then, once it was sent.
+        reached: how many are known to have it, of a group that waits for any.
+        waiting: gives how many have it by then, of such a group that was sent.
     """
+
+    reached: int
+    waiting: asyncio.Future[int]
 
     __slots__ = (
         "appends",
@@ -56,8 +59,6 @@ class Group:
         self.sent_at = 0.0
         self.in_doubt = False
         self.replicas = appends[0].replicas
-        self.reached = 0
-        self.waiting: asyncio.Future[int] | None = None
 
     @property
     def fits(self) -> bool:

@@ -96,6 +96,7 @@ class Replicating:
             DurabilityUnavailable: fewer replicas follow than it asks for; nothing was written.
             SessionStreamError: see `Recovery.answers`.
         """
+        group.reached = 0
         await self._until_followed(group)
         lane: Lane | None = None
         error: BaseException | None = None
@@ -166,7 +167,6 @@ class Replicating:
             await self._rewrite(lane, self._keys.log(group.partition))
             group.waiting = self._turn(lane).join(group)
         while True:
-            assert group.waiting is not None
             reached: int = await group.waiting
             group.reached = max(group.reached, reached)
             if reached >= group.replicas:
