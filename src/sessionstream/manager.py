@@ -208,6 +208,7 @@ class SessionManager(Opened):
         idempotency_key: str | None = None,
         correlation_id: str | None = None,
         causation_id: str | None = None,
+        durability: str | None = None,
     ) -> Appended:
         """Append one event, or a list of events all or none of which are appended.
 
@@ -218,6 +219,7 @@ class SessionManager(Opened):
             idempotency_key: the same key with the same events gives the first result again.
             correlation_id: the whole to which they belong.
             causation_id: the id of what led to them.
+            durability: ``replicated(n)``, such as ``"replicated(2)"``, for this append instead of the manager's.
 
         Raises:
             SessionNotFound: or `SessionEnded`, `SessionArchived`, `ConflictError`, `IdempotencyConflict`, `LockLost`.
@@ -225,7 +227,7 @@ class SessionManager(Opened):
             OutcomeUnknown: no answer came: try again with the same ``idempotency_key``.
         """
         is_list = isinstance(events, _LISTS)
-        unconditional = expected_version is None and idempotency_key is None
+        unconditional = expected_version is None and idempotency_key is None and durability is None
         if unconditional and not is_list and correlation_id is None and causation_id is None:
             return await self.store.append_one(session_id, events)
         return await self.store.append(
@@ -235,6 +237,7 @@ class SessionManager(Opened):
             idempotency_key=idempotency_key,
             correlation_id=correlation_id,
             causation_id=causation_id,
+            durability=durability,
             from_caller=True,
         )
 

@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Opened"]
 
+_OF_THE_WIRE = {
+    "folder",
+    "reply_timeout",
+    "deadline",
+    "allow_eviction",
+    "durability",
+    "allow_unchecked_durability",
+}
+
 
 class Opened:
     """A store and what belongs to it, until it is closed; see `sessionstream.SessionManager` for the arguments.
@@ -62,7 +71,7 @@ class Opened:
         encryption = settings.pop("encryption", None)
         given = settings | ({} if ttl is ... else {"ttl": ttl}) | ({} if url is None else {"url": url})
         self.settings = settings_from(**given)
-        options = self.settings.model_dump(include={"folder", "reply_timeout", "deadline", "allow_eviction"})
+        options = self.settings.model_dump(include=_OF_THE_WIRE)
         keys = self._data_keys(encryption)
         server = server_for(conn, self.settings.url, **options)
         self.store = Store(server, self.settings, projections, encrypts=keys is not None)

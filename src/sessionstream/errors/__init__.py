@@ -56,9 +56,12 @@
     │   ├── ServerReadOnly                    it is a replica, or refuses writes
     │   ├── ServerOutOfMemory (MemoryError)
     │   ├── AuthenticationFailed (PermissionError)
+    │   ├── CertificateRefused (PermissionError)   of the server or of this side; `.reason` is OpenSSL's word
     │   ├── UnsafeEviction                    its eviction policy would drop keys
+    │   ├── DurabilityUnavailable             it keeps less than was asked for; `.wanted`, `.found`
     │   └── EmbeddedUnavailable               the embedded server cannot be started
     ├── OutcomeUnknown (ConnectionError, TimeoutError)   sent, and no answer before the deadline
+    │   └── NotReplicated                     the primary has it, too few replicas; `.reached` is how many
     └── ServerError                           the server refused a command; `.code` is its word
 """
 
@@ -109,7 +112,10 @@ from sessionstream.errors.retention import ArchiveDamaged, ArchiveFailed, Sessio
 from sessionstream.errors.root import SessionStreamError
 from sessionstream.errors.server import (
     AuthenticationFailed,
+    CertificateRefused,
+    DurabilityUnavailable,
     EmbeddedUnavailable,
+    NotReplicated,
     OutcomeUnknown,
     ServerError,
     ServerLoading,
@@ -137,11 +143,13 @@ __all__ = [
     "ArchiveDamaged",
     "ArchiveFailed",
     "AuthenticationFailed",
+    "CertificateRefused",
     "CheckpointExists",
     "ConflictError",
     "ConsumerError",
     "CorruptEvent",
     "CursorMismatch",
+    "DurabilityUnavailable",
     "EmbeddedUnavailable",
     "EncryptionError",
     "EventTypeError",
@@ -172,6 +180,7 @@ __all__ = [
     "NamespaceMismatch",
     "NotPermittedInPhase",
     "NotProjected",
+    "NotReplicated",
     "OutcomeUnknown",
     "ProjectionReplaced",
     "SealKeyMissing",
