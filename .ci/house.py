@@ -24,7 +24,7 @@ LONGEST_FUNCTION, USUAL_FUNCTION, UNUSUAL_SHARE = 60, 30, 0.1
 # A unit is a module or room directly in the package. It imports from its own layer and from those above it in this
 # table; the capabilities are all units that are not named here.
 LAYERS = (
-    {"errors", "settings", "session", "events"},
+    {"errors", "settings", "session", "events", "redaction"},
     {"projection", "fold"},
     {"projections"},
     {"wire"},
@@ -36,7 +36,8 @@ LAYERS = (
 CAPABILITY, DOOR = 5, 6
 ONLY = {
     "errors": set[str](),
-    "settings": {"errors"},
+    "settings": {"errors", "redaction"},
+    "redaction": {"errors"},
     "wire": {"errors", "settings"},
 }  # these know less than their layer
 

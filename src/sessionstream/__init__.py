@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from sessionstream.rebuild import Rebuilt as Rebuilt
     from sessionstream.recipes import AgentConfig as AgentConfig
     from sessionstream.recipes import CachedSessionManager as CachedSessionManager
+    from sessionstream.redaction import Redaction as Redaction
     from sessionstream.retention import Archived as Archived
     from sessionstream.retention import Hold as Hold
     from sessionstream.retention import Retention as Retention
@@ -114,6 +115,7 @@ _ROOMS = {
     "projection": ("Projection",),
     "rebuild": ("Rebuilt",),
     "retention": ("Archived", "Hold", "Retention"),
+    "redaction": ("Redaction",),
     "recipes": ("AgentConfig", "CachedSessionManager"),
     "session": ("Checkpoint", "Session", "SessionState"),
     "settings": ("Settings",),

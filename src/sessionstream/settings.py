@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, InstanceOf, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sessionstream.errors import InvalidArgument
+from sessionstream.redaction.rules import Redaction
 
 __all__ = ["Settings", "settings_from"]
 
@@ -49,6 +50,8 @@ class Settings(BaseSettings):
         deadline: seconds over all tries of one call.
         reply_timeout: seconds without a reply after which a connection counts as broken.
         allow_eviction: accept a server that could drop keys.
+        redact: what is taken out before anything is encoded: a `Redaction`; True is the usual names of secrets, False
+            and None are nothing.
         seal_key: the secret that seals are made with, at least 32 bytes; with it sessions are sealed by themselves.
         seal_keys_old: the secrets that it had before, separated by commas; what was sealed with them is verified still.
     """
@@ -72,6 +75,7 @@ class Settings(BaseSettings):
     deadline: float = Field(default=15.0, gt=0)
     reply_timeout: float = Field(default=5.0, gt=0)
     allow_eviction: bool = False
+    redact: InstanceOf[Redaction] | bool | None = True
     seal_key: _Keys = None
     seal_keys_old: _Keys = None
 

@@ -15,7 +15,7 @@ import msgspec
 from sessionstream.errors import SessionEnded, SessionNotFound, TooLarge
 from sessionstream.events.ids import event_ids
 from sessionstream.events.recorded import at_ms, moment
-from sessionstream.events.strict_json import encode_json
+from sessionstream.events.strict_json import encode_redacted
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
 from sessionstream.wire.packing import Word
@@ -70,7 +70,7 @@ async def publish(store: Store, session_id: str, delta: object) -> str:
         SessionNotFound: or `SessionEnded`: nobody follows what is not, or is over.
     """
     route, keys = store.keys.route(session_id), store.keys
-    data = encode_json(delta, "delta")
+    data = encode_redacted(delta, "delta", store.delta_redactor)
     limit = store.settings.max_event_bytes
     if len(data) > limit:
         raise TooLarge("the delta", len(data), limit, "max_event_bytes")

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -22,6 +23,7 @@ from sessionstream.log.positions import Positions
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, append_of
 from sessionstream.projection import Projection
 from sessionstream.projections import BUILT_IN
+from sessionstream.redaction import Redactor, redactor_of
 from sessionstream.wire.lane import LaneClosed, milliseconds
 from sessionstream.wire.scripts import load_script
 from sessionstream.wire.server import Server
@@ -52,6 +54,7 @@ class Store:
     Attributes:
         archive_first: what archives an ended session before it is retired, and gives the offset of its last event; None
             leaves the session for now.
+        redactor: what takes secrets out of what users of the library give.
         endings: called with the id of a session that this process has ended, in the event loop and without waiting.
 
     Raises:
@@ -72,12 +75,18 @@ class Store:
         self._number = next(_numbers)
         self._read_as_made = self._written_as_made = False
         self._most_event_bytes = settings.max_event_bytes
+        self.redactor = redactor_of(settings.redact)
         self._appender = Appender(server, self.keys, self.projections, self.stamp, self.prepare, self.positions)
 
     @property
     def milestones(self) -> list[Callable[[Appended], object]]:
         """What is called, in the event loop and without waiting, when a session comes to a milestone by an append."""
         return self._appender.milestones
+
+    @cached_property
+    def delta_redactor(self) -> Redactor:
+        """What takes secrets out of deltas."""
+        return redactor_of(self.settings.redact, of_deltas=True)
 
     def fence(self, session_id: str) -> str:
         """Return what fencing tokens for a session are held under; another store may have a session of the same id."""
@@ -115,7 +124,8 @@ class Store:
             only: the phases in which alone they are meant.
             claims: checkpoint bodies to keep, or with None to remove, in the same step.
             unheld: refuse while a hold stands.
-            from_caller: whether a user of the library made the events: then none may tell of a session's life.
+            from_caller: whether a user of the library made the events: then none may tell of a session's life, and
+                secrets are taken out of them.
 
         Raises:
             SessionStreamError: see `sessionstream.errors`; nothing was appended, unless it is `OutcomeUnknown`.
@@ -131,12 +141,12 @@ class Store:
         guards = UNGUARDED
         if not unguarded or claims or unheld:
             guards = Guards(expected_version, idempotency_key, token, claims, only, unheld)
-        most = self._most_event_bytes
-        encoded = [encode_event(event, most) for event in events]
+        most, redactor = self._most_event_bytes, self.redactor if from_caller else None
+        encoded = [encode_event(event, most, redactor) for event in events]
         for event in encoded:
             if event.kind.reserved and from_caller:
                 raise InvalidArgument(f"{event.kind.name} is appended by the method that does it, not by append")
-        meta = current_meta(correlation_id, causation_id)
+        meta = self.redactor.encoded(current_meta(correlation_id, causation_id), "meta")
         return self._appender.append(append_of(session_id, route, encoded, meta, guards))
 
     def append_one(self, session_id: str, value: Any) -> asyncio.Future[Appended]:
@@ -146,7 +156,7 @@ class Store:
             session_id: the session.
             value: the event.
         """
-        event = encode_event(value, self._most_event_bytes)
+        event = encode_event(value, self._most_event_bytes, self.redactor)
         if not event.kind.usual or carries_any() or meta_of_task() is not NOTHING:
             return self.append(session_id, [value], from_caller=True)
         return self._appender.append(Append(session_id, self.keys.route(session_id), (event,), len(event.data)))
