@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from sessionstream.locks import Lock as Lock
     from sessionstream.log.request import Appended as Appended
     from sessionstream.manager import SessionManager as SessionManager
+    from sessionstream.owned import UserSessions as UserSessions
     from sessionstream.projection import Projection as Projection
     from sessionstream.rebuild import Rebuilt as Rebuilt
     from sessionstream.recipes import AgentConfig as AgentConfig
@@ -112,6 +113,7 @@ _ROOMS = {
     "locks": ("Lock",),
     "log.request": ("Appended",),
     "manager": ("SessionManager",),
+    "owned": ("UserSessions",),
     "projection": ("Projection",),
     "rebuild": ("Rebuilt",),
     "retention": ("Archived", "Hold", "Retention"),

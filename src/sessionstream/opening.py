@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sessionstream.feed.hub import Hub
     from sessionstream.following import Following
     from sessionstream.integrity.sealing import Sealing
+    from sessionstream.owned import UserSessions
     from sessionstream.retention import Retention
 
 __all__ = ["Opened"]
@@ -110,6 +111,19 @@ class Opened:
         hub = Hub(self.store.server)
         self._closing += (hub.aclose,)
         return hub
+
+    def for_user(self, user_id: str) -> UserSessions:
+        """Return a handle that can touch this user's sessions alone; another's session is as one that is not there.
+
+        Args:
+            user_id: whose sessions.
+
+        Raises:
+            InvalidArgument: the id is malformed.
+        """
+        from sessionstream.owned import UserSessions
+
+        return UserSessions(self, user_id)
 
     # What it does beside its calls
 

@@ -16,7 +16,7 @@ from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
 from sessionstream.events.context import NOTHING, current_meta, meta_of_task
 from sessionstream.log.appender import Appender
-from sessionstream.log.fencing import carries_any, token_for
+from sessionstream.log.fencing import carries_any, owner_for, token_for
 from sessionstream.log.gates import head_of
 from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
@@ -136,11 +136,14 @@ class Store:
             raise InvalidArgument("there is no event to append")
         if count > _MOST_EVENTS:
             raise InvalidArgument(f"{count:,} events in one append: {_MOST_EVENTS:,} are allowed")
-        token = token_for(self.fence(session_id)) if carries_any() else None
-        unguarded = expected_version is None and idempotency_key is None and token is None and only is None
+        token = owner = None
+        if carries_any():
+            token, owner = token_for(self.fence(session_id)), owner_for(self.fence(session_id))
+        carried = token is not None or owner is not None
+        unguarded = expected_version is None and idempotency_key is None and not carried and only is None
         guards = UNGUARDED
         if not unguarded or claims or unheld:
-            guards = Guards(expected_version, idempotency_key, token, claims, only, unheld)
+            guards = Guards(expected_version, idempotency_key, token, claims, only, unheld, owner)
         most, redactor = self._most_event_bytes, self.redactor if from_caller else None
         encoded = [encode_event(event, most, redactor) for event in events]
         for event in encoded:
