@@ -31,7 +31,7 @@ LAYERS = (
     {"log"},
     {"(capabilities)"},
     {"manager"},
-    {"recipes", "cli", "__init__", "__main__"},
+    {"recipes", "cli", "testing", "__init__", "__main__"},
 )
 CAPABILITY, DOOR = 5, 6
 ONLY = {

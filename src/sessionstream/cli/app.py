@@ -20,6 +20,7 @@ from sessionstream.cli import (
     history,
     holds,
     integrity,
+    permissions,
     sessions,
     traces,
     transfers,
@@ -33,13 +34,13 @@ __all__ = ["application", "run"]
 
 _THEMES = (
     *(play, transfers, exports, sessions, history, following, travel, traces, checkpoints),
-    *(integrity, archives, holds, consumers, upkeep, doctor),
+    *(integrity, archives, holds, consumers, upkeep, permissions, doctor),
 )
 _ORDER = (
     *("demo", "import", "export", "sessions", "show", "history", "follow", "as-of", "diff", "trace", "checkpoints"),
     *("resume", "stats", "seal", "verify", "evidence"),
     *("fork", "archive", "hold", "consumers", "parked"),
-    *("rebuild", "cleanup", "doctor"),
+    *("rebuild", "cleanup", "acl", "doctor"),
 )
 application.registered_commands.sort(key=lambda one: _ORDER.index(one.name or ""))
 

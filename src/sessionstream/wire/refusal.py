@@ -39,7 +39,7 @@ _ADVICE = {
     "MISCONF": "the server cannot save and refuses writes: look at its log and its disk",
     "NOREPLICAS": "fewer replicas are connected than min-replicas-to-write asks for",
     "OOM": "the server is at its maxmemory: raise it, or shorten the retention of ended sessions",
-    "NOPERM": "the ACL of this user does not allow what is needed",
+    "NOPERM": "the ACL of this user does not allow what is needed: `sessionstream acl` prints the rules of each role",
 }
 
 # In a script a command that the user's rules forbid is told without a code: by Redis 7.2 and Valkey, and by Redis 7.0.
