@@ -184,3 +184,30 @@ async def test_the_embedded_server_is_in_order(cli: Cli, tmp_path: Any) -> None:
     embedded = {"SESSIONSTREAM_URL": None, "SESSIONSTREAM_FOLDER": str(tmp_path), "SESSIONSTREAM_EMBEDDED_GRACE": "0"}
     result = await cli("doctor", "--json", **embedded)
     assert (result.code, found(result, "address")["value"]) == (0, f"embedded, its data in {tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "level", "code"),
+    [("memory", "fine", 0), ("process", "fine", 0), ("fsync", "attention", 1), ("replicated(1)", "attention", 1)],
+)
+async def test_a_durability_that_is_wanted_is_compared(
+    cli: Cli, make_server: MakeServer, monkeypatch: pytest.MonkeyPatch, wanted: str, level: str, code: int
+) -> None:
+    """Here a server that does not give it is named; every other command refuses it."""
+    monkeypatch.setenv("SESSIONSTREAM_DURABILITY", wanted)
+    result = await on(cli, make_server(appendfsync="everysec"))
+    assert (found(result, "wanted")["value"], found(result, "wanted")["level"]) == (wanted, level)
+    assert result.code == code
+
+
+async def test_a_durability_that_a_server_does_not_tell_of_is_unchecked(
+    cli: Cli, make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither fine nor a reason for exit code 1."""
+    server = make_server()
+    async with SessionManager.open(server.url) as manager:
+        words = ("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-config", "-info")
+        await manager.store.server.call(*words)
+    monkeypatch.setenv("SESSIONSTREAM_DURABILITY", "fsync")
+    result = await cli("doctor", "--url", server.url.replace("redis://", "redis://app:secret@"), "--json")
+    assert (found(result, "wanted")["level"], result.code) == ("unchecked", 0)
