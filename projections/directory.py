@@ -17,19 +17,36 @@ from sessionstream.events.lifecycle import (
     MetadataUpdated,
     SessionCreated,
     SessionDeleted,
+    SessionErased,
     SessionExpired,
     SessionRefreshed,
     SessionRetired,
     SessionTrimmed,
     StateChanged,
 )
-from sessionstream.projection import AT, Add, Move, Operation, Place, Projection, Remove, Rescore, Score, Slide, index
+from sessionstream.projection import (
+    AT,
+    Add,
+    Move,
+    Operation,
+    Place,
+    Projection,
+    Remove,
+    Rescore,
+    Score,
+    Slide,
+    index,
+    nothing,
+)
 
-__all__ = ["EXPIRY", "FOREVER", "STATES", "agent", "directory", "looks_at"]
+__all__ = ["ERASED", "EXPIRY", "FOREVER", "STATES", "agent", "directory", "looks_at"]
 
 FOREVER = float("inf")
 EXPIRY = index("expiry")
 STATES = {name: index("state", name) for name in ("active", "idle", "archived", "expired", "deleted")}
+ERASED = index("erased")
+"""Sessions that were erased, by the moment of that."""
+
 _ALL = tuple(STATES.values())
 _RUNNING = (EXPIRY, STATES["active"], STATES["idle"], STATES["archived"])
 
@@ -77,6 +94,14 @@ def ended(session_id: str, event: SessionExpired | SessionDeleted) -> Iterable[O
 def retired(session_id: str, event: SessionRetired) -> Iterable[Operation]:
     """Nothing is left of a retired session."""
     yield Move(_ALL, None)
+    if event.erased:
+        yield Remove(ERASED)
+
+
+@directory.on(SessionErased)
+def erased(session_id: str, event: SessionErased) -> Iterable[Operation]:
+    """An erased session is found by nothing but the moment of that, from which its retention runs."""
+    yield Add(ERASED, AT)
 
 
 @directory.on(MetadataUpdated, CheckpointSaved, CheckpointDeleted, HoldPlaced, HoldReleased, SessionTrimmed)
@@ -94,7 +119,11 @@ def happened(session_id: str, event: object) -> Iterable[Operation]:
 def looks_at(projection: Projection, cls: type) -> bool:
     """Whether a projection makes anything of events of a type, but that a session's time to live slides."""
     handler = projection.handlers.get(cls, projection.fallback)
-    return handler is not None and not (projection is directory and handler is directory.fallback)
+    return (
+        handler is not None
+        and handler is not nothing
+        and not (projection is directory and handler is directory.fallback)
+    )
 
 
 def _score(ttl_ms: int | None) -> Score:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sessionstream.events.lifecycle import HoldPlaced, HoldReleased, SessionTrimmed
+from sessionstream.events.lifecycle import HoldPlaced, HoldReleased, SessionErased, SessionTrimmed
 from sessionstream.events.strict_json import encode_json
 from sessionstream.projection import AT, HEAD, OFFSET, Add, Operation, Projection, Put, Remove, Unset, index
 
@@ -41,3 +41,10 @@ def released(session_id: str, event: HoldReleased) -> Iterable[Operation]:
 def trimmed(session_id: str, event: SessionTrimmed) -> Iterable[Operation]:
     """What is read of the session begins behind the last event that was removed."""
     yield Put(HEAD, {"trimmed": event.upto})
+
+
+@retention.on(SessionErased)
+def erased(session_id: str, event: SessionErased) -> Iterable[Operation]:
+    """What was trimmed before it was erased is still not there."""
+    if event.trimmed:
+        yield Put(HEAD, {"trimmed": event.trimmed})

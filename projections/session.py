@@ -15,6 +15,7 @@ from sessionstream.events.lifecycle import (
     MetadataUpdated,
     SessionCreated,
     SessionDeleted,
+    SessionErased,
     SessionExpired,
     SessionRefreshed,
     StateChanged,
@@ -80,6 +81,25 @@ def expired(session_id: str, event: SessionExpired) -> Iterable[Operation]:
 def deleted(session_id: str, event: SessionDeleted) -> Iterable[Operation]:
     """A deleted session has ended."""
     yield Put(HEAD, {"state": "deleted", "ended_at": AT})
+
+
+@session.on(SessionErased)
+def erased(session_id: str, event: SessionErased) -> Iterable[Operation]:
+    """Of an erased session it is known that it was, and when; whose it was is not."""
+    yield Put(
+        HEAD,
+        {
+            "user_id": "",
+            "agent_id": event.agent_id,
+            "created_at": event.created_ms,
+            "ttl": "",
+            "sliding": "",
+            # Who does not know of erasure takes what has expired for over.
+            "expires_at": "0",
+            "state": "erased",
+            "ended_at": event.ended_ms,
+        },
+    )
 
 
 def expiry(ttl_ms: int | None) -> str | Symbol:

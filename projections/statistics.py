@@ -23,6 +23,8 @@ def ended(session_id: str, event: SessionExpired | SessionDeleted) -> Iterable[O
 
 @statistics.on(SessionRetired)
 def retired(session_id: str, event: SessionRetired) -> Iterable[Operation]:
-    """A retired session no longer counts."""
+    """A retired session no longer counts; an erased one has not since then."""
+    if event.erased:
+        return
     yield Increment(LIFETIMES, "sessions", -1)
     yield Increment(LIFETIMES, "milliseconds", event.created_ms - event.ended_ms)

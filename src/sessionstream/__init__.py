@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sessionstream.consumers import Consumer as Consumer
     from sessionstream.consumers import Consumers as Consumers
     from sessionstream.consumers import Item as Item
+    from sessionstream.erasure import Erased as Erased
     from sessionstream.errors import AccessDenied as AccessDenied
     from sessionstream.errors import ArchiveDamaged as ArchiveDamaged
     from sessionstream.errors import ConflictError as ConflictError
@@ -42,11 +43,13 @@ if TYPE_CHECKING:
     from sessionstream.events.forked import ForkedFrom as ForkedFrom
     from sessionstream.events.lifecycle import CheckpointDeleted as CheckpointDeleted
     from sessionstream.events.lifecycle import CheckpointSaved as CheckpointSaved
+    from sessionstream.events.lifecycle import EventErased as EventErased
     from sessionstream.events.lifecycle import HoldPlaced as HoldPlaced
     from sessionstream.events.lifecycle import HoldReleased as HoldReleased
     from sessionstream.events.lifecycle import MetadataUpdated as MetadataUpdated
     from sessionstream.events.lifecycle import SessionCreated as SessionCreated
     from sessionstream.events.lifecycle import SessionDeleted as SessionDeleted
+    from sessionstream.events.lifecycle import SessionErased as SessionErased
     from sessionstream.events.lifecycle import SessionExpired as SessionExpired
     from sessionstream.events.lifecycle import SessionRefreshed as SessionRefreshed
     from sessionstream.events.lifecycle import SessionRetired as SessionRetired
@@ -89,6 +92,7 @@ _ROOMS = {
     "audit": ("AsOf", "Audit", "Change", "Diff", "Trace"),
     "checkpoints.reading": ("Resumed",),
     "consumers": ("Consumer", "Consumers", "Item"),
+    "erasure": ("Erased",),
     "errors": (
         "AccessDenied", "ArchiveDamaged", "ConflictError", "HistoryTrimmed", "IdempotencyConflict", "InvalidArgument",
         "LockLost", "LockTimeout", "OutcomeUnknown", "SessionEnded", "SessionExists", "SessionHeld", "SessionNotFound",
@@ -99,8 +103,9 @@ _ROOMS = {
     "events.encrypted": ("EncryptedEvent",),
     "events.forked": ("ForkedFrom",),
     "events.lifecycle": (
-        "CheckpointDeleted", "CheckpointSaved", "HoldPlaced", "HoldReleased", "MetadataUpdated", "SessionCreated",
-        "SessionDeleted", "SessionExpired", "SessionRefreshed", "SessionRetired", "SessionTrimmed", "StateChanged",
+        "CheckpointDeleted", "CheckpointSaved", "EventErased", "HoldPlaced", "HoldReleased", "MetadataUpdated",
+        "SessionCreated", "SessionDeleted", "SessionErased", "SessionExpired", "SessionRefreshed", "SessionRetired",
+        "SessionTrimmed", "StateChanged",
     ),
     "events.recorded": ("RecordedEvent", "UnknownEvent", "UnreadableEvent"),
     "events.runtime": (

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from sessionstream.events.lifecycle import SessionErased
 from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
 from sessionstream.projection import (
     HEAD,
@@ -71,6 +72,13 @@ class Views:
             offset: of the event.
         """
         _INTERPRETERS[type(operation)](_At(self, projection, offset), operation)
+
+    def empty(self) -> None:
+        """Take back all that was made; a view that is empty is as good as none."""
+        for fields in self.hashes.values():
+            fields.clear()
+        for members in self.sets.values():
+            members.clear()
 
 
 class _At:
@@ -203,6 +211,8 @@ def fold(
         event = recorded.foldable
         if event is None:
             continue
+        if type(event) is SessionErased:
+            views.empty()
         seal = recorded.seal
         for projection in projections:
             operations = projection.operations(session_id, event)

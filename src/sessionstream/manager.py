@@ -26,6 +26,7 @@ from sessionstream.rebuild import Rebuilt, rebuild_views
 from sessionstream.session import Checkpoint, Session, SessionState
 
 if TYPE_CHECKING:
+    from sessionstream.erasure import Erased
     from sessionstream.following import FeedFollower, FollowAllOptions, FollowOptions, SessionFollower
 
 __all__ = ["SessionManager"]
@@ -130,6 +131,10 @@ class SessionManager(Opened):
         """End a session; False if there is none. ``purge`` removes all of it now, instead of after the retention."""
         return await ending.delete(self.store, session_id, purge=purge)
 
+    async def erase_user(self, user_id: str, **options: Any) -> Erased:
+        """Erase all that is kept of a user's sessions; the options are those of `sessionstream.erasure.erase_user`."""
+        return await self._erase(user_id, **options)
+
     async def delete_user_sessions(self, user_id: str) -> int:
         """End all sessions of a user, and return how many."""
         ids = [session.session_id async for session in sessions_of_user(self.store, user_id)]
@@ -203,6 +208,7 @@ class SessionManager(Opened):
         idempotency_key: str | None = None,
         correlation_id: str | None = None,
         causation_id: str | None = None,
+        durability: str | None = None,
     ) -> Appended:
         """Append one event, or a list of events all or none of which are appended.
 
@@ -213,6 +219,7 @@ class SessionManager(Opened):
             idempotency_key: the same key with the same events gives the first result again.
             correlation_id: the whole to which they belong.
             causation_id: the id of what led to them.
+            durability: ``replicated(n)``, such as ``"replicated(2)"``, for this append instead of the manager's.
 
         Raises:
             SessionNotFound: or `SessionEnded`, `SessionArchived`, `ConflictError`, `IdempotencyConflict`, `LockLost`.
@@ -220,7 +227,7 @@ class SessionManager(Opened):
             OutcomeUnknown: no answer came: try again with the same ``idempotency_key``.
         """
         is_list = isinstance(events, _LISTS)
-        unconditional = expected_version is None and idempotency_key is None
+        unconditional = expected_version is None and idempotency_key is None and durability is None
         if unconditional and not is_list and correlation_id is None and causation_id is None:
             return await self.store.append_one(session_id, events)
         return await self.store.append(
@@ -230,6 +237,7 @@ class SessionManager(Opened):
             idempotency_key=idempotency_key,
             correlation_id=correlation_id,
             causation_id=causation_id,
+            durability=durability,
             from_caller=True,
         )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sessionstream.consumers import Consumers
     from sessionstream.encryption import DataKeys
     from sessionstream.encryption.door import KeyRotation
+    from sessionstream.erasure import Erased
     from sessionstream.events.recorded import RecordedEvent
     from sessionstream.feed.hub import Hub
     from sessionstream.following import Following
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
     from sessionstream.retention import Retention
 
 __all__ = ["Opened"]
+
+_OF_THE_WIRE = {
+    "folder",
+    "reply_timeout",
+    "deadline",
+    "allow_eviction",
+    "durability",
+    "allow_unchecked_durability",
+}
 
 
 class Opened:
@@ -61,7 +71,7 @@ class Opened:
         encryption = settings.pop("encryption", None)
         given = settings | ({} if ttl is ... else {"ttl": ttl}) | ({} if url is None else {"url": url})
         self.settings = settings_from(**given)
-        options = self.settings.model_dump(include={"folder", "reply_timeout", "deadline", "allow_eviction"})
+        options = self.settings.model_dump(include=_OF_THE_WIRE)
         keys = self._data_keys(encryption)
         server = server_for(conn, self.settings.url, **options)
         self.store = Store(server, self.settings, projections, encrypts=keys is not None)
@@ -162,6 +172,11 @@ class Opened:
             from sessionstream.retention.last_checkpoints import keep_last_quietly
 
             self._chores.start(("checkpoints", session_id), keep_last_quietly(self.store, session_id, last))
+
+    async def _erase(self, user_id: str, **options: Any) -> Erased:
+        from sessionstream.erasure import erase_user
+
+        return await erase_user(self.store, user_id, **options)
 
     def _archived_in(self, folder: object) -> Callable[[str], AsyncIterator[RecordedEvent]]:
         from sessionstream.retention.replaying import archived_in

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sessionstream.errors import EventTypeError, InvalidArgument, SessionStreamError
+from sessionstream.events.lifecycle import EventErased, SessionErased
 
 __all__ = [
     "AT",
@@ -34,6 +35,7 @@ __all__ = [
     "check_operation",
     "counters",
     "index",
+    "nothing",
     "ranking",
     "view",
 ]
@@ -191,6 +193,11 @@ Operation = Put | Unset | Replace | Move | Add | Remove | Rescore | Increment | 
 Handler = Callable[[str, Any], Iterable[Operation]]
 
 
+def nothing(session_id: str, event: Any) -> Iterable[Operation]:
+    """Make nothing of an event."""
+    return ()
+
+
 class Projection:
     """A named set of functions from an event of one type to operations.
 
@@ -199,13 +206,14 @@ class Projection:
         version: raise it when the functions change, then rebuild.
 
     Attributes:
+        handlers: the functions by the types of events; of what was erased `nothing` is made, unless one says otherwise.
         revision: grows with every function that is registered.
     """
 
     def __init__(self, name: str, version: int = 1) -> None:
         self.name = _checked(name)
         self.version = version
-        self.handlers: dict[type, Handler] = {}
+        self.handlers: dict[type, Handler] = {EventErased: nothing, SessionErased: nothing}
         self.fallback: Handler | None = None
         self.revision = 0
 
@@ -218,7 +226,7 @@ class Projection:
 
         def register(handler: Handler) -> Handler:
             for event_type in event_types:
-                if event_type in self.handlers:
+                if self.handlers.get(event_type, nothing) is not nothing:
                     raise EventTypeError(f"projection {self.name!r} has a function for {event_type.__name__} already")
                 self.handlers[event_type] = handler
                 self.revision += 1

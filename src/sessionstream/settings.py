@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,9 +11,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sessionstream.errors import InvalidArgument
 
-__all__ = ["Settings", "settings_from"]
+__all__ = ["Settings", "checked_durability", "settings_from"]
 
 _LEAST_KEY_BYTES = 32
+_DURABILITY = re.compile(r"memory|process|fsync|replicated\([1-9][0-9]?\)")
 
 
 def _strong(keys: SecretStr | None) -> SecretStr | None:
@@ -25,6 +27,15 @@ def _strong(keys: SecretStr | None) -> SecretStr | None:
                 f"a key has {len(key)} bytes, at least {_LEAST_KEY_BYTES} are needed; `openssl rand -hex 32` makes one"
             )
     return keys
+
+
+def checked_durability(text: str | None) -> str | None:
+    """Return the name of a durability as given; raises ValueError for what is none."""
+    if text is not None and not _DURABILITY.fullmatch(text):
+        raise ValueError(
+            f"a durability is memory, process, fsync or replicated(n), such as replicated(2), not {text!r}"
+        )
+    return text
 
 
 _Keys = Annotated[SecretStr | None, AfterValidator(_strong)]
@@ -49,6 +60,9 @@ class Settings(BaseSettings):
         deadline: seconds over all tries of one call.
         reply_timeout: seconds without a reply after which a connection counts as broken.
         allow_eviction: accept a server that could drop keys.
+        durability: what an append is kept by before it is acknowledged, ``memory``, ``process``, ``fsync`` or
+            ``replicated(n)``, and a server that cannot give it is refused; None takes the server as it is.
+        allow_unchecked_durability: take your word for the durability where the server does not tell its configuration.
         seal_key: the secret that seals are made with, at least 32 bytes; with it sessions are sealed by themselves.
         seal_keys_old: the secrets that it had before, separated by commas; what was sealed with them is verified still.
         encryption_key: the secret that users' data keys are wrapped with, at least 32 bytes; with it, what users say is
@@ -76,6 +90,8 @@ class Settings(BaseSettings):
     deadline: float = Field(default=15.0, gt=0)
     reply_timeout: float = Field(default=5.0, gt=0)
     allow_eviction: bool = False
+    durability: Annotated[str | None, AfterValidator(checked_durability)] = None
+    allow_unchecked_durability: bool = False
     seal_key: _Keys = None
     seal_keys_old: _Keys = None
     encryption_key: _Keys = None

@@ -275,3 +275,16 @@ async def test_a_policy_that_drops_only_keys_with_a_time_to_live_is_fine(
     manager = open_manager(make_server(maxmemory="100mb", maxmemory_policy="volatile-lru").unix_url)
     ledger = await _session(manager)
     assert isinstance(await ledger.append(manager, "x"), Appended)
+
+
+async def test_replicas_that_are_missing_for_a_moment_are_waited_for(open_manager: Open, real: Server) -> None:
+    """An append succeeds, once, as soon as the server takes writes again."""
+    manager = open_manager(real.unix_url)
+    ledger = await _session(manager)
+    await _set(real.url, min_replicas_to_write=1)
+    appending = asyncio.create_task(ledger.append(manager, "patient"))
+    done, _ = await asyncio.wait([appending], timeout=0.2)
+    assert not done
+    await _set(real.url, min_replicas_to_write=0)
+    assert isinstance(await appending, Appended)
+    assert await ledger.balance(manager) == ["patient"]

@@ -134,6 +134,7 @@ READS: dict[str, Method] = {
     "session_exists": lambda m: m.session_exists(LIVE),
 }
 TRIMS: dict[str, Method] = {"retention.trim": lambda m: m.retention.trim(LIVE, _FOLDER, keep_events=1)}
+ERASURES: dict[str, Method] = {"erase_user": lambda m: m.erase_user(USER)}
 UNCHANGING: dict[str, Method] = {
     "cleanup_expired_sessions": lambda m: m.cleanup_expired_sessions(),
     "clear_checkpoints": lambda m: m.clear_checkpoints(ENDED),
@@ -141,6 +142,7 @@ UNCHANGING: dict[str, Method] = {
     "delete_checkpoint": lambda m: m.delete_checkpoint(LIVE, "never"),
     "delete_session": lambda m: m.delete_session(ENDED),
     "delete_user_sessions": lambda m: m.delete_user_sessions("nobody"),
+    "erase_user": lambda m: m.erase_user("nobody"),
     "pop_messages": lambda m: m.pop_messages(LIVE, 0),
     "refresh_session": lambda m: m.refresh_session(LAPSED),
     "retention.hold": lambda m: m.retention.hold(HELD, "audit", hold_id="one"),
@@ -330,7 +332,7 @@ def _unexplained(before: Contents, after: Contents) -> list[bytes]:
 async def test_every_public_method_is_listed_here(world: SessionManager) -> None:
     """A new method has to say whether it changes something."""
     assert _public_methods(world) == {
-        *(*CHANGES, *TRIMS, *READS, *LOCKS, *TRANSIENT, *SEALS, *CONSUMERS, *CONNECTIONS, *KEYS),
+        *(*CHANGES, *TRIMS, *ERASURES, *READS, *LOCKS, *TRANSIENT, *SEALS, *CONSUMERS, *CONNECTIONS, *KEYS),
         "rebuild",
     }
 
@@ -362,6 +364,22 @@ async def test_what_is_trimmed_is_told_by_an_event(world: SessionManager, client
     theirs = {names.head(LIVE), names.bases(LIVE), names.log(names.partition(LIVE)), names.feed(names.partition(LIVE))}
     changed = {name.decode() for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert changed == {key.decode(), *theirs}
+
+
+async def test_what_is_erased_is_told_by_events(world: SessionManager, client: Redis, namespace: str) -> None:
+    """Each erased stream has its places, and the event that tells of them; what changed beside it the feed tells."""
+    before = await _dump(client, namespace)
+    assert (await ERASURES["erase_user"](world)).sessions == 3
+    after = await _dump(client, namespace)
+    for session_id in (LIVE, ENDED, LAPSED):
+        key = world.store.keys.events(session_id).encode()
+        events, known = after[key], before[key]
+        assert [offset for offset, _ in events[: len(known)]] == [offset for offset, _ in known]
+        assert {next(iter(words)) for _, words in events[:-1]} == {b"event.erased"}
+        assert next(iter(events[-1][1])) == b"session.erased"
+    feeds = {_partition(key) for key in _grown(before, after, b"feed")}
+    changed = {_partition(key) for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert changed - {_partition(world.store.keys.user(USER).encode())} <= feeds
 
 
 @pytest.mark.parametrize("name", READS)

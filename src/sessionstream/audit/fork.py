@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sessionstream.audit.moments import Moment, folded_at, until_of
 from sessionstream.bases import Folded
 from sessionstream.checkpoints.reading import checkpoint_from
-from sessionstream.errors import CorruptEvent, InvalidArgument
+from sessionstream.errors import CorruptEvent, HistoryErased, InvalidArgument
 from sessionstream.events.forked import ForkedFrom
 from sessionstream.events.ids import checked_id, new_session_id
 from sessionstream.events.lifecycle import CheckpointSaved, SessionCreated, StateChanged
@@ -68,6 +68,8 @@ async def fork(store: Store, session_id: str, at: Moment, wanted: Wanted) -> Ses
     ttl_ms = ... if wanted.ttl is ... else milliseconds(wanted.ttl, "ttl")
     until = await until_of(store, session_id, at)
     folded = await folded_at(store, session_id, until)
+    if folded.views.head.get(b"state") == b"erased":
+        raise HistoryErased(session_id)
     head = await store.opened(session_id, folded.views.head)
     origin = session_from(session_id, {**head, b"offset": folded.offset.encode()})
     depth = 1 + (origin.forked_from.depth if origin.forked_from else 0)

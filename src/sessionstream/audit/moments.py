@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from sessionstream.bases import Folded, fold_until
 from sessionstream.bases.reading import base_names
-from sessionstream.errors import HistoryTrimmed, InvalidArgument, InvalidType, SessionNotFound
+from sessionstream.errors import HistoryErased, HistoryTrimmed, InvalidArgument, InvalidType, SessionNotFound
+from sessionstream.events.base import name_of
 from sessionstream.events.ids import checked_id
-from sessionstream.events.recorded import NOWHERE, version_of
+from sessionstream.events.lifecycle import EventErased
+from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.log.history import checked_count, checked_time, first_offset, offset_at_version, parse_offset
 from sessionstream.log.store import Store
 
@@ -60,12 +62,21 @@ async def folded_at(store: Store, session_id: str, until: Until) -> Folded:
 
     Raises:
         SessionNotFound: there was no such session then.
+        HistoryErased: the session was erased later.
         HistoryTrimmed: events are gone that are needed.
     """
     folded = await fold_until(store, session_id, until.offset)
     if folded.offset == NOWHERE:
         raise SessionNotFound(session_id, f"session {session_id!r} did not exist at that moment")
+    # Where a session was erased, its events up to there make nothing at all, not even that it was created.
+    if b"created_at" not in folded.views.head and await _stands_for_erased(store, session_id, folded.offset):
+        raise HistoryErased(session_id)
     return folded
+
+
+async def _stands_for_erased(store: Store, session_id: str, offset: str) -> bool:
+    found = await store.server.call("XRANGE", store.keys.events(session_id), offset, offset)
+    return bool(found) and RecordedEvent(session_id, offset, found[0][1] or ()).type == name_of(EventErased)
 
 
 async def _require_past(store: Store, session_id: str, offset: str) -> None:

@@ -11,10 +11,10 @@ from sessionstream.bases.folded import Folded
 from sessionstream.errors import HistoryTrimmed
 from sessionstream.events.recorded import NOWHERE, version_of
 from sessionstream.fold import Views
-from sessionstream.log.history import first_offset, parse_offset, read_entries
+from sessionstream.log.history import first_offset, parse_offset, read_entries, trimmed_to
 from sessionstream.log.store import Store
 
-__all__ = ["base_names", "chain_of", "entries_behind", "fold_until", "nearest"]
+__all__ = ["base_names", "chain_of", "entries_behind", "fold_until", "is_erased", "nearest"]
 
 
 async def base_names(store: Store, session_id: str) -> list[BaseName]:
@@ -87,10 +87,27 @@ async def fold_until(store: Store, session_id: str, until: str | None = None) ->
     """
     await store.check_readable()
     folded = await nearest(store, session_id, until) or Folded(session_id, store.projections, opener=store.opener)
+    try:
+        await _take_behind(store, folded, until)
+    except HistoryTrimmed:
+        if not await is_erased(store, session_id) or folded.offset != NOWHERE:
+            raise
+        # What was trimmed before has made nothing, as what was erased has not.
+        begins = await trimmed_to(store, session_id) or NOWHERE
+        folded = Folded(session_id, store.projections, offset=begins, opener=store.opener)
+        await _take_behind(store, folded, until)
+    return folded
+
+
+async def _take_behind(store: Store, folded: Folded, until: str | None) -> None:
     async with contextlib.aclosing(entries_behind(store, folded, until)) as pages:
         async for page in pages:
             folded.take(page)
-    return folded
+
+
+async def is_erased(store: Store, session_id: str) -> bool:
+    """Whether a session was erased."""
+    return bool(await store.server.call("HGET", store.keys.head(session_id), "state") == b"erased")
 
 
 async def entries_behind(store: Store, folded: Folded, until: str | None) -> AsyncGenerator[list[Any], None]:

@@ -15,6 +15,7 @@ from sessionstream.cli import (
     checkpoints,
     consumers,
     doctor,
+    erasing,
     exports,
     following,
     history,
@@ -33,12 +34,12 @@ __all__ = ["application", "run"]
 
 _THEMES = (
     *(play, transfers, exports, sessions, history, following, travel, traces, checkpoints),
-    *(integrity, archives, holds, consumers, upkeep, doctor),
+    *(integrity, archives, holds, erasing, consumers, upkeep, doctor),
 )
 _ORDER = (
     *("demo", "import", "export", "sessions", "show", "history", "follow", "as-of", "diff", "trace", "checkpoints"),
     *("resume", "stats", "seal", "verify", "evidence"),
-    *("fork", "archive", "hold", "consumers", "parked"),
+    *("fork", "archive", "hold", "erase", "consumers", "parked"),
     *("rebuild", "cleanup", "doctor"),
 )
 application.registered_commands.sort(key=lambda one: _ORDER.index(one.name or ""))

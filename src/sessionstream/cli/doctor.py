@@ -19,12 +19,14 @@ async def doctor(call: Call) -> int:
     from sessionstream.cli.diagnosis.namespace import check_namespace
     from sessionstream.cli.diagnosis.server import check_clock, check_memory, check_server
     from sessionstream.cli.rendering.findings import print_findings
+    from sessionstream.settings import settings_from
 
     findings = []
-    # A server that could drop keys is refused elsewhere; here it is to be named.
-    async with call.open(allow_eviction=True) as manager:
-        for check in (check_server, check_memory, check_clock, check_namespace, check_durability):
+    # A server that could drop keys, or keeps too little, is refused elsewhere; here it is to be named.
+    async with call.open(allow_eviction=True, durability=None) as manager:
+        for check in (check_server, check_memory, check_clock, check_namespace):
             findings += await check(manager.store)
+        findings += await check_durability(manager.store, settings_from().durability)
     count = sum(one.level is Level.ATTENTION for one in findings)
     if call.terminal.as_json:
         call.terminal.emit({"attention": count, "findings": [one._asdict() for one in findings]})

@@ -37,7 +37,7 @@ async def list_sessions(
     from sessionstream.transfer.choosing import Choice, chosen_sessions
 
     states = _checked_states(state or [])
-    over = ended or bool({"expired", "deleted"} & set(states))
+    over = ended or bool({"expired", "deleted", "erased"} & set(states))
     shown, more, count = [], False, 0
     async with call.open() as manager:
         now_ms = await manager.store.now_ms()
@@ -61,7 +61,7 @@ async def list_sessions(
 
 
 def _checked_states(states: list[str]) -> list[str]:
-    known = ("active", "idle", "archived", "expired", "deleted")
+    known = ("active", "idle", "archived", "expired", "deleted", "erased")
     for one in states:
         if one not in known:
             raise typer.BadParameter(f"{one!r} is none of {', '.join(known)}", param_hint="--state")

@@ -133,6 +133,8 @@ _DESCRIPTIONS: dict[type, Callable[[Any], str]] = {
     lifecycle.SessionExpired: _lived,
     lifecycle.SessionDeleted: _lived,
     lifecycle.CheckpointSaved: _saved,
+    lifecycle.SessionErased: lambda event: f"{counted(event.events, 'event')} of a session with {event.agent_id}",
+    lifecycle.EventErased: lambda event: "erased",
     lifecycle.CheckpointDeleted: lambda event: event.checkpoint_id,
     runtime.MessageAdded: _message,
     runtime.MessageRetracted: lambda event: f"the message at {event.offset}",

@@ -58,7 +58,7 @@ async def cleanup(call: Call) -> int:
         with acting(actor="cleanup"):
             ended = await manager.cleanup_expired_sessions()
         counts = await count_states(manager.store)
-    record = {"ended": ended, "kept": counts.total, "kept_ended": counts.expired + counts.deleted}
+    record = {"ended": ended, "kept": counts.total, "kept_ended": counts.expired + counts.deleted + counts.erased}
     if call.terminal.as_json:
         call.terminal.emit(record)
     else:

@@ -25,7 +25,7 @@ class Mark:
         handled: how many of its events were handled.
         gone: how many were removed before they could be.
         operated: the operations of those that were handled.
-        removed: itself, where it tells of the removal of a session: a commit holds nothing behind that.
+        removed: itself, where it tells of the removal or the erasure of a session: a commit holds nothing behind that.
     """
 
     __slots__ = ("gone", "handled", "left", "number", "operated", "position", "removed")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader"]
 
+_ERASURE = "session.erased"
 _AHEAD = 1_000
 _PAGE = 250
 
@@ -79,6 +80,9 @@ class Reader:
             elif wanted is None or pointer.session_id in wanted:
                 events = self._events(one)
                 mark.gone = pointer.events - len(one.events)
+            if one.events and one.events[-1].type == _ERASURE:
+                # Nothing stays in the group's views of a session that was erased.
+                mark.removed = pointer
             self._held.take(mark, self._held.catching_up.left_of(pointer, events))
 
     def _events(self, told: Told) -> list[RecordedEvent]:

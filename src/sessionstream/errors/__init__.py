@@ -14,7 +14,7 @@
     │   ├── InvalidAnchor                     no anchor of this namespace, or an altered one
     │   └── InvalidEvidence                   a file that is no evidence
     ├── SessionNotFound (ValueError)          no such session
-    │   └── SessionEnded                      deleted or expired; `.reason` says which
+    │   └── SessionEnded                      deleted, expired or erased; `.reason` says which
     ├── SessionExists (ValueError)            the id is in use, or ended and still kept
     ├── CheckpointExists (ValueError)         the checkpoint id is in use
     ├── SessionArchived                       an archived session takes no runtime events
@@ -40,6 +40,7 @@
     ├── FollowingError                        going on would pass over something
     │   ├── FeedTrimmed                       the feed is not kept so far back; `.first` is where it is whole
     │   ├── HistoryTrimmed                    events of a session are gone; `.first` is what is kept
+    │   │   └── HistoryErased                 they were erased
     │   └── FollowerTooSlow                   dropped as it chose; go on from `.position`
     ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
@@ -55,9 +56,12 @@
     │   ├── ServerReadOnly                    it is a replica, or refuses writes
     │   ├── ServerOutOfMemory (MemoryError)
     │   ├── AuthenticationFailed (PermissionError)
+    │   ├── CertificateRefused (PermissionError)   of the server or of this side; `.reason` is OpenSSL's word
     │   ├── UnsafeEviction                    its eviction policy would drop keys
+    │   ├── DurabilityUnavailable             it keeps less than was asked for; `.wanted`, `.found`
     │   └── EmbeddedUnavailable               the embedded server cannot be started
     ├── OutcomeUnknown (ConnectionError, TimeoutError)   sent, and no answer before the deadline
+    │   └── NotReplicated                     the primary has it, too few replicas; `.reached` is how many
     └── ServerError                           the server refused a command; `.code` is its word
 """
 
@@ -85,6 +89,7 @@ from sessionstream.errors.following import (
     FeedTrimmed,
     FollowerTooSlow,
     FollowingError,
+    HistoryErased,
     HistoryTrimmed,
     UnknownPosition,
 )
@@ -107,7 +112,10 @@ from sessionstream.errors.retention import ArchiveDamaged, ArchiveFailed, Sessio
 from sessionstream.errors.root import SessionStreamError
 from sessionstream.errors.server import (
     AuthenticationFailed,
+    CertificateRefused,
+    DurabilityUnavailable,
     EmbeddedUnavailable,
+    NotReplicated,
     OutcomeUnknown,
     ServerError,
     ServerLoading,
@@ -135,11 +143,13 @@ __all__ = [
     "ArchiveDamaged",
     "ArchiveFailed",
     "AuthenticationFailed",
+    "CertificateRefused",
     "CheckpointExists",
     "ConflictError",
     "ConsumerError",
     "CorruptEvent",
     "CursorMismatch",
+    "DurabilityUnavailable",
     "EmbeddedUnavailable",
     "EncryptionError",
     "EventTypeError",
@@ -148,6 +158,7 @@ __all__ = [
     "FollowingError",
     "GroupNotFound",
     "HistoryAltered",
+    "HistoryErased",
     "HistoryTrimmed",
     "IdempotencyConflict",
     "IntegrityError",
@@ -169,6 +180,7 @@ __all__ = [
     "NamespaceMismatch",
     "NotPermittedInPhase",
     "NotProjected",
+    "NotReplicated",
     "OutcomeUnknown",
     "ProjectionReplaced",
     "SealKeyMissing",

@@ -5,7 +5,15 @@ from __future__ import annotations
 from sessionstream.errors.arguments import InvalidArgument
 from sessionstream.errors.root import SessionStreamError
 
-__all__ = ["CursorMismatch", "FeedTrimmed", "FollowerTooSlow", "FollowingError", "HistoryTrimmed", "UnknownPosition"]
+__all__ = [
+    "CursorMismatch",
+    "FeedTrimmed",
+    "FollowerTooSlow",
+    "FollowingError",
+    "HistoryErased",
+    "HistoryTrimmed",
+    "UnknownPosition",
+]
 
 
 class CursorMismatch(InvalidArgument):
@@ -71,15 +79,24 @@ class HistoryTrimmed(FollowingError):
         first: the offset of the first event that is kept; None if there is none.
     """
 
-    def __init__(self, session_id: str, after: str | None = None, first: str | None = None) -> None:
+    def __init__(
+        self, session_id: str, after: str | None = None, first: str | None = None, message: str | None = None
+    ) -> None:
         after = after or "0-0"
         kept = "nothing that follows them is kept" if first is None else f"the first one that is kept is {first}"
         super().__init__(
-            f"events of session {session_id!r} after {after} are gone; {kept}: look for them in the archive"
+            message or f"events of session {session_id!r} after {after} are gone; {kept}: look for them in the archive"
         )
         self.session_id = session_id
         self.after = after
         self.first = first
+
+
+class HistoryErased(HistoryTrimmed):
+    """The events of a session were erased: nobody has them any more."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(session_id, message=f"the events of session {session_id!r} were erased")
 
 
 class FollowerTooSlow(FollowingError):

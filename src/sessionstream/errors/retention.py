@@ -30,7 +30,7 @@ class SessionHeld(SessionStreamError):
 
 
 class SessionsHeld(SessionHeld):
-    """Of many sessions that were to be deleted some are held; all others have ended.
+    """Of many sessions that were to be deleted, or erased, some are held; the others that have ended are counted.
 
     Attributes:
         held: the ids of those that are held, with the reasons.

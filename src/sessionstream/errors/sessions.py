@@ -35,7 +35,7 @@ class SessionEnded(SessionNotFound):
     """The session has ended: its history is kept, it takes no more events.
 
     Attributes:
-        reason: ``expired`` or ``deleted``.
+        reason: ``expired``, ``deleted`` or ``erased``.
     """
 
     def __init__(self, session_id: str, reason: str) -> None:

@@ -10,11 +10,13 @@ from sessionstream.events.forked import ForkedFrom
 __all__ = [
     "CheckpointDeleted",
     "CheckpointSaved",
+    "EventErased",
     "HoldPlaced",
     "HoldReleased",
     "MetadataUpdated",
     "SessionCreated",
     "SessionDeleted",
+    "SessionErased",
     "SessionExpired",
     "SessionRefreshed",
     "SessionRetired",
@@ -184,7 +186,7 @@ class SessionTrimmed(Event, frozen=True, kw_only=True):
 
 
 @event("session.retired", phases=frozenset(), runtime=False)
-class SessionRetired(Event, frozen=True, kw_only=True):
+class SessionRetired(Event, frozen=True, kw_only=True, omit_defaults=True):
     """The retention of an ended session was over and all of it was removed; only the feed tells of it.
 
     Attributes:
@@ -192,9 +194,42 @@ class SessionRetired(Event, frozen=True, kw_only=True):
         agent_id: with which agent.
         created_ms: when it was created.
         ended_ms: when it ended.
+        erased: it had been erased before, so that nothing was counted of it any more.
     """
 
     user_id: str
     agent_id: str
     created_ms: int
     ended_ms: int
+    erased: bool = False
+
+
+@event("event.erased", phases=frozenset(), runtime=False)
+class EventErased(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """In the place of an event that was erased: nothing is left of it but its offset, and what proves that it was it.
+
+    Attributes:
+        digest: the keyed digest of the event, in base64, where a seal covers it and the key was there; see
+            `sessionstream.integrity.chain`.
+    """
+
+    digest: str = ""
+
+
+@event("session.erased", phases=frozenset({Phase.ENDED}), runtime=False)
+class SessionErased(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """All that was kept of a session was erased; what its events had made is nothing from here on.
+
+    Attributes:
+        agent_id: with which agent it was.
+        created_ms: when it was created.
+        ended_ms: when it ended.
+        events: how many entries of its stream were erased.
+        trimmed: the offset of the last event that was trimmed from its stream before; empty for none.
+    """
+
+    agent_id: str
+    created_ms: int
+    ended_ms: int
+    events: int
+    trimmed: str = ""

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Sequence
 from sessionstream.errors import InvalidType
 from sessionstream.events.base import name_of
 from sessionstream.events.ids import checked_id
+from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.owners import Owners
 from sessionstream.log.feed import Pointer
 
 __all__ = ["Choice"]
+
+ERASURE = "session.erased"
 
 
 class Choice:
@@ -43,6 +46,12 @@ class Choice:
         """Whether events of a type are wanted."""
         return self._types is None or name in self._types
 
+    def has_event(self, event: RecordedEvent, owners: Owners) -> bool:
+        """Whether an event is wanted; of a session that nobody owns since it was erased, only that it was."""
+        if self._users is not None and not owners.known(event.session_id).user_id and event.type != ERASURE:
+            return False
+        return self.has_type(event.type)
+
     async def of(self, pointers: Sequence[Pointer], owners: Owners) -> set[int]:
         """Return the numbers of the pointers that may tell of wanted events.
 
@@ -58,7 +67,8 @@ class Choice:
 
     def _wants_owner(self, session_id: str, owners: Owners) -> bool:
         user, agent = owners.known(session_id)
-        return (self._agents is None or agent in self._agents) and (self._users is None or user in self._users)
+        is_users = self._users is None or user in self._users or (not user and agent != "")
+        return (self._agents is None or agent in self._agents) and is_users
 
 
 def _refuse_no_list(given: object, name: str) -> None:

@@ -190,7 +190,7 @@ class FeedFollower(Follower[RecordedEvent]):
 
     def _items(self, told: Told) -> list[RecordedEvent]:
         if told.pointer.events:
-            return [event for event in told.events if self._choice.has_type(event.type)]
+            return [event for event in told.events if self._choice.has_event(event, self._owners)]
         if not self._choice.has_type(_RETIRED):
             return []
         return [_retired(told.pointer, self._owners)]

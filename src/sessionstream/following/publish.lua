@@ -5,7 +5,7 @@
 local gate = redis.call('HGET', KEYS[1], ARGV[1])
 if not gate then return false end
 local offset, state, expires = string.match(gate, '^(%S+) (%l*) (%d*) ')
-if state == 'expired' or state == 'deleted' then return {state} end
+if state == 'expired' or state == 'deleted' or state == 'erased' then return {state} end
 local time = redis.call('TIME')
 if expires ~= '' and expires + 0 <= time[1] * 1000 + math.floor(time[2] / 1000) then return {'expired'} end
 if ARGV[6] ~= '0' then

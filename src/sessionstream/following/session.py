@@ -24,7 +24,7 @@ OLDEST = "oldest"
 
 _PAGE = 500
 _DELTA_PAGE = 200
-_ENDS = frozenset({"session.deleted", "session.expired"})
+_ENDS = frozenset({"session.deleted", "session.erased", "session.expired"})
 
 
 class FollowOptions(TypedDict, total=False):
@@ -228,4 +228,4 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
 
 def _last_and_ended(gate: bytes) -> tuple[str, bool]:
     offset, state, *_ = gate.decode().split(" ")
-    return offset, state in ("expired", "deleted")
+    return offset, state in ("expired", "deleted", "erased")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from sessionstream.errors import HistoryTrimmed
+from sessionstream.errors import HistoryErased, HistoryTrimmed
 from sessionstream.events.forked import ForkedFrom
-from sessionstream.events.lifecycle import SessionCreated
+from sessionstream.events.lifecycle import EventErased, SessionCreated
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.lifecycle.reading import session_from
 from sessionstream.log.history import Window, parse_offset, read_history
@@ -98,6 +98,8 @@ async def _first_event(store: Store, forked: ForkedFrom) -> RecordedEvent:
     # Of a session that was removed, or that was and has another life under the same id, the event is not there.
     if not point:
         raise HistoryTrimmed(forked.session_id, first=events[0].offset if events else None)
+    if isinstance(events[0].data, EventErased):
+        raise HistoryErased(forked.session_id)
     return events[0]
 
 

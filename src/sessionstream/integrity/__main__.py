@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> int:
         return 2
     found = evidence.verification
     print(f"session {found.session_id} of namespace {evidence.namespace}")
-    print(f"{found.version} events, {found.sealed_to} of them sealed")
+    erased = f", {found.erased} of them erased" if found.erased else ""
+    print(f"{found.version} events{erased}, {found.sealed_to} of them sealed")
     for one in found.findings:
         print(f"  ! {one.kind}: {one.offset or one.name or ''} {one.detail}")
     for told in found.unchecked:

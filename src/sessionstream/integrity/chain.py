@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,9 @@ from sessionstream.events.recorded import version_of
 from sessionstream.integrity.keyring import SealKey
 
 __all__ = [
+    "ERASED",
+    "ERASURE",
+    "FORMAT",
     "MOST_EVENTS",
     "TAG",
     "TRIM",
@@ -29,6 +33,9 @@ __all__ = [
     "Run",
     "Seal",
     "is_authentic",
+    "is_event",
+    "told_digest",
+    "told_trim",
     "seal_from",
 ]
 
@@ -38,14 +45,24 @@ MOST_EVENTS = 1024
 TAG = 4
 """Bytes of an event's tag."""
 
+FORMAT = 1
+"""How this version makes seals; one that was made otherwise is neither verified nor sealed behind."""
+
 TRIMMED = "trimmed"
 """The field of a head that holds the offset up to which the session was trimmed."""
 
 TRIM = b"session.trimmed"
 """How the entry of the event begins that tells of a trim."""
 
+ERASED = b"event.erased"
+"""How the entry begins that stands in the place of one that was erased."""
+
+ERASURE = b"session.erased"
+"""How the entry of the event begins that tells of an erasure."""
+
 _META = b"meta"
 _USUAL = 2
+_ID = 22
 _pack_usual = struct.Struct(">4I").pack
 _encode = msgspec.json.Encoder().encode
 
@@ -88,6 +105,36 @@ class Digester:
         return self.tag(offset, _without_meta(words))
 
 
+def told_digest(words: Sequence[bytes]) -> bytes:
+    """Return the d(e) of the event in whose place an entry stands; nothing if it does not say that it stands for one.
+
+    Who has no key can make up no d(e), so by it an erased event is proven to be the one that was sealed.
+    """
+    try:
+        return base64.b64decode(_told(words, ERASED, "digest"), validate=True)
+    except ValueError:
+        return b""
+
+
+def told_trim(words: Sequence[bytes]) -> str:
+    """Return the offset up to which an entry tells that its session was trimmed; nothing if it tells of none."""
+    return _told(words, TRIM, "upto") or _told(words, ERASURE, "trimmed")
+
+
+def _told(words: Sequence[bytes], kind: bytes, field: str) -> str:
+    if len(words) < _USUAL or words[0] != kind:
+        return ""
+    try:
+        return str(msgspec.json.decode(words[1][_ID:], type=dict[str, Any]).get(field, ""))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+
+
+def is_event(digester: Digester, offset: str, words: Sequence[bytes], tag: bytes) -> bool:
+    """Whether an entry is the event that has a tag, or stands in its place since that was erased."""
+    return digester.tag(offset, words) == tag or told_digest(words)[:TAG] == tag
+
+
 def _without_meta(words: Sequence[bytes]) -> Sequence[bytes]:
     """Return the fields and values of an entry but for ``meta``."""
     return [word for at in range(0, len(words), 2) if words[at] != _META for word in words[at : at + 2]]
@@ -107,6 +154,7 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         digest: SHA-256 of the d(e) of its events, in hexadecimal.
         tags: the tag of each event, in base64.
         bare: the tag that each has without who did it and why, in base64; absent where no event says that.
+        format: how it was made; absent where that is as this version does.
     """
 
     seal: str
@@ -119,6 +167,7 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     digest: str
     tags: str
     bare: str = ""
+    format: int = FORMAT
 
     @property
     def events(self) -> int:
@@ -215,7 +264,8 @@ def seal_from(kept: bytes) -> Seal | None:
         return None
     ms, dash, version = seal.offset.partition("-")
     whole = dash and ms.isdecimal() and version.isdecimal() and int(version) == seal.version
-    return seal if whole and seal.first >= 1 and sizes == {seal.events * TAG} else None
+    tagged = sizes == {seal.events * TAG} if seal.format == FORMAT else seal.format > FORMAT
+    return seal if whole and seal.first >= 1 and tagged else None
 
 
 def is_authentic(seal: Seal, key: SealKey, session_id: str) -> bool:

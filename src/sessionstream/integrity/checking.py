@@ -5,13 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from sessionstream.integrity.chain import TAG, Digester, Seal, is_authentic, seal_from
+from sessionstream.integrity.chain import (
+    ERASED,
+    ERASURE,
+    FORMAT,
+    TAG,
+    Digester,
+    Seal,
+    is_authentic,
+    seal_from,
+    told_digest,
+)
 from sessionstream.integrity.diagnosis import MOST_STRAYS, Diagnosed, Place, Stray, diagnose
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.reporting import Finding, Kind
 
 __all__ = ["HistoryCheck"]
 
+_OF_ERASURE = (ERASED, ERASURE)
 _MOST_PLACES = 20_000
 _MOST_STRAY_BYTES = 32 * 1024 * 1024
 
@@ -28,8 +39,10 @@ class HistoryCheck:
         last: the offset of the last event, empty before the first one.
         sealed_to: the version up to which authentic seals go.
         seals: those that are not found to be altered, by their versions.
-        foreign: the key of each seal whose key is not here, and the versions that it covers, as words.
+        foreign: of each seal whose key is not here, or whose format is not known, what it covers and why, as words.
         unproven: whether seals are altered or gone, so that what they covered cannot be checked.
+        erased: how many entries stand in the place of events that were erased.
+        unproven_erased: of how many a seal knows, and they do not prove that they were that.
     """
 
     def __init__(self, session_id: str, keyring: Keyring, begins: int = 1) -> None:
@@ -53,6 +66,8 @@ class HistoryCheck:
         self.seals: dict[int, str] = {}
         self.foreign: list[str] = []
         self.unproven = False
+        self.erased = self.unproven_erased = 0
+        self._erased_to = self._told_at = 0
 
     @property
     def version(self) -> int:
@@ -74,10 +89,13 @@ class HistoryCheck:
         self._close()
         if not self._is_next(seal):
             return
-        key = self._keyring.get(seal.key)
+        key = self._keyring.get(seal.key) if seal.format == FORMAT else None
         authentic = key is not None and is_authentic(seal, key, self._session_id)
         if key is None:
-            self.foreign.append(f"versions {seal.first} to {seal.version} are sealed with key {seal.key}")
+            why = f"with key {seal.key}, which is not here"
+            if seal.format != FORMAT:
+                why = f"in format {seal.format}, which this version does not know"
+            self.foreign.append(f"versions {seal.first} to {seal.version} are sealed {why}")
             self.seals[seal.version] = seal.seal
         elif not authentic:
             self._find(Kind.SEAL_ALTERED, "the seal is not as it was made", seal.offset, seal.version)
@@ -122,6 +140,8 @@ class HistoryCheck:
     def event(self, offset: str, words: Sequence[bytes]) -> None:
         """Take the next event."""
         version, run = int(offset[offset.find("-") + 1 :]), self._run
+        if words and words[0] in _OF_ERASURE:
+            self._note_erasure(version, words[0])
         if self._unproven_to and version > self._unproven_to:
             self._check_unproven()
         if run is not None and version > run.last:
@@ -134,6 +154,12 @@ class HistoryCheck:
         self.last = offset
         if version > self._last_version:
             self._last_version = version
+
+    def _note_erasure(self, version: int, kind: bytes) -> None:
+        if kind == ERASED:
+            self.erased, self._erased_to = self.erased + 1, version
+        else:
+            self._told_at = version
 
     def _check_unproven(self) -> None:
         """Of events whose seal cannot be checked, see at least that none is missing."""
@@ -172,11 +198,12 @@ class HistoryCheck:
         if run is None:
             return
         self._checked_to = run.seal.version
+        self.unproven_erased += run.unproven
         for version, place in run.open_places():
             if len(self._places) < _MOST_PLACES:
                 self._places[version] = place
         if run.is_whole and not run.matches:
-            text = f"one of versions {run.seal.first} to {run.seal.version} is not what was sealed"
+            text = f"one of versions {run.seal.first} to {run.seal.version} is not what was sealed{run.of_erased}"
             self._find(Kind.CONTENT_EDITED, text, version=run.seal.first)
 
     def finish(self, end: int) -> list[Diagnosed]:
@@ -187,6 +214,9 @@ class HistoryCheck:
         """
         self._close()
         shift = 0
+        if self._erased_to > self._told_at:
+            text = "it says that its event was erased, and no event behind it tells of an erasure"
+            self._find(Kind.INSERTED, text, version=self._erased_to)
         if self._places or self._strays:
             told = diagnose(self._strays, self._places, self._covered_to, self._last_version, more=self._more)
             self._found += told.found
@@ -218,16 +248,23 @@ class _Run:
         self._tags, self._bare = seal.tag_list(), seal.bare_list()
         self._all = hashlib.sha256()
         self._taken = bytearray(seal.events)
-        self._count = 0
+        self._count = self._proven = self.unproven = 0
 
     def take(self, offset: str, version: int, words: Sequence[bytes]) -> bool:
         """Whether an entry is the event that was sealed in its place."""
         digest = self._digester.digest(offset, words)
-        self._all.update(digest)
         self._count += 1
         at = version - self.first
         if not self._tags.startswith(digest[:TAG], at * TAG):
-            return False
+            if not (words and words[0] == ERASED):
+                self._all.update(digest)
+                return False
+            # The event itself is gone: what is known of it is what stands there, and no more proven than that.
+            digest = told_digest(words)
+            if digest and not self._tags.startswith(digest[:TAG], at * TAG):
+                return False
+            self._proven, self.unproven = self._proven + bool(digest), self.unproven + (not digest)
+        self._all.update(digest)
         self._taken[at] = 1
         return True
 
@@ -239,7 +276,12 @@ class _Run:
     @property
     def matches(self) -> bool:
         """Whether the events are what was sealed, which a tag alone does not prove."""
-        return self._all.hexdigest() == self.seal.digest
+        return bool(self.unproven) or self._all.hexdigest() == self.seal.digest
+
+    @property
+    def of_erased(self) -> str:
+        """Further words, where events were erased."""
+        return f" ({self._proven:,} of them are erased)" if self._proven else ""
 
     def open_places(self) -> list[tuple[int, Place]]:
         """Return the versions whose event is not in its place."""

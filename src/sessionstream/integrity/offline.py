@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from sessionstream.errors import InvalidEvidence
 from sessionstream.events.raw import bytes_of
-from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
+from sessionstream.events.recorded import NOWHERE, version_of
 from sessionstream.integrity.anchors import Anchor, read_anchor
-from sessionstream.integrity.chain import TRIM
+from sessionstream.integrity.chain import told_trim
 from sessionstream.integrity.checking import HistoryCheck
 from sessionstream.integrity.folding import Folded, body_problem, saved_checkpoints, unlocked_fields
 from sessionstream.integrity.keyring import Keyring
@@ -99,9 +99,7 @@ class _Verifier:
             words = [bytes_of(word) for word in record["words"]]
             self._check.event(record["event"], words)
             self._folded.take(record["event"], words)
-            if words and words[0] == TRIM:
-                event = RecordedEvent(self._session_id, record["event"], words)
-                self._trims.add(str(getattr(event.data, "upto", "")))
+            self._trims.add(told_trim(words))
             self._stands |= self._anchored is not None and record["event"] == self._anchored.offset
         elif "seal" in record:
             self._check.seal(bytes_of(record["seal"]))
@@ -146,7 +144,14 @@ class _Verifier:
         check = self._check
         claims = judged((claim("file", unchecked), *history_claims(check), *self._claims()), found)
         return Verification(
-            self._session_id, check.version, check.sealed_to, check.covered_to, tuple(found), (*claims, outside.claim)
+            self._session_id,
+            check.version,
+            check.sealed_to,
+            check.covered_to,
+            tuple(found),
+            (*claims, outside.claim),
+            erased=check.erased,
+            unproven_erased=check.unproven_erased,
         )
 
     def _compare_head(self) -> list[Finding]:

@@ -11,7 +11,7 @@ from sessionstream.bases.reading import base_names, nearest
 from sessionstream.errors import ArchiveDamaged, ArchiveFailed, SessionNotFound
 from sessionstream.events.recorded import RecordedEvent, at_ms, version_of
 from sessionstream.fold import Views
-from sessionstream.integrity.chain import TRIM, TRIMMED
+from sessionstream.integrity.chain import ERASURE, TRIM, TRIMMED, told_trim
 from sessionstream.integrity.checking import HistoryCheck
 from sessionstream.integrity.folding import Folded, altered_bodies, same_views, saved_checkpoints
 from sessionstream.integrity.keyring import Keyring
@@ -229,8 +229,8 @@ class SessionReading:
         self._folded.take(offset, words)
         if not self.began and version_of(offset) == 1:
             self.began = at_ms(offset)
-        if words and words[0] == TRIM:
-            self.trims.add(str(getattr(RecordedEvent(self.session_id, offset, words).data, "upto", "")))
+        if words and words[0] in (TRIM, ERASURE):
+            self.trims.add(told_trim(words))
 
     async def _look(self) -> bool:
         """Whether views and bodies could be compared with the history as it is at one moment."""

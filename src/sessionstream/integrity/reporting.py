@@ -89,6 +89,7 @@ _SAYS = {
     "feed": "since its last event the feed tells of nothing that the session lacks",
     "anchor": "no later state was known outside of the server, so it was not rolled back",
     "file": "the file is whole, and as it was written",
+    "erasure": "what was erased is what was sealed, and an event tells of the erasure",
 }
 
 
@@ -99,6 +100,7 @@ _AGAINST = {
     "seals": (Kind.SEAL_ALTERED, Kind.SEAL_REMOVED),
     "checkpoints": (Kind.CHECKPOINT_ALTERED,),
     "views": (Kind.VIEW_ALTERED, Kind.LOG_ALTERED),
+    "erasure": (Kind.CONTENT_EDITED, Kind.INSERTED),
     "file": (Kind.FILE_ALTERED,),
 }
 
@@ -120,12 +122,17 @@ def judged(claims: Iterable[Claim], findings: Sequence[Finding]) -> tuple[Claim,
 def history_claims(check: HistoryCheck) -> list[Claim]:
     """Return what could be said of a history, seals and all."""
     none = "" if check.covered_to else "it has no seal"
-    unproven = [f"{one}, which is not here" for one in check.foreign[:3]] + ["…"] * (len(check.foreign) > 3)
+    unproven = check.foreign[:3] + ["…"] * (len(check.foreign) > 3)
     unproven += ["what altered or removed seals covered is not proven"] if check.unproven else []
     left = check.version - check.covered_to
     tail = f"no seal covers the last {left:,} yet" if check.covered_to and left > 0 else none
     why = "; ".join(unproven) or none
-    return [claim("order"), claim("events", why), claim("seals", why), claim("tail", tail)]
+    claims = [claim("order"), claim("events", why), claim("seals", why), claim("tail", tail)]
+    if check.erased:
+        unsure = check.unproven_erased
+        lacking = f"{unsure:,} of {check.erased:,} erased events: who erased them had no key to prove it with"
+        claims.append(claim("erasure", lacking if unsure else none))
+    return claims
 
 
 @dataclass(frozen=True)
@@ -140,6 +147,8 @@ class Verification:
         findings: what is not as it was, in the order of their places.
         claims: what could be checked, and what could not.
         retired: its retention was over, or it was purged: there is nothing left to verify.
+        erased: how many of its events were erased; that is no finding.
+        unproven_erased: of how many of these a seal knows, and nothing proves that they were what was sealed.
     """
 
     session_id: str
@@ -149,6 +158,8 @@ class Verification:
     findings: tuple[Finding, ...]
     claims: tuple[Claim, ...]
     retired: bool = False
+    erased: int = 0
+    unproven_erased: int = 0
 
     @property
     def ok(self) -> bool:
@@ -164,7 +175,8 @@ class Verification:
     def unproven(self) -> bool:
         """Whether that nothing was found proves little: a key is not here, or nothing is left and nobody knows why."""
         gone = self.version == 0 and not self.retired
-        return gone or self.covered_to > self.sealed_to or any(one.name == "file" for one in self.unchecked)
+        doubtful = gone or self.covered_to > self.sealed_to or self.unproven_erased > 0
+        return doubtful or any(one.name == "file" for one in self.unchecked)
 
     @property
     def events_after_last_seal(self) -> int:

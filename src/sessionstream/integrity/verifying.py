@@ -171,6 +171,8 @@ class _Judge:
             self._of.check.covered_to,
             tuple(found),
             (*judged(self._claims(intact), found), *(one.claim for one in outside)),
+            erased=self._of.check.erased,
+            unproven_erased=self._of.check.unproven_erased,
         )
 
     async def _renewed(self, anchored: Anchored) -> Word | None:

@@ -62,10 +62,10 @@ async def refresh(store: Store, session_id: str) -> bool:
 
 
 async def state_of(store: Store, session_id: str) -> SessionState | None:
-    """Return the state, EXPIRED before any sweep too; None for an unknown or deleted session."""
+    """Return the state, EXPIRED before any sweep too; None for an unknown, deleted or erased session."""
     head, now = await store.head(session_id)
     end = end_of(head, now)
-    if not head or end == "deleted":
+    if not head or end in ("deleted", "erased"):
         return None
     return SessionState.EXPIRED if end else SessionState(head[b"state"].decode())
 

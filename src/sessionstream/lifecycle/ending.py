@@ -16,7 +16,7 @@ from sessionstream.lifecycle.retirement import retire
 from sessionstream.log.store import Store
 from sessionstream.projections.directory import EXPIRY
 
-__all__ = ["delete", "delete_many", "end_forgotten", "expired_event", "forget_ended", "sweep"]
+__all__ = ["delete", "delete_many", "end_forgotten", "end_now", "expired_event", "forget_ended", "sweep"]
 
 _LAPSED = frozenset({Phase.LAPSED})
 _PAGE = 64
@@ -39,17 +39,30 @@ async def delete(store: Store, session_id: str, *, purge: bool = False) -> bool:
     if not head:
         return False
     over = end_of(head, now) is not None
-    if purge or not over:
-        require_unheld(session_id, head)
-    ended = not over and await _delete(store, session_id, head)
     if not purge:
-        return ended
-    if not ended and head[b"state"] not in ENDS:
-        await _end(store, session_id, expired_event(head), _LAPSED)
+        if not over:
+            require_unheld(session_id, head)
+        return not over and await _delete(store, session_id, head)
+    await end_now(store, session_id, head, now)
     removed = await retire(store, session_id)
     if not removed:
         require_unheld(session_id, (await store.head(session_id))[0])
     return removed
+
+
+async def end_now(store: Store, session_id: str, head: Head, now_ms: int) -> None:
+    """See that a session is over, and that an event says so; raises `SessionHeld` where a hold stands.
+
+    Args:
+        store: where it is kept.
+        session_id: the session.
+        head: as it was read.
+        now_ms: by the server's clock, when that was.
+    """
+    require_unheld(session_id, head)
+    ended = end_of(head, now_ms) is None and await _delete(store, session_id, head)
+    if not ended and head[b"state"] not in ENDS:
+        await _end(store, session_id, expired_event(head), _LAPSED)
 
 
 async def _delete(store: Store, session_id: str, head: Head) -> bool:

@@ -17,9 +17,12 @@ from sessionstream.session import Session, SessionState
 
 __all__ = ["end_of", "ended_or_lapsed", "is_live", "live_session", "require_decrypted", "require_live", "session_from"]
 
-ENDS = {b"expired": "expired", b"deleted": "deleted"}
+ENDS = {b"expired": "expired", b"deleted": "deleted", b"erased": "erased"}
 """The states of a session that is over, each with the reason."""
-_STATES = {state.value.encode(): state for state in SessionState} | {b"deleted": SessionState.EXPIRED}
+_STATES = {state.value.encode(): state for state in SessionState} | {
+    b"deleted": SessionState.EXPIRED,
+    b"erased": SessionState.EXPIRED,
+}
 _MOST_SHAPES = 1_000
 _PREFIX = METADATA.encode()
 _decode = msgspec.json.Decoder().decode
@@ -60,7 +63,7 @@ def require_decrypted(value: bytes) -> None:
 
 
 def end_of(head: Head, now_ms: int) -> str | None:
-    """Return ``expired`` or ``deleted`` for a session that is over, swept or not, and None for any other."""
+    """Return ``expired``, ``deleted`` or ``erased`` for one that is over, swept or not, and None for any other."""
     ended = ENDS.get(head.get(b"state", b""))
     if ended is None and ended_or_lapsed(head, now_ms):
         return "expired"

@@ -18,14 +18,14 @@ from sessionstream.log.store import Store
 from sessionstream.projection import Increment, Operation, Remove
 from sessionstream.projections import BUILT_IN
 from sessionstream.projections.checkpoints import ORDER, SAVED
-from sessionstream.projections.directory import STATES
+from sessionstream.projections.directory import ERASED, STATES
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["NOT_ARCHIVED", "retire", "retire_due", "trim_feed"]
+__all__ = ["NOT_ARCHIVED", "keys_beside", "retire", "retire_due", "trim_feed", "undoing"]
 
 _RETIRE = load_script("sessionstream.log", "retire")
 _TRIM = load_script("sessionstream.log", "trim")
-_ENDED = (STATES["expired"], STATES["deleted"])
+_ENDED = (STATES["expired"], STATES["deleted"], ERASED)
 _MOST_LOOKED_AT = 400
 
 NOT_ARCHIVED = (ArchiveDamaged, ArchiveFailed, CorruptEvent, HistoryTrimmed)
@@ -103,20 +103,22 @@ async def retire(store: Store, session_id: str, *, at: str | None = None) -> boo
         agent_id=head[b"agent_id"].decode(),
         created_ms=int(head[b"created_at"]),
         ended_ms=int(head[b"ended_at"]),
+        erased=head[b"state"] == b"erased",
     )
     keys = store.keys
     views = await _views_of_users(store, session_id)
     partition = keys.partition(session_id)
     numbers = KeyNumbers([keys.log(partition), keys.feed(partition), keys.registry(partition), keys.head(session_id)])
-    gone = _keys_of(store, session_id, views)
+    gone = [keys.events(session_id), keys.seals(session_id), *keys_beside(store, session_id, views)]
     for key in gone:
         numbers[key]
     count, words = encode_operations(session_id, event, BUILT_IN, keys, numbers, sliding=False)
-    for owner, operations in _undoing(views).items():
+    for owner, operations in undoing(views).items():
         more, added = encode_each(owner, session_id, operations, keys, numbers)
         count, words = count + more, words + added
     args = [store.stamp, session_id, head[b"offset"], 1 + len(gone), count, *words]
-    await delist(store, event.user_id, session_id, event.created_ms)
+    if not event.erased:
+        await delist(store, event.user_id, session_id, event.created_ms)
     removed = await store.server.script(_RETIRE, numbers.keys, args)
     if removed < 0:
         await store.prepare(keys.partition(session_id))
@@ -149,15 +151,20 @@ async def _views_of_users(store: Store, session_id: str) -> Views:
     return views
 
 
-def _keys_of(store: Store, session_id: str, views: Views) -> list[str]:
+def keys_beside(store: Store, session_id: str, views: Views) -> list[str]:
+    """Return the keys of all that is a session's own, but for its stream, its head and its seals.
+
+    Args:
+        store: where it is kept.
+        session_id: the session.
+        views: what its events make.
+    """
     keys = store.keys
     spots = [spot for spot in (*views.hashes, *views.sets) if spot.place.kind in ("view", "ranking")]
     return [
-        keys.events(session_id),
         keys.idempotency(session_id),
         keys.bodies(session_id),
         keys.bases(session_id),
-        keys.seals(session_id),
         keys.deltas(session_id),
         keys.place("checkpoints", ORDER, session_id),
         keys.place("checkpoints", SAVED, session_id),
@@ -165,7 +172,7 @@ def _keys_of(store: Store, session_id: str, views: Views) -> list[str]:
     ]
 
 
-def _undoing(views: Views) -> dict[str, list[Operation]]:
+def undoing(views: Views) -> dict[str, list[Operation]]:
     """Return for each projection what takes back what a session's events did to the views that all sessions share."""
     undo: dict[str, list[Operation]] = {}
     for spot, members in views.sets.items():

@@ -5,7 +5,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local h = redis.call('HMGET', KEYS[1], 'offset', 'state', 'expires_at', 'token', 'lock_holder', 'lock_until')
 if not h[1] then return {'absent'} end
-if h[2] == 'expired' or h[2] == 'deleted' then return {'over', h[2]} end
+if h[2] == 'expired' or h[2] == 'deleted' or h[2] == 'erased' then return {'over', h[2]} end
 if h[3] and h[3] ~= '' and tonumber(h[3]) <= now then return {'over', 'expired'} end
 
 local left = tonumber(h[6] or 0) - now

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import hiredis
+
 from sessionstream.errors import (
     CheckpointExists,
     ConflictError,
@@ -22,9 +24,21 @@ from sessionstream.log.fencing import lock_lost
 from sessionstream.log.request import Append, Appended
 from sessionstream.wire.refusal import from_reply
 
-__all__ = ["needs_sliding", "refusal_or_repeat"]
+__all__ = ["failure_of", "is_made", "needs_sliding", "refusal_or_repeat"]
 
 _PHASES = {b"a": "absent", b"l": "live", b"p": "lapsed", b"e": "ended"}
+
+
+def is_made(answer: Any) -> bool:
+    """Whether what was to be appended is there, by this call or by one before."""
+    return isinstance(answer, bytes) or bool(answer[0] == b"duplicate")
+
+
+def failure_of(answer: Any) -> hiredis.ReplyError | None:
+    """Return what the server itself had against the first write of an append; None if it was something else."""
+    if isinstance(answer, list) and answer[0] == b"failed":
+        return hiredis.ReplyError(answer[1].decode(errors="replace"))
+    return None
 
 
 def needs_sliding(answer: Any) -> bool:
@@ -32,12 +46,13 @@ def needs_sliding(answer: Any) -> bool:
     return isinstance(answer, list) and bool(answer[0] == b"sliding")
 
 
-def refusal_or_repeat(request: Append, answer: list[Any]) -> Appended | SessionStreamError:
-    """Return what an append had given before, or the error that refuses it."""
+def refusal_or_repeat(request: Append, answer: list[Any], durability: str | None) -> Appended | SessionStreamError:
+    """Return what an append had given before, kept as the server keeps it, or the error that refuses it."""
     word = answer[0]
     if word == b"duplicate":
         offset = answer[1].decode()
-        return Appended(request.session_id, offset, version_of(offset), int(answer[2]), True, request.ids)
+        version, count = version_of(offset), int(answer[2])
+        return Appended(request.session_id, offset, version, count, True, request.ids, durability)
     return _refusal(request, word, answer[1:])
 
 

@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from sessionstream.errors import EventTypeError, OutcomeUnknown, SessionStreamError, Unavailable
-from sessionstream.log.answers import needs_sliding, refusal_or_repeat
+from sessionstream.errors import EventTypeError, NotReplicated, OutcomeUnknown, SessionStreamError, Unavailable
+from sessionstream.log.answers import failure_of, is_made, needs_sliding, refusal_or_repeat
 from sessionstream.log.group import Group, fit_one_call
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
 from sessionstream.log.recovery import Recovery
+from sessionstream.log.replicating import Replicating, by_replicas
 from sessionstream.log.request import Append, Appended
 from sessionstream.log.script_call import ScriptCalls
 from sessionstream.projection import Projection
@@ -30,6 +31,8 @@ MILESTONE = 1024
 """So many events of a session lie between two of its milestones: a power of two, which is quick to ask for."""
 
 _BETWEEN = MILESTONE - 1
+# Seconds until what the server refused for a while is sent again.
+_PAUSE = 0.05
 
 
 class Appender:
@@ -60,6 +63,8 @@ class Appender:
         self.keys = keys
         self.calls = ScriptCalls(keys, projections, stamp)
         self.recovery = Recovery(server, keys, self.calls, prepare)
+        self._beside = server.beside()
+        self.replicating = Replicating(self._beside, keys, self.calls, prepare)
         self.positions = positions
         self.milestones: list[Callable[[Appended], object]] = []
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
@@ -78,6 +83,10 @@ class Appender:
             queue = self._queues[loop] = _Queue(self)
         return queue.add(request)
 
+    async def aclose(self) -> None:
+        """Close the running loop's connections on which replicas are waited for."""
+        await self._beside.aclose()
+
 
 class _Queue:
     """What one event loop has yet to send, and what it waits for."""
@@ -89,6 +98,8 @@ class _Queue:
         # The sessions that have a call under way, each with what waits for its end.
         self._busy: dict[str, list[Append] | None] = {}
         self._flushing = False
+        # Whether some have waited for replicas.
+        self._replicated = False
         # The partitions that wait for room.
         self._held: set[int] = set()
         self._until = 0.0
@@ -106,7 +117,9 @@ class _Queue:
         if request.session_id in self._busy:
             self._wait(request)
             return future
-        if not fresh:
+        if request.replicas:
+            self._replicated = True
+        elif not fresh:
             lane = self._appender.server.open_lane(self._appender.keys.log(partition))
             if lane is not None and lane.alone:
                 self._send(Group(partition, [request]))
@@ -139,14 +152,30 @@ class _Queue:
         self._flushing = False
         fresh, self._fresh = self._fresh, {}
         for partition, requests in fresh.items():
-            lane = self._appender.server.open_lane(self._appender.keys.log(partition))
-            if partition in self._held or (lane is not None and not lane.has_room):
-                self._hold(partition, requests, lane)
-            elif (group := Group(partition, requests)).fits:
-                self._send(group)
+            if self._replicated:
+                self._flush_kinds(partition, requests)
             else:
-                self._send_divided(partition, requests)
+                self._flush_partition(partition, requests)
         self._write()
+
+    def _flush_partition(self, partition: int, requests: list[Append]) -> None:
+        lane = self._appender.server.open_lane(self._appender.keys.log(partition))
+        if partition in self._held or (lane is not None and not lane.has_room):
+            self._hold(partition, requests, lane)
+        elif (group := Group(partition, requests)).fits:
+            self._send(group)
+        else:
+            self._send_divided(partition, requests)
+
+    def _flush_kinds(self, partition: int, requests: list[Append]) -> None:
+        kinds, behind = by_replicas(requests)
+        for kind in kinds.values():
+            self._flush_partition(partition, kind)
+        for request in behind:
+            if request.session_id in self._busy:
+                self._wait(request)
+            else:
+                self._fresh.setdefault(partition, []).append(request)
 
     def _send_divided(self, partition: int, requests: list[Append]) -> None:
         """Send what is too much for one call; a session that comes again behind a border waits for its first call."""
@@ -206,6 +235,9 @@ class _Queue:
         except Exception:  # a user's projection may give anything at all
             self._fail_alone(group)
             return
+        if group.replicas:
+            self._start(self._recover(group, None))
+            return
         if lane is None:
             self._start(self._recover(group, None))
             return
@@ -226,13 +258,15 @@ class _Queue:
     def _resolve(self, group: Group, lane: Lane, now: int, answers: list[Any]) -> None:
         lane.heard(now, group.sent_at)
         again: list[Append] = []
+        later: list[Append] = []
         note = self._appender.positions.appended
+        durability = f"replicated({group.reached})" if group.replicas else lane.durability
         for request, answer in zip(group.appends, answers, strict=True):
             # Most answers are an offset, so that is asked first, and here.
             if type(answer) is bytes:
                 text, future = answer.decode(), request.future
                 version = int(text[text.find("-") + 1 :])
-                appended = Appended(request.session_id, text, version, request.count, False, request.ids)
+                appended = Appended(request.session_id, text, version, request.count, False, request.ids, durability)
                 note(appended)
                 if version & _BETWEEN < request.count:
                     self._passed_milestone(appended)
@@ -241,15 +275,37 @@ class _Queue:
             elif needs_sliding(answer) and not request.sliding:
                 request.sliding, request.usual = True, False
                 again.append(request)
+            elif self._passes(request, answer, lane):
+                later.append(request)
             else:
-                outcome = refusal_or_repeat(request, answer)
+                known = isinstance(answer, NotReplicated)
+                outcome = answer if known else refusal_or_repeat(request, answer, durability)
                 if not isinstance(outcome, Exception):
                     note(outcome)
                 _settle(request, outcome)
         if again:
             self._send(Group(group.partition, again))
             self._write()
+        if later:
+            self._start(self._send_later(group.partition, later))
+            again += later
         self._release(group, again)
+
+    def _passes(self, request: Append, answer: Any, lane: Lane) -> bool:
+        """Whether what the server has against an append, of which nothing was done, goes away before the deadline."""
+        failure = failure_of(answer)
+        in_time = failure is not None and self._loop.time() + _PAUSE < request.until
+        return failure is not None and in_time and self._appender.server.passes(failure, lane)
+
+    async def _send_later(self, partition: int, requests: list[Append]) -> None:
+        try:
+            await asyncio.sleep(_PAUSE)
+        except asyncio.CancelledError:
+            for request in requests:
+                _settle(request, Unavailable("the event loop ended before the server took writes again"))
+            raise
+        self._send(Group(partition, requests))
+        self._write()
 
     def _passed_milestone(self, appended: Appended) -> None:
         for tell in self._appender.milestones:
@@ -295,7 +351,12 @@ class _Queue:
 
     async def _recover(self, group: Group, lane: Lane | None, error: BaseException | None = None) -> None:
         try:
-            lane, (now, *answers) = await self._appender.recovery.answers(group, lane, error)
+            if group.replicas:
+                lane, (now, *answers) = await self._appender.replicating.answers(group)
+            else:
+                lane, (now, *answers) = await self._appender.recovery.answers(group, lane, error)
+            if group.replicas and group.reached < group.replicas:
+                answers = [NotReplicated(group.replicas, group.reached) if is_made(one) else one for one in answers]
             self._resolve(group, lane, now, answers)
         except SessionStreamError as failure:
             self._fail(group, after_sending(failure, "append", group.in_doubt))

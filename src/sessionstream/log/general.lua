@@ -27,7 +27,7 @@ local function decide(gate, events, at, count, phases, runtime, slides, guards, 
   if not ms then phase = 'a' else
     version = last + 0
     if ms + 0 > now then prefix = ms .. '-' end
-    if state == 'expired' or state == 'deleted' then phase = 'e'
+    if state == 'expired' or state == 'deleted' or state == 'erased' then phase = 'e'
     elseif expires ~= '' and expires + 0 <= now then phase = 'p' end
   end
   if not string.find(phases, phase, 1, true) then return {'phase', phase, state or ''} end

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from sessionstream.log.request import Append
 from sessionstream.wire.lane import Lane
 
@@ -23,15 +25,31 @@ class Group:
 
     Args:
         partition: the partition.
-        appends: at least one, in their order.
+        appends: at least one, in their order, all of which wait for as many replicas.
 
     Attributes:
         until: the loop's time at which the last of them is given up.
         heard_ms: the server's clock when the first copy left; None before.
         in_doubt: whether a copy was sent that may still be executed.
+        replicas: how many are to have it; 0 waits for none.
+        reached: how many are known to have it, of a group that waits for any.
+        waiting: gives how many have it by then, of such a group that was sent.
     """
 
-    __slots__ = ("appends", "heard_ms", "in_doubt", "partition", "sent_at", "until")
+    reached: int
+    waiting: asyncio.Future[int]
+
+    __slots__ = (
+        "appends",
+        "heard_ms",
+        "in_doubt",
+        "partition",
+        "reached",
+        "replicas",
+        "sent_at",
+        "until",
+        "waiting",
+    )
 
     def __init__(self, partition: int, appends: list[Append]) -> None:
         self.partition = partition
@@ -40,6 +58,7 @@ class Group:
         self.heard_ms: int | None = None
         self.sent_at = 0.0
         self.in_doubt = False
+        self.replicas = appends[0].replicas
 
     @property
     def fits(self) -> bool:

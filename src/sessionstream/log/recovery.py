@@ -15,7 +15,7 @@ from sessionstream.log.script_call import APPEND, ScriptCalls
 from sessionstream.wire.cluster.redirections import Redirection
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.packing import pack
-from sessionstream.wire.refusal import PASSING, code_of, from_reply
+from sessionstream.wire.refusal import code_of, from_reply
 from sessionstream.wire.server import Server, backoff
 
 __all__ = ["Recovery"]
@@ -33,15 +33,22 @@ class Recovery:
         keys: the names of the namespace's keys.
         calls: packs them.
         prepare: called with a partition whose mark is not that of this process.
+        sent: called with a group when it was sent, and the lane, before anything else is sent there.
     """
 
     def __init__(
-        self, server: Server, keys: Keys, calls: ScriptCalls, prepare: Callable[[int], Awaitable[None]]
+        self,
+        server: Server,
+        keys: Keys,
+        calls: ScriptCalls,
+        prepare: Callable[[int], Awaitable[None]],
+        sent: Callable[[Group, Lane], None] = lambda group, lane: None,
     ) -> None:
         self._server = server
         self._keys = keys
         self._calls = calls
         self._prepare = prepare
+        self._sent = sent
 
     async def answers(self, group: Group, lane: Lane | None, error: BaseException | None) -> tuple[Lane, list[Any]]:
         """Send a group again and again until it is answered; return that, and the lane on which it came.
@@ -97,6 +104,7 @@ class Recovery:
                 if asking:
                     lane.send(_ASKING, _ignore)
                 lane.send(packed, answer)
+                self._sent(group, lane)
                 lane.flush()
                 return None, await answer
         except (LaneClosed, hiredis.ReplyError) as error:
@@ -112,9 +120,10 @@ class Recovery:
         if redirected and loop.time() + backoff(attempt) < until:
             await asyncio.sleep(backoff(attempt) if attempt > _AT_ONCE else 0)
             return
-        if (code != "NOSCRIPT" and code not in PASSING) or loop.time() + backoff(attempt) >= until:
+        passes = lane is not None and self._server.passes(error, lane)
+        if (code != "NOSCRIPT" and not passes) or loop.time() + backoff(attempt) >= until:
             raise from_reply(error) from None
-        if code in PASSING:
+        if passes:
             await asyncio.sleep(backoff(attempt))
         elif lane is not None and not lane.closed:
             try:

@@ -34,6 +34,9 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
         count: how many events it appended.
         duplicate: it had been made before; nothing was appended now.
         ids: of its events, as they are stored; see ``event_ids``.
+        durability: what keeps it, by the server's own account: ``memory``, ``process``, ``fsync``, or ``replicated(n)``
+            with as many replicas as have it; with `` (unchecked)`` behind it where the caller's word was taken, and
+            None where nobody has told.
     """
 
     session_id: str
@@ -42,6 +45,7 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
     count: int
     duplicate: bool
     ids: Sequence[bytes]
+    durability: str | None = None
 
     @property
     def event_ids(self) -> list[str]:
@@ -96,6 +100,7 @@ class Append(msgspec.Struct, gc=False):
         sliding: whether the session's time to live is known to slide.
         usual: whether the usual form of the append script holds all of it.
         ids: of its events, made when it is packed first; none before.
+        replicas: how many are to have it before it is acknowledged.
         since: on a repeat, when the first copy can have arrived.
         until: the loop's time at which it is given up.
         digest: of its events in plain text, where these are stored encrypted; else nothing.
@@ -113,6 +118,7 @@ class Append(msgspec.Struct, gc=False):
     sliding: bool = False
     usual: bool = True
     ids: Sequence[bytes] = ()
+    replicas: int = 0
     since: str = ""
     until: float = 0.0
     digest: str = ""

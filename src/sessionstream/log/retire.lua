@@ -10,7 +10,7 @@ local partition = redis.call('HMGET', KEYS[1], ':stamp', ':feed', field)
 if partition[1] ~= ARGV[1] then return -1 end
 local head = redis.call('HMGET', KEYS[4], 'state', 'held')
 if string.match(partition[3] or '', '^%S*') ~= ARGV[3] then return 0 end
-if head[2] or head[1] ~= 'expired' and head[1] ~= 'deleted' then return 0 end
+if head[2] or head[1] ~= 'expired' and head[1] ~= 'deleted' and head[1] ~= 'erased' then return 0 end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

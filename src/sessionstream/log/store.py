@@ -22,6 +22,7 @@ from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
 from sessionstream.events.context import NOTHING, current_meta, meta_of_task
 from sessionstream.events.encrypted import NO_KEYS, Opener, Undecrypted, mark_in
+from sessionstream.events.lifecycle import EventErased, SessionErased
 from sessionstream.events.recorded import payload_of
 from sessionstream.log.appender import Appender
 from sessionstream.log.encrypting import Encryption
@@ -29,9 +30,11 @@ from sessionstream.log.fencing import carries_any, token_for
 from sessionstream.log.gates import head_of
 from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
+from sessionstream.log.replicating import replicas_asked
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, append_of
-from sessionstream.projection import HEAD, Projection
+from sessionstream.projection import HEAD, Projection, nothing
 from sessionstream.projections import BUILT_IN
+from sessionstream.wire.durability import level_of
 from sessionstream.wire.lane import LaneClosed, milliseconds
 from sessionstream.wire.scripts import load_script
 from sessionstream.wire.server import Server
@@ -84,6 +87,11 @@ class Store:
         names = [projection.name for projection in self.projections]
         if len(set(names)) < len(names):
             raise InvalidArgument(f"two projections have one name: {', '.join(names)}")
+        for projection in projections:
+            if any(projection.handlers[kind] is not nothing for kind in (EventErased, SessionErased)):
+                raise InvalidArgument(
+                    f"projection {projection.name!r} keeps something of erasures: follow them instead"
+                )
         self.positions = Positions()
         self.archive_first: Callable[[str], Awaitable[str | None]] | None = None
         self.endings: list[Callable[[str], object]] = []
@@ -93,6 +101,7 @@ class Store:
         self._number = next(_numbers)
         self._read_as_made = self._written_as_made = False
         self._most_event_bytes = settings.max_event_bytes
+        self._replicas = 0 if settings.durability is None else level_of(settings.durability).replicas
         self._appender = Appender(server, self.keys, self.projections, self.stamp, self.prepare, self.positions)
         self._send = self._appender.append
 
@@ -136,6 +145,7 @@ class Store:
         claims: Sequence[tuple[str, bytes | None]] = (),
         unheld: bool = False,
         from_caller: bool = False,
+        durability: str | None = None,
     ) -> asyncio.Future[Appended]:
         """Append events to one session, all or none of them; everything is encoded before this returns.
 
@@ -150,6 +160,7 @@ class Store:
             claims: checkpoint bodies to keep, or with None to remove, in the same step.
             unheld: refuse while a hold stands.
             from_caller: whether a user of the library made the events: then none may tell of a session's life.
+            durability: ``replicated(n)`` for this append, instead of the store's.
 
         Raises:
             SessionStreamError: see `sessionstream.errors`; nothing was appended, unless it is `OutcomeUnknown`.
@@ -171,7 +182,9 @@ class Store:
             if event.kind.reserved and from_caller:
                 raise InvalidArgument(f"{event.kind.name} is appended by the method that does it, not by append")
         meta = current_meta(correlation_id, causation_id)
-        return self._send(append_of(session_id, route, encoded, meta, guards))
+        request = append_of(session_id, route, encoded, meta, guards)
+        request.replicas = self._replicas if durability is None else replicas_asked(durability)
+        return self._send(request)
 
     def append_one(self, session_id: str, value: Any) -> asyncio.Future[Appended]:
         """Append one event that a user of the library made, on no condition: the short way to `append`.
@@ -181,7 +194,7 @@ class Store:
             value: the event.
         """
         event = encode_event(value, self._most_event_bytes)
-        if not event.kind.usual or carries_any() or meta_of_task() is not NOTHING:
+        if not event.kind.usual or carries_any() or self._replicas or meta_of_task() is not NOTHING:
             return self.append(session_id, [value], from_caller=True)
         return self._send(Append(session_id, self.keys.route(session_id), (event,), len(event.data)))
 
@@ -250,6 +263,12 @@ class Store:
                     self.keys.namespace,
                     f"it was made with {name} {theirs.get(name)}, this process has {ours[name]}{advice}",
                 )
+        # What a later version adds to the mark is there to keep out whoever does not know it.
+        if unknown := [f"{name}={value}" for name, value in theirs.items() if name not in ours]:
+            raise NamespaceMismatch(
+                self.keys.namespace,
+                f"it was made with {' '.join(unknown)}, which this version does not know: a newer one is needed",
+            )
 
     async def head(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
         """Return what is known of a session, nothing for an unknown one, and the server's milliseconds.
@@ -363,7 +382,8 @@ class Store:
         )
 
     async def aclose(self) -> None:
-        """Close the running loop's connection."""
+        """Close the running loop's connections."""
+        await self._appender.aclose()
         await self.server.aclose()
 
 

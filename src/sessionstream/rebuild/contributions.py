@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sessionstream.fold import Spot, Views
-from sessionstream.projections.directory import EXPIRY, STATES
+from sessionstream.projections.directory import ERASED, EXPIRY, STATES
 from sessionstream.projections.retention import HELD
 from sessionstream.projections.statistics import LIFETIMES
 
@@ -15,7 +15,7 @@ __all__ = ["Cell", "Changes", "Contributions", "contribution_of"]
 _SHARED = ("index", "counters")
 _LARGEST = 2**53 - 1
 _ALWAYS = [
-    *(Spot("directory", place) for place in (EXPIRY, *STATES.values())),
+    *(Spot("directory", place) for place in (EXPIRY, ERASED, *STATES.values())),
     Spot("statistics", LIFETIMES),
     Spot("retention", HELD),
 ]

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import TypeVar
 
 from sessionstream.bases import Folded, nearest, write
-from sessionstream.bases.reading import base_names
+from sessionstream.bases.reading import base_names, is_erased
 from sessionstream.errors import HistoryTrimmed, SessionNotFound
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, UnreadableEvent, version_of
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.log.encoding import Word
 from sessionstream.log.gates import name_in_log
-from sessionstream.log.history import Window, read_entries, read_history
+from sessionstream.log.history import Window, read_entries, read_history, trimmed_to
 from sessionstream.log.store import Store
 from sessionstream.projection import HEAD
 from sessionstream.wire.scripts import load_script
@@ -100,6 +100,10 @@ class Folding:
     async def _begin_behind(self, error: HistoryTrimmed) -> None:
         """Begin with what the trimmed events have made: a base holds that, or an archive; otherwise raise the error."""
         folded = await nearest(self._store, self._session_id, error.first)
+        if folded is None and await is_erased(self._store, self._session_id):
+            # What was trimmed before has made nothing, as what was erased has not.
+            begins = await trimmed_to(self._store, self._session_id) or NOWHERE
+            folded = Folded(self._session_id, self._store.projections, offset=begins, opener=self._store.opener)
         if folded is None or error.first is None or folded.version < version_of(error.first) - 1:
             if self._archived is None or error.first is None:
                 raise error

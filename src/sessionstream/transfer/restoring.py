@@ -76,6 +76,7 @@ class Restoring:
         self._bodies: set[str] = set()
         self._bodiless: set[str] = set()
         self._body_count = 0
+        self._erasing = False
 
     async def take(self, lines: Sequence[EventLine]) -> None:
         """Take the next events; at most 250 of at most 512 KiB together, or one that is larger.
@@ -115,6 +116,10 @@ class Restoring:
             raise InvalidImportLine(
                 last.number, f"session {self._session_id!r} is cut off here: its last line is missing"
             )
+        if self._erasing:
+            raise InvalidImportLine(
+                last.number, f"session {self._session_id!r} lacks the event that tells of its erasure"
+            )
         created = self._staging is not None and await self._put_in_place(self._staging, last)
         head = self._views.head if created else (await self._store.head(self._session_id))[0]
         await self._enlist(head)
@@ -139,7 +144,8 @@ class Restoring:
             raise InvalidArgument(f"its offset {event.offset} is before {before.event.offset}: offsets only grow")
         if (ahead := await self._clock.behind(line.ms)) > 0:
             raise InvalidArgument(f"its offset {event.offset} is {ahead / 1000:,.3f} s later than the server's clock")
-        if (event.type == "session.created") != (version == 1):
+        self._check_erasure(event.type, version)
+        if version > 1 and event.type == "session.created":
             raise InvalidArgument("a session begins with session.created, and once")
         if event.type == "session.trimmed":
             # What it says is gone would be there, and be taken for archived.
@@ -151,10 +157,23 @@ class Restoring:
         if over and kind is not None and kind.version >= event.schema_version and Phase.ENDED not in kind.phases:
             raise InvalidArgument(f"a {event.type} does not follow the end of its session")
 
+    def _check_erasure(self, kind: str, version: int) -> None:
+        """Refuse what is erased in part: of an erased session nothing is left in front of the event that says so."""
+        if version == 1 and kind not in ("session.created", "event.erased"):
+            raise InvalidArgument("a session begins with session.created, and once")
+        if version == 1:
+            self._erasing = kind == "event.erased"
+        elif self._erasing and kind not in ("event.erased", "session.erased"):
+            raise InvalidArgument(f"a {kind} follows what was erased, without the session.erased that tells of that")
+        elif not self._erasing and kind in ("event.erased", "session.erased"):
+            raise InvalidArgument(f"a {kind} follows what was not erased")
+        if kind == "session.erased":
+            self._erasing = False
+
     def _fold(self, line: EventLine) -> None:
         event = line.event
         fold(self._session_id, [event], self._store.projections, self._views)
-        if event.version == 1 and b"user_id" not in self._views.head:
+        if event.version == 1 and not self._erasing and b"user_id" not in self._views.head:
             raise InvalidArgument(f"its session.created does not decode: {event.error}")
         saved = event.known
         if isinstance(saved, CheckpointSaved):

@@ -11,16 +11,16 @@ import redis
 import redis.asyncio
 from redis import exceptions as driver
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
 
-from sessionstream.errors import InvalidArgument, InvalidType, Unavailable, UnsafeEviction
+from sessionstream.errors import AuthenticationFailed, InvalidArgument, InvalidType, Unavailable, UnsafeEviction
 from sessionstream.wire.cluster.cluster import Cluster
 from sessionstream.wire.cluster.redirections import Address
 from sessionstream.wire.cluster.topology import Topology
+from sessionstream.wire.dialing import open_lane, ours
+from sessionstream.wire.durability import Demand, facts_of, replicas_of
 from sessionstream.wire.lane import Lane, milliseconds
 from sessionstream.wire.refusal import from_driver
+from sessionstream.wire.sentinels.watched import WatchedPrimary
 
 __all__ = ["Dialer", "OLDEST_SERVER"]
 
@@ -39,18 +39,30 @@ class Dialer:
             never its connections or retries.
         reply_timeout: see `Lane`.
         allow_eviction: accept a server whose eviction policy could drop keys.
+        demand: what is wanted of a server; by default nothing.
+
+    Attributes:
+        watched: the primary that sentinels watch, if the client is one of a Sentinel's.
 
     Raises:
         InvalidType: the client is not an asyncio client of redis-py.
     """
 
-    def __init__(self, client: object, *, reply_timeout: float = 5.0, allow_eviction: bool = False) -> None:
+    def __init__(
+        self,
+        client: object,
+        *,
+        reply_timeout: float = 5.0,
+        allow_eviction: bool = False,
+        demand: Demand | None = None,
+    ) -> None:
         # A Sentinel's pool must live as long as connections are made with its settings.
         self._client = client
         source = _source_of(client)
         self._connection_class: type[AbstractConnection] = source.connection_class
         self._settings: dict[str, Any] = dict(source.connection_kwargs)
         self._starts: list[Address] = []
+        self.watched = WatchedPrimary.of(source, reply_timeout=reply_timeout)
         self._clustered = isinstance(client, redis.asyncio.RedisCluster)
         if isinstance(client, redis.asyncio.RedisCluster):
             self._starts = [(node.host, int(node.port)) for node in client.startup_nodes]
@@ -60,6 +72,9 @@ class Dialer:
             self._starts = [(self._settings.get("host", "localhost"), int(self._settings.get("port", 6379)))]
         self._reply_timeout = reply_timeout
         self._allow_eviction = allow_eviction
+        self._demand = demand or Demand()
+        # Whether the credentials were taken before.
+        self._let_in = False
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Dialer:
@@ -92,8 +107,10 @@ class Dialer:
 
         Raises:
             Unavailable: and its subclasses: the server is away, refuses the password, is still loading, too old,
-                or could evict keys.
+                could evict keys, or keeps less than is wanted.
         """
+        if self.watched is not None:
+            return await self._dial_primary(self.watched, protocol)
         if len(self._starts) < 2:
             return await self._dial({}, protocol, _CONNECT_TIMEOUT)
         failure: Unavailable | None = None
@@ -132,7 +149,7 @@ class Dialer:
             return None
         if not self._starts:
             raise InvalidArgument("a Cluster is reached over TCP: give the host and port of one of its nodes")
-        settings = self._settings | self._ours(2) | {"socket_timeout": _NODE_TIMEOUT}
+        settings = self._settings | ours(2) | {"socket_timeout": _NODE_TIMEOUT}
         for name in ("host", "port", "max_connections"):
             settings.pop(name, None)
         remap = getattr(getattr(self._client, "nodes_manager", None), "address_remap", None)
@@ -140,25 +157,13 @@ class Dialer:
         return Cluster(topology, self.dial_node)
 
     async def _dial(self, place: dict[str, Any], protocol: int, seconds: float) -> Lane:
-        connection = self._connection_class(**(self._settings | place | self._ours(protocol)))
+        settings = self._settings | place | ours(protocol)
         try:
-            async with asyncio.timeout(seconds):
-                await connection.connect()  # type: ignore[no-untyped-call]
-        except BaseException as error:
-            # redis-py leaves the socket of a cancelled attempt open.
-            if connection._writer is not None:
-                connection._writer.close()
-                connection._writer = connection._reader = None
-            if isinstance(error, TimeoutError):
-                raise Unavailable(f"the server did not answer within {seconds:g} s") from None
-            if isinstance(error, Exception):
-                raise from_driver(error) from None
+            lane = await open_lane(self._connection_class, settings, seconds, reply_timeout=self._reply_timeout)
+        except AuthenticationFailed as failure:
+            failure.passing = self._let_in and self._settings.get("credential_provider") is not None
             raise
-        writer = connection._writer
-        assert writer is not None
-        # From here on the connection object is an empty shell: the lane alone reads, writes and closes.
-        connection._writer = connection._reader = None
-        lane = Lane(writer, reply_timeout=self._reply_timeout)
+        self._let_in = True
         try:
             await self._probe(lane)
         except BaseException:
@@ -166,44 +171,47 @@ class Dialer:
             raise
         return lane
 
-    def _ours(self, protocol: int) -> dict[str, Any]:
-        return {
-            "protocol": protocol,
-            "decode_responses": False,
-            "retry": Retry(NoBackoff(), 0),
-            "retry_on_error": [],
-            # The lane has its own; redis-py's swallows cancellation on Python 3.11.
-            "socket_timeout": None,
-            "socket_connect_timeout": None,
-            "health_check_interval": 0,
-            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-        }
+    async def _dial_primary(self, watched: WatchedPrimary, protocol: int) -> Lane:
+        sentinels = watched.sentinels()
+        address, news = await sentinels.primary()
+        lane = await self._dial(watched.place(address), protocol, _NODE_TIMEOUT)
+        try:
+            if lane.role not in (None, "master"):
+                raise Unavailable(f"the sentinels name {address[0]}:{address[1]}, which is a replica")
+            sentinels.follow(lane, address, news)
+        except Unavailable:
+            lane.close()
+            raise
+        return lane
 
     async def _probe(self, lane: Lane) -> None:
         asked_at = asyncio.get_running_loop().time()
         replies = await asyncio.gather(
             lane.call(("CLIENT", "ID")),
             lane.call(("TIME",)),
-            lane.call(("INFO", "server", "memory")),
+            lane.call(("INFO", "server", "memory", "persistence", "replication")),
+            *map(lane.call, self._demand.questions),
             return_exceptions=True,
         )
-        number, time, info = replies
+        number, time, info, *answers = replies
         if isinstance(number, int):
             lane.client_id = number
         if isinstance(time, list):
             lane.heard(milliseconds(time), asked_at)
-        for reply in replies:
+        for reply in replies[:3]:
             # A user whose rules forbid a probe is served all the same; what is not known is not refused.
             if isinstance(reply, BaseException) and not str(reply).startswith("NOPERM"):
                 if isinstance(reply, hiredis.ReplyError):
                     raise from_driver(driver.ResponseError(str(reply))) from None
                 raise Unavailable(f"the server cannot be reached: {reply}") from None
-        if isinstance(info, (bytes, str)):
-            text = info.decode() if isinstance(info, bytes) else info
-            facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-            lane.server_run = facts.get("run_id", "")
-            self._clustered = "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) or self._clustered
-            self._refuse_unfit(facts)
+        facts = facts_of(info)
+        lane.server_run = facts.get("run_id", "")
+        lane.replicas = replicas_of(facts)
+        lane.role = facts.get("role")
+        self._clustered = "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) or self._clustered
+        self._refuse_unfit(facts)
+        lane.durability = self._demand.met_by(facts, answers)
+        self._demand.watch(lane)
 
     def _refuse_unfit(self, facts: dict[str, str]) -> None:
         version = facts.get("redis_version", "")

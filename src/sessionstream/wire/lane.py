@@ -18,12 +18,12 @@ from collections.abc import Callable, Sequence, Sized
 from typing import Any, TypeVar, cast
 
 import hiredis
-import msgspec
 
 from sessionstream.wire.packing import Word, pack
 from sessionstream.wire.polling import Polling
+from sessionstream.wire.takers import Collected, Taker, give
 
-__all__ = ["MOST_IN_FLIGHT", "Lane", "LaneClosed", "Taker", "milliseconds"]
+__all__ = ["MOST_IN_FLIGHT", "Lane", "LaneClosed", "milliseconds"]
 
 # How long what the server's clock said is relied on, with the time that has passed here: it can be set.
 _CLOCK_AGE = 1.0
@@ -32,7 +32,6 @@ MOST_IN_FLIGHT = 4 * 1024 * 1024
 """Bytes of calls without a reply beyond which callers wait."""
 
 Made = TypeVar("Made")
-Taker = asyncio.Future[Any] | Callable[[Any], None]
 
 
 class LaneClosed(Exception):
@@ -56,6 +55,12 @@ class Lane(asyncio.Protocol):
         writer: the stream writer of an established connection, whose transport this lane takes over.
         reply_timeout: seconds without a sign of life, while a reply is due, after which the connection counts as
             broken; bytes of a reply that arrive are one, and bytes of a large request that leave.
+
+    Attributes:
+        reply_timeout: as given.
+        durability: what the server keeps what it acknowledges by, as `Appended.durability` says it.
+        replicas: how many followed it when that was last asked; None if it does not tell.
+        role: ``master`` or ``slave``, as it said when the connection was made; None if it does not tell.
     """
 
     def __init__(self, writer: asyncio.StreamWriter, *, reply_timeout: float) -> None:
@@ -71,15 +76,19 @@ class Lane(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._unsent_calls = 0
         self._blocked = False
-        self._reply_timeout = reply_timeout
+        self.reply_timeout = reply_timeout
         self._signs_of_life = 0
         self._written = 0
         self._watchdog: asyncio.TimerHandle | None = None
         self._closed: str | None = None
         self._wanted = False
+        self._retired = False
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self.client_id = 0
         self.server_run = ""
+        self.durability: str | None = None
+        self.replicas: int | None = None
+        self.role: str | None = None
         self.node: tuple[str, int] | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
@@ -91,8 +100,13 @@ class Lane(asyncio.Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether the connection is gone, or going."""
-        return self._closed is not None or bool(self._transport.is_closing())
+        """Whether the connection is gone, or going, or to be used no more."""
+        return self._retired or self._closed is not None or bool(self._transport.is_closing())
+
+    @property
+    def written(self) -> int:
+        """How many bytes of calls have left."""
+        return self._written
 
     @property
     def server_ms(self) -> int:
@@ -179,7 +193,7 @@ class Lane(asyncio.Protocol):
         """
         alone, first = self.alone, not self._unsent
         future: asyncio.Future[Made] = asyncio.Future(loop=self._loop)
-        collected = _Collected(future, replies, make)
+        collected = Collected(future, replies, make)
         self.send(packed, collected)
         self._pending.extend((collected,) * (replies - 1))
         self._sizes.extend((0,) * (replies - 1))
@@ -248,7 +262,7 @@ class Lane(asyncio.Protocol):
 
     def _watch_on(self) -> None:
         self._watchdog = self._loop.call_later(
-            self._reply_timeout, self._watch, self._signs_of_life, self._taken_by_the_system()
+            self.reply_timeout, self._watch, self._signs_of_life, self._taken_by_the_system()
         )
 
     def _watch(self, signs_of_life: int, taken: int) -> None:
@@ -258,8 +272,7 @@ class Lane(asyncio.Protocol):
         # Small requests always find room in the system's buffers, also where nobody reads them any more.
         leaving = self._blocked and self._taken_by_the_system() > taken
         if signs_of_life == self._signs_of_life and not leaving:
-            self._fail(f"no reply for {self._reply_timeout:g} s")
-            self._transport.abort()
+            self.abandon(f"no reply for {self.reply_timeout:g} s")
         else:
             self._watch_on()
 
@@ -280,10 +293,11 @@ class Lane(asyncio.Protocol):
                     self._in_flight -= self._sizes.popleft()
                     if self._room is not None and self._in_flight <= MOST_IN_FLIGHT // 2:
                         self._make_room()
-                    _give(self._pending.popleft(), reply)
+                    give(self._pending.popleft(), reply)
         except hiredis.ProtocolError as error:
-            self._fail(f"what came is no reply of a server: {error}")
-            self._transport.abort()
+            self.abandon(f"what came is no reply of a server: {error}")
+        if self._retired and not self._pending:
+            self._leave()
 
     def _make_room(self) -> None:
         room, self._room = self._room, None
@@ -311,6 +325,21 @@ class Lane(asyncio.Protocol):
         if not self._lost.done():
             self._lost.set_result(None)
 
+    def abandon(self, message: str) -> None:
+        """Count the connection as broken: what waits for a reply will have none."""
+        self._fail(message)
+        self._transport.abort()
+
+    def retire(self) -> None:
+        """Let no more calls come, and close when those that wait have their replies."""
+        self._retired = True
+        if not self._pending:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._fail("the connection is used no more")
+        self._transport.close()
+
     def close(self) -> None:
         """Close the connection; calls that wait for a reply fail with `LaneClosed`."""
         self._fail("connection closed from this side", wanted=True)
@@ -332,56 +361,14 @@ class Lane(asyncio.Protocol):
         self._in_flight = 0
         self._make_room()
         for number, taker in enumerate(pending):
-            _give(taker, LaneClosed(message, sent=number < sent, wanted=wanted))
+            give(taker, LaneClosed(message, sent=number < sent, wanted=wanted))
         if self.on_close is not None:
             self.on_close()
-
-
-class _Collected(msgspec.Struct, gc=False):
-    """Takes the replies to several commands, and gives a future what is made of them."""
-
-    future: asyncio.Future[Any] | None
-    left: int
-    make: Callable[..., Any]
-    replies: list[Any] | None = None
-
-    def __call__(self, reply: Any) -> None:
-        replies = self.replies
-        if replies is None:
-            replies = self.replies = []
-        replies.append(reply)
-        self.left -= 1
-        if self.left or self.future is None:
-            return
-        # An error knows the frame of this call, and the collector does not see this object: so the circle ends here.
-        future, self.future = self.future, None
-        if future.done():
-            return
-        made = next((one for one in replies if isinstance(one, Exception)), None)
-        if made is None:
-            try:
-                made = self.make(*replies)
-            except Exception as error:  # whatever it is, it is the caller's
-                made = error
-        _give(future, made)
 
 
 def milliseconds(time: Sequence[bytes]) -> int:
     """Return the milliseconds since 1970 of what TIME answers (https://valkey.io/commands/time/)."""
     return int(time[0]) * 1000 + int(time[1]) // 1000
-
-
-def _give(taker: Taker, reply: Any) -> None:
-    if not isinstance(taker, asyncio.Future):
-        taker(reply)
-    elif taker.done():
-        return
-    elif isinstance(reply, Exception):
-        taker.set_exception(reply)
-        # A caller that was cancelled meanwhile never asks: asyncio would log what nobody needs to know.
-        taker.exception()
-    else:
-        taker.set_result(reply)
 
 
 class _NotYet:

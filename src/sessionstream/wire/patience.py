@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from sessionstream.errors import AuthenticationFailed, EmbeddedUnavailable, SessionStreamError, UnsafeEviction
+from sessionstream.errors import (
+    AuthenticationFailed,
+    CertificateRefused,
+    DurabilityUnavailable,
+    EmbeddedUnavailable,
+    SessionStreamError,
+    UnsafeEviction,
+)
 
 __all__ = ["backoff", "waiting_is_vain"]
+
+_VAIN = (AuthenticationFailed, CertificateRefused, DurabilityUnavailable, EmbeddedUnavailable, UnsafeEviction)
 
 
 def backoff(attempt: int) -> float:
@@ -14,4 +23,4 @@ def backoff(attempt: int) -> float:
 
 def waiting_is_vain(failure: SessionStreamError) -> bool:
     """Whether a failure to connect does not go away by itself."""
-    return isinstance(failure, (AuthenticationFailed, EmbeddedUnavailable, UnsafeEviction))
+    return isinstance(failure, _VAIN) and not getattr(failure, "passing", False)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from sessionstream.errors import (
     AuthenticationFailed,
+    CertificateRefused,
     OutcomeUnknown,
     ServerError,
     ServerLoading,
@@ -41,6 +44,9 @@ _ADVICE = {
     "OOM": "the server is at its maxmemory: raise it, or shorten the retention of ended sessions",
     "NOPERM": "the ACL of this user does not allow what is needed",
 }
+
+# What OpenSSL calls a certificate that either side refuses (https://docs.openssl.org/master/man3/SSL_alert_type_string/).
+_CERTIFICATE = re.compile(r"\[SSL: (\w*CERTIFICATE\w*|\w*UNKNOWN_CA|\w*ACCESS_DENIED)\]")
 
 # In a script a command that the user's rules forbid is told without a code: by Redis 7.2 and Valkey, and by Redis 7.0.
 _FORBIDDEN_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
@@ -82,6 +88,8 @@ def from_driver(error: Exception) -> SessionStreamError:
         return ServerLoading(text)
     if isinstance(error, driver.ResponseError):
         return from_reply(error)
+    if (refused := _CERTIFICATE.search(text)) is not None:
+        return CertificateRefused(f"the server cannot be reached: {text}", refused[1])
     return Unavailable(f"the server cannot be reached: {text}")
 
 

@@ -47,9 +47,15 @@ class Seat:
         self.refreshed_at = float("-inf")
         self._doors: dict[tuple[str, int], Door] = {}
         self._closing: dict[tuple[str, int] | None, AsyncGenerator[None, None]] = {}
+        # Those of lanes that are retired: what waits for a reply there has it yet.
+        self._retired: dict[Lane, AsyncGenerator[None, None]] = {}
 
     async def take(self, lane: Lane) -> None:
         """Keep the lane until the loop ends or this object is dropped, whichever comes first."""
+        self._retired = {one: closing for one, closing in self._retired.items() if one.in_flight}
+        before = self.lane if lane.node is None else self.lanes.get(lane.node)
+        if before is not None and before.in_flight:
+            self._retired[before] = self._closing[lane.node]
         if lane.node is None:
             self.lane = lane
         else:
@@ -70,7 +76,7 @@ class Seat:
 
     async def leave(self) -> None:
         """Close every lane."""
-        lanes = [lane for lane in (self.lane, *self.lanes.values()) if lane is not None]
+        lanes = [lane for lane in (self.lane, *self.lanes.values(), *self._retired) if lane is not None]
         for lane in lanes:
             lane.close()
         for lane in lanes:

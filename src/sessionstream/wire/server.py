@@ -21,6 +21,7 @@ import hiredis
 from sessionstream.errors import OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.wire.cluster.redirections import Address, Asking, Redirection
 from sessionstream.wire.cluster.slots import Run, key_of, runs_of
+from sessionstream.wire.fencing import fence
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.packing import Word
 from sessionstream.wire.patience import backoff, waiting_is_vain
@@ -31,6 +32,7 @@ from sessionstream.wire.seats import Seat
 if TYPE_CHECKING:
     # It loads redis-py, which whoever only imports the library does not pay for.
     from sessionstream.wire.cluster.cluster import Cluster
+    from sessionstream.wire.sentinels.watched import WatchedPrimary
 
 __all__ = ["Server", "backoff"]
 
@@ -51,6 +53,7 @@ class Server:
         release: called when the server is closed, and needed no longer.
         find_cluster: gives the Cluster that the lane which was dialed last leads to, None if it leads to a server of
             its own; called with True where that server has said that it is one of many.
+        watched: the primary that sentinels watch, if that is where lanes lead to.
     """
 
     def __init__(
@@ -60,11 +63,13 @@ class Server:
         deadline: float = 15.0,
         release: Callable[[], None] | None = None,
         find_cluster: FindCluster = lambda sure: None,
+        watched: WatchedPrimary | None = None,
     ) -> None:
         self._dial = dial
         self._release = release
         self._find_cluster = find_cluster
         self._cluster: Cluster | None = None
+        self._watched = watched
         self.deadline = deadline
         self._seats: dict[asyncio.AbstractEventLoop, Seat] = {}
 
@@ -76,6 +81,10 @@ class Server:
     def node_of(self, key: Word) -> Address | None:
         """Return which node of a Cluster has a key; None for a single server, and where it is not known."""
         return self._cluster.owner(key) if self._cluster is not None else None
+
+    def beside(self) -> Server:
+        """Return the same server, with connections of its own; it is closed before this one."""
+        return Server(self._dial, deadline=self.deadline, find_cluster=self._find_cluster, watched=self._watched)
 
     def open_lane(self, key: Word = "") -> Lane | None:
         """Return the running loop's lane to where a key is, if it is open, without waiting."""
@@ -185,7 +194,7 @@ class Server:
                 if lost.wanted or (lost.sent and not repeatable):
                     raise after_sending(Unavailable(str(lost)), words[0], lost.sent and not repeatable) from None
             except hiredis.ReplyError as error:
-                if code_of(error) not in PASSING and self.redirected(error, lane) is None:
+                if not self.passes(error, lane) and self.redirected(error, lane) is None:
                     raise from_reply(error) from None
         return await self._until_deadline(
             lambda way: way.call(words), words[0], key, repeatable=repeatable, until=until
@@ -211,7 +220,7 @@ class Server:
                 if lost.wanted:
                     raise Unavailable(str(lost)) from None
             except hiredis.ReplyError as error:
-                if code_of(error) not in PASSING and self.redirected(error, lane) is None:
+                if not self.passes(error, lane) and self.redirected(error, lane) is None:
                     raise from_reply(error) from None
 
         async def run(way: Way) -> list[Any]:
@@ -221,6 +230,23 @@ class Server:
 
         replies: list[Any] = await self._until_deadline(run, "read", "", until=until)
         return replies
+
+    def passes(self, error: hiredis.ReplyError, lane: Lane) -> bool:
+        """Whether a refusal, which came before anything was executed, goes away by itself.
+
+        Args:
+            error: what was refused.
+            lane: the connection, which is used no more where it leads to a primary that was made a replica, and
+                sentinels tell where the new one is.
+        """
+        code = code_of(error)
+        return code in PASSING or (code in ("READONLY", "UNBLOCKED") and self.is_replaced(lane))
+
+    def is_replaced(self, lane: Lane) -> bool:
+        """Whether sentinels tell what took the place of a primary that was made a replica; its lane is used no more."""
+        if self._watched is not None:
+            lane.retire()
+        return self._watched is not None
 
     def read_failed(self, error: LaneClosed | hiredis.ReplyError, lane: Lane) -> None:
         """Learn from what a read on an open lane has met; after this `calls` may send it again.
@@ -328,7 +354,7 @@ class Server:
                     raise after_sending(Unavailable(str(lost)), what, unknown) from None
             except hiredis.ReplyError as error:
                 asked = self.redirected(error, lane)
-                if (asked is None and code_of(error) not in PASSING) or _now() + backoff(attempt) >= until:
+                if (asked is None and not self.passes(error, lane)) or _now() + backoff(attempt) >= until:
                     raise after_sending(from_reply(error), what, unknown) from None
             except TimeoutError:
                 missing = Unavailable(f"no answer within {self.deadline:g} s")
@@ -351,39 +377,16 @@ class Server:
         return self._cluster.heed(error, lane) if self._cluster is not None else None
 
     async def fence(self, lane: Lane, doubtful: list[Lane]) -> bool:
-        """End the connections whose calls are in doubt, so that nothing they carried is executed from now on.
-
-        Args:
-            lane: the connection to say it on, and to repeat the calls on.
-            doubtful: the others; those that are ended for good are removed.
-
-        Returns:
-            Whether the calls may be repeated now; False while a node that may still execute them does not answer.
-
-        Raises:
-            hiredis.ReplyError: this user may not end connections, so repeating would not be safe.
-        """
-        may_repeat = True
-        for lost in list(doubtful):
-            if not lost.server_run or not lane.server_run:
-                raise hiredis.ReplyError("NOPERM INFO, which tells a server from its successor, is not allowed")
-            ended: bool | None = True
-            # A server that was started anew has executed nothing of the old one's, and gives out the same ids again.
-            if lost.server_run == lane.server_run:
-                await lane.call(("CLIENT", "KILL", "ID", lost.client_id))
-            elif self._cluster is not None and lost.node is not None:
-                ended = await self._cluster.keeps_out(self._seats[asyncio.get_running_loop()], lost, lane)
-            if ended:
-                doubtful.remove(lost)
-            elif ended is None:
-                may_repeat = False
-        return may_repeat
+        """End the connections whose calls are in doubt; see `sessionstream.wire.fencing.fence`."""
+        return await fence(self._cluster, self._seats.get(asyncio.get_running_loop()), lane, doubtful)
 
     async def aclose(self) -> None:
         """Close the running loop's lanes; a later call opens others."""
         seat = self._seats.pop(asyncio.get_running_loop(), None)
         if seat is not None:
             await seat.leave()
+        if self._watched is not None:
+            await self._watched.aclose()
         self._forget_closed_loops()
         if self._release is not None and not self._seats:
             self._release()

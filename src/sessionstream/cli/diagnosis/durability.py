@@ -8,9 +8,16 @@ from typing import NamedTuple
 from sessionstream.cli.diagnosis.finding import Finding, Level, ask, info
 from sessionstream.cli.moments import span
 from sessionstream.log.store import Store
+from sessionstream.wire.durability import level_of, replicas_of
 
 __all__ = ["Durability", "check_durability", "durability_of"]
 
+# What a word that is wanted is met by.
+_AT_LEAST = {
+    "memory": ("memory", "process", "fsync", "unknown"),
+    "process": ("process", "fsync"),
+    "fsync": ("fsync",),
+}
 _SINCE_SNAPSHOT = "a crash or a kill of the server loses what came since the last snapshot"
 
 
@@ -48,8 +55,13 @@ def durability_of(appendonly: str | None, appendfsync: str | None, save: str | N
     return Durability("unknown", "the server does not tell: ask whoever runs it", Level.UNCHECKED)
 
 
-async def check_durability(store: Store) -> list[Finding]:
-    """Return how the server persists, what that means, whether it succeeds, and what is not durable at all."""
+async def check_durability(store: Store, wanted: str | None) -> list[Finding]:
+    """Return how the server persists, what that means, whether it succeeds, and what is not durable at all.
+
+    Args:
+        store: the namespace on its server.
+        wanted: the durability that the settings ask for.
+    """
     told = await info(store, "persistence")
     names = ("appendonly", "appendfsync", "save")
     settings = {name: await _setting(store, name) for name in names}
@@ -61,10 +73,28 @@ async def check_durability(store: Store) -> list[Finding]:
     return [
         Finding("persistence", "settings", words, durability.level, advice),
         Finding("persistence", "durability", f"{durability.word}: {durability.loses}"),
+        *_wanted(wanted, durability.word, await info(store, "replication")),
         *_failures(told),
         *_snapshot(told, settings),
         *await _not_durable(store, durability),
     ]
+
+
+def _wanted(wanted: str | None, word: str, replication: dict[str, str]) -> list[Finding]:
+    if wanted is None:
+        return []
+    level, advice = Level.ATTENTION, "the server does not give it, and is refused"
+    if wanted.startswith("replicated"):
+        following = replicas_of(replication)
+        enough = following is not None and following >= level_of(wanted).replicas
+        word, advice = "unknown" if following is None else word, f"{following} replicas follow"
+    else:
+        enough = word in _AT_LEAST[wanted]
+    if enough:
+        level, advice = Level.FINE, ""
+    elif word == "unknown":
+        level, advice = Level.UNCHECKED, "the server does not tell: it is refused without allow_unchecked_durability"
+    return [Finding("persistence", "wanted", wanted, level, advice)]
 
 
 async def _setting(store: Store, name: str) -> str | None:

@@ -7,12 +7,13 @@ from typing import NamedTuple
 from sessionstream.cli.diagnosis.finding import ask
 from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import ORDER, SAVED
-from sessionstream.projections.directory import EXPIRY, STATES
+from sessionstream.projections.directory import ERASED, EXPIRY, STATES
 
 __all__ = ["Held", "StateCounts", "count_states", "held_by_ended"]
 
 _SAMPLE = 1000
-_ENDED = ("expired", "deleted")
+_ENDED = ("expired", "deleted", "erased")
+_PLACES = {**STATES, "erased": ERASED}
 
 
 class StateCounts(NamedTuple):
@@ -25,6 +26,7 @@ class StateCounts(NamedTuple):
         archived: of those that are not over.
         expired: over, swept or not.
         deleted: over.
+        erased: over, and nothing is left of them.
         unswept: of the expired ones, those that no sweeper has ended yet.
         due: of the ended ones, those whose retention is over.
     """
@@ -35,6 +37,7 @@ class StateCounts(NamedTuple):
     archived: int
     expired: int
     deleted: int
+    erased: int
     unswept: int
     due: int
 
@@ -57,7 +60,7 @@ async def count_states(store: Store) -> StateCounts:
     """Return how many sessions there are in each state."""
     now = await store.now_ms()
     running = {name: sum(await _count(store, name, f"({now}", "+inf")) for name in ("active", "idle", "archived")}
-    swept, deleted = [sum(await _count(store, name, "0", "+inf")) for name in _ENDED]
+    swept, deleted, erased = [sum(await _count(store, name, "0", "+inf")) for name in _ENDED]
     unswept = sum(
         await store.every_partition("ZCOUNT", lambda one: store.keys.partition_place("directory", EXPIRY, one), 0, now)
     )
@@ -66,7 +69,8 @@ async def count_states(store: Store) -> StateCounts:
     if kept is not None:
         due = sum([sum(await _count(store, name, "0", str(now - int(kept * 1000)))) for name in _ENDED])
     total = sum(await store.every_partition("ZCOUNT", store.keys.registry, 0, "+inf"))
-    return StateCounts(total, **running, expired=swept + unswept, deleted=deleted, unswept=unswept, due=due)
+    ended = {"expired": swept + unswept, "deleted": deleted, "erased": erased}
+    return StateCounts(total, **running, **ended, unswept=unswept, due=due)
 
 
 async def held_by_ended(store: Store) -> Held:
@@ -113,4 +117,4 @@ async def _count(store: Store, state: str, low: str, high: str) -> list[int]:
 
 
 def _index(store: Store, state: str, partition: int) -> str:
-    return store.keys.partition_place("directory", STATES[state], partition)
+    return store.keys.partition_place("directory", _PLACES[state], partition)

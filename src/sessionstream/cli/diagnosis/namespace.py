@@ -38,7 +38,9 @@ def _made(store: Store, stamps: list[str]) -> Finding:
 
 
 def _sessions(counts: StateCounts) -> Finding:
-    parts = [f"{getattr(counts, name):,} {name}" for name in ("active", "idle", "archived", "expired", "deleted")]
+    parts = [
+        f"{getattr(counts, name):,} {name}" for name in ("active", "idle", "archived", "expired", "deleted", "erased")
+    ]
     return Finding("namespace", "sessions", f"{counts.total:,}: {', '.join(parts)}")
 
 

@@ -50,7 +50,7 @@ class Tally:
         self._terminal = terminal
         self._in_full = in_full
         self._unchecked: Counter[tuple[str, str]] = Counter()
-        self._events = self._unsealed = self._findings = 0
+        self._events = self._erased = self._unsealed = self._findings = 0
         self.verifications: list[Verification] = []
         self.sessions = 0
 
@@ -58,6 +58,7 @@ class Tally:
         """Print one more."""
         self.sessions += 1
         self._events += found.version
+        self._erased += found.erased
         self._unsealed += found.events_after_last_seal
         self._findings += len(found.findings)
         if not found.ok or found.unproven:
@@ -79,6 +80,7 @@ class Tally:
             text = Text(f"not checked in {counted(count, 'session')}: {says}").append(f" ({why})", style="yellow")
             _print(self._terminal, "?", "yellow", text)
         words = f"{counted(self.sessions, 'session')}, {counted(self._events, 'event')}"
+        words += f" ({self._erased:,} erased)" if self._erased else ""
         words += f", {self._unsealed:,} of them behind the last seals" if self._unsealed else ", all of them sealed"
         altered = f"{counted(self._findings, 'finding')}" if self._findings else "nothing was found"
         self._terminal.line(Text(f"{words}: ").append(altered, style="bold red" if self._findings else "bold green"))
@@ -104,7 +106,8 @@ def _headline(found: Verification) -> Text:
     if found.retired:
         return text.append("  retired since", style="dim")
     sealed = f"sealed to version {found.sealed_to:,}" if found.sealed_to or not found.covered_to else "not proven"
-    return text.append(f"  {counted(found.version, 'event')}, {sealed}", style="dim")
+    erased = f", {found.erased:,} of them erased" if found.erased else ""
+    return text.append(f"  {counted(found.version, 'event')}{erased}, {sealed}", style="dim")
 
 
 def _finding(one: Finding) -> Text:

@@ -15,7 +15,14 @@ from sessionstream.cli.terminal import Terminal, visible
 __all__ = ["Column", "STATE_STYLES", "facts", "section", "table"]
 
 _SHORTEST = 12
-STATE_STYLES = {"active": "green", "idle": "yellow", "archived": "blue", "expired": "red", "deleted": "red"}
+STATE_STYLES = {
+    "active": "green",
+    "idle": "yellow",
+    "archived": "blue",
+    "expired": "red",
+    "deleted": "red",
+    "erased": "red",
+}
 
 
 class Column(NamedTuple):

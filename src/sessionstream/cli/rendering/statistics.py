@@ -17,7 +17,7 @@ from sessionstream.events.recorded import moment
 
 __all__ = ["print_statistics", "statistics_record", "watched_panel", "watched_record"]
 
-_STATES = ("active", "idle", "archived", "expired", "deleted")
+_STATES = ("active", "idle", "archived", "expired", "deleted", "erased")
 
 
 def statistics_record(counts: StateCounts, held: Held, duration: float, feed: int) -> dict[str, Any]:

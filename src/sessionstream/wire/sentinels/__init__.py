@@ -1,0 +1,1 @@
+"""A primary that sentinels watch: where it is, and when it is another one."""
