@@ -106,7 +106,7 @@ class SessionManager(Opened):
     async def session_exists(self, session_id: str) -> bool:
         """Whether there is such a session that is neither expired nor deleted."""
         head, now = await self.store.head(session_id)
-        return reading.live_session(session_id, head, now) is not None
+        return reading.is_live(head, now)
 
     async def update_session_metadata(
         self, session_id: str, metadata: Mapping[str, Any] | None = None, *, unset: Iterable[str] = ()

@@ -110,7 +110,7 @@ class Opened:
 
     @cached_property
     def encryption(self) -> KeyRotation:
-        """The keys of a store that encrypts: rotation; `InvalidArgument` where it does not."""
+        """The keys of a store that encrypts: rotation."""
         from sessionstream.encryption.door import KeyRotation
 
         return KeyRotation(self.store)

@@ -11,6 +11,7 @@ import msgspec
 from sessionstream import Settings, errors, recipes
 from sessionstream.audit import Audit
 from sessionstream.consumers import Consumers
+from sessionstream.encryption.door import KeyRotation
 from sessionstream.events import lifecycle, runtime
 from sessionstream.events.base import Event, type_of
 from sessionstream.manager import SessionManager
@@ -43,7 +44,8 @@ def test_the_readme_lists_every_public_method_as_it_is_called() -> None:
     """A row for each method of the manager and of the parts that hang on it, with its arguments and defaults."""
     listed = [row[0] for row in rows(section(page("README.md"), "The API")) if row[0].startswith("`")]
     methods = public_methods(SessionManager)
-    for name, part in (("audit", Audit), ("consumers", Consumers), ("retention", Retention)):
+    parts = {"audit": Audit, "consumers": Consumers, "encryption": KeyRotation, "retention": Retention}
+    for name, part in parts.items():
         methods |= {f"{name}.{method}": one for method, one in public_methods(part).items()}
     assert sorted(listed) == sorted(signature(name, method) for name, method in methods.items())
 

@@ -20,15 +20,10 @@ class KeyRotation:
 
     Args:
         store: whose keys.
-
-    Raises:
-        InvalidArgument: it encrypts nothing.
     """
 
     def __init__(self, store: Store) -> None:
-        if store.encryption is None:
-            raise InvalidArgument("this store encrypts nothing: give encryption_key and key_store")
-        self._keys: DataKeys = store.encryption.keys
+        self._store = store
 
     async def rotate(self, user_id: str) -> str:
         """Give a user a new data key, which encrypts what is written from now on, and return its id.
@@ -39,10 +34,11 @@ class KeyRotation:
             user_id: the user.
 
         Raises:
+            InvalidArgument: the store encrypts nothing.
             KeyUnavailable: the user has no key, or the key store or the key provider fails.
             KeyDestroyed: the user's keys were destroyed.
         """
-        return await self._keys.rotate(checked_id(user_id, "user_id"))
+        return await self._keys().rotate(checked_id(user_id, "user_id"))
 
     async def rewrap(self, progress: Callable[[int], object] | None = None) -> int:
         """Wrap all data keys with the present master key, and return how many were wrapped with another one.
@@ -53,6 +49,13 @@ class KeyRotation:
             progress: called with how many users are done, in a thread.
 
         Raises:
+            InvalidArgument: the store encrypts nothing.
             KeyUnavailable: the key store or the key provider fails; it can be called again.
         """
-        return await self._keys.rewrap(progress)
+        return await self._keys().rewrap(progress)
+
+    def _keys(self) -> DataKeys:
+        if self._store.encryption is None:
+            raise InvalidArgument("this store encrypts nothing: give encryption_key and key_store")
+        keys: DataKeys = self._store.encryption.keys
+        return keys

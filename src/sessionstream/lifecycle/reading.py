@@ -15,7 +15,7 @@ from sessionstream.projection import HEAD
 from sessionstream.projections.session import METADATA
 from sessionstream.session import Session, SessionState
 
-__all__ = ["end_of", "ended_or_lapsed", "live_session", "require_decrypted", "require_live", "session_from"]
+__all__ = ["end_of", "ended_or_lapsed", "is_live", "live_session", "require_decrypted", "require_live", "session_from"]
 
 ENDS = {b"expired": "expired", b"deleted": "deleted", b"erased": "erased"}
 """The states of a session that is over, each with the reason."""
@@ -82,6 +82,11 @@ def require_live(session_id: str, head: Head, now_ms: int) -> None:
         raise SessionNotFound(session_id)
     if (reason := end_of(head, now_ms)) is not None:
         raise SessionEnded(session_id, reason)
+
+
+def is_live(head: Head, now_ms: int) -> bool:
+    """Whether a head tells of a session that is neither expired nor deleted."""
+    return b"offset" in head and not ended_or_lapsed(head, now_ms)
 
 
 def live_session(session_id: str, head: Head, now_ms: int) -> Session | None:

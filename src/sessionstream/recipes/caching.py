@@ -111,11 +111,15 @@ class CachedSessionManager(SessionManager):
         tracked = await self._tracking.heads()
         if tracked is not None:
             if (known := await tracked.find(key)) is not None:
-                return session_from(session_id, known)
+                return session_from(session_id, await self._opened(session_id, known))
             await self.store.check_readable()
             if (read := await self._read(tracked, session_id, key)) is not None:
-                return live_session(session_id, *read)
+                return live_session(session_id, await self._opened(session_id, read[0]), read[1])
         return await super().get_session(session_id)
+
+    async def _opened(self, session_id: str, head: Head) -> Head:
+        """Return a head in plain text: what is encrypted is kept as it came, since its key may be destroyed."""
+        return head if self.store.encryption is None else await self.store.opened(session_id, dict(head))
 
     async def _read(self, tracked: TrackedHeads, session_id: str, key: bytes) -> tuple[Head, int] | None:
         events, commands = self.store.keys.events(session_id), self.store.keys.head_commands(session_id)

@@ -16,7 +16,7 @@ from typing import Any
 import hiredis
 
 from sessionstream.errors import SessionStreamError
-from sessionstream.lifecycle.reading import Head, ended_or_lapsed, live_session
+from sessionstream.lifecycle.reading import Head, ended_or_lapsed, is_live
 from sessionstream.log.gates import head_of
 from sessionstream.wire.lane import Lane, LaneClosed, milliseconds
 from sessionstream.wire.seats import close_with_loop
@@ -198,7 +198,7 @@ class TrackedHeads:
             self._clock, self._heard_at = (now, sent_at), self._loop.time()
             if fields is None:
                 return None
-            if live_session(session_id, fields, now) is not None:
+            if is_live(fields, now):
                 entry.head, kept = fields, True
             return fields, now
         except (LaneClosed, hiredis.ReplyError):
