@@ -15,9 +15,10 @@ from sessionstream import MessageAdded, NoteAdded, Projection, SessionManager
 from sessionstream.errors import AuthenticationFailed, InvalidArgument, SessionStreamError
 from sessionstream.permissions import ROLES, acl_rules, acl_setuser
 from sessionstream.projection import Increment, counters
-from sessionstream.recipes import get_session_stats, safe_session_update
+from sessionstream.recipes import safe_session_update
 from sessionstream.transfer import export_events, import_events
 from tests.permissions.conftest import NAMESPACE, Of
+from tests.permissions.parts import read_all, story
 from tests.servers import Server
 
 Refusals = Callable[[], Awaitable[list[str]]]
@@ -25,56 +26,12 @@ Everything = Callable[[], Awaitable[dict[bytes, bytes]]]
 KEY = {"seal_key": "k" * 32}
 
 
-async def _story(manager: SessionManager) -> str:
-    """Do what a runtime does, and return a session that is left."""
-    session = await manager.create_session("user_1", "agent_1", {"a": 1}, ttl=1_000)
-    sid = session.session_id
-    await asyncio.gather(*(manager.append(sid, NoteAdded(text=str(number))) for number in range(5)))
-    await manager.append(sid, NoteAdded(text="x"), idempotency_key="k", expected_version=6)
-    await manager.add_messages(sid, {"role": "user", "content": "x"})
-    await manager.save_checkpoint(sid, {"turn": 1}, checkpoint_id="first")
-    return sid
-
-
-async def _read(manager: SessionManager, sid: str, tmp_path: Path) -> None:
-    """Read in every way that there is."""
-    assert await manager.get_session(sid)
-    assert await manager.get_session_state(sid)
-    assert len([event async for event in manager.history(sid)]) >= 8
-    assert [event.version async for event in manager.history(sid, from_version=2, to_version=3)] == [2, 3]
-    assert [event.version async for event in manager.history(sid, backward=True, limit=1, types=[NoteAdded])]
-    assert await manager.messages(sid)
-    assert await manager.get_latest_checkpoint(sid)
-    assert await manager.get_checkpoint(sid, "first")
-    assert await manager.list_checkpoints(sid, with_data=True)
-    assert (await manager.resume(sid)).checkpoint
-    assert await manager.get_sessions_by_user("user_1")
-    assert await manager.get_all_active_sessions()
-    assert (await get_session_stats(manager))["total_sessions"]
-    await _look_back(manager, sid, tmp_path)
-    async with manager.follow(sid) as events:
-        assert (await anext(events)).session_id == sid
-    async with manager.follow_all(after="oldest") as everybody:
-        assert (await anext(everybody)).session_id
-    assert [line async for line in export_events(manager.store, [sid])]
-    assert await manager.retention.holds() == []
-
-
-async def _look_back(manager: SessionManager, sid: str, tmp_path: Path) -> None:
-    assert (await manager.audit.as_of(sid, 3)).version == 3
-    assert (await manager.audit.diff(sid, 1, 9)).changes
-    assert await manager.audit.trace(sid)
-    assert (await manager.audit.verify(sid)).ok
-    assert [one.ok async for one in manager.audit.verify_all()]
-    assert await manager.audit.evidence(sid, tmp_path / f"{id(manager)}.jsonl")
-
-
 async def test_a_runtime_does_all_that_the_library_does(of: Of, refusals: Refusals, tmp_path: Path) -> None:
     """Sessions, locks that others wait for, deltas, upkeep, seals, archives, rebuilds; none of it is refused."""
     manager, other = await of("runtime", **KEY), await of("runtime", **KEY)
-    sid = await _story(manager)
+    sid = await story(manager)
     await manager.audit.seal(sid)
-    await _read(manager, sid, tmp_path)
+    await read_all(manager, sid, tmp_path)
     async with manager.follow(sid, after="now") as events:
         await other.publish(sid, "Hel")
         await other.append(sid, NoteAdded(text="x"))
@@ -93,7 +50,7 @@ async def test_a_runtime_does_all_that_the_library_does(of: Of, refusals: Refusa
     await manager.pop_messages(sid)
     await manager.clear_checkpoints(sid)
     await manager.refresh_session(sid)
-    lines = [line async for line in export_events(manager.store, [await _story(manager)])]
+    lines = [line async for line in export_events(manager.store, [await story(manager)])]
     assert (await import_events(manager.store, lines)).unchanged == 1
     await manager.cleanup_expired_sessions()
     await manager.delete_session(sid, purge=True)
@@ -104,10 +61,10 @@ async def test_a_runtime_does_all_that_the_library_does(of: Of, refusals: Refusa
 async def test_an_auditor_reads_and_verifies_everything(of: Of, refusals: Refusals, tmp_path: Path) -> None:
     """Nothing that it may not do is even tried: no write, no CONFIG, no SCRIPT LOAD."""
     runtime = await of("runtime", **KEY)
-    sid = await _story(runtime)
+    sid = await story(runtime)
     await runtime.audit.seal(sid)
     auditor = await of("auditor", **KEY)
-    await _read(auditor, sid, tmp_path)
+    await read_all(auditor, sid, tmp_path)
     assert await auditor.consumers.groups() == []
     await runtime.delete_session(sid)
     assert (await auditor.audit.verify(sid)).ok
@@ -118,8 +75,8 @@ async def test_an_auditor_reads_and_verifies_everything(of: Of, refusals: Refusa
 async def test_who_may_not_write_is_refused(of: Of, everything: Everything, role: str) -> None:
     """By each method that writes, with an error that tells where the rules are; what is stored is as before."""
     runtime = await of("runtime")
-    sid = await _story(runtime)
-    ended = await _story(runtime)
+    sid = await story(runtime)
+    ended = await story(runtime)
     await runtime.delete_session(ended)
     before = await everything()
     manager = await of(role)
@@ -166,8 +123,8 @@ async def test_no_role_administers_the_server_or_touches_another_namespace(
     """Nor does any read or write what lies beside its namespace, also where the names begin alike."""
     for namespace in ("shop2", "other"):
         other = await of(None, namespace=namespace)
-        await _story(other)
-    await _story(await of(None))
+        await story(other)
+    await story(await of(None))
     await of(role)
     before = await everything()
     async with Redis.from_url(f"unix://{role}:{role}@{own.socket}") as client:
@@ -225,7 +182,7 @@ async def test_a_script_of_ones_own_may_no_more(
     of: Of, own: Server, everything: Everything, role: str, text: str
 ) -> None:
     """What a user may not do, its scripts may not do."""
-    sid = await _story(await of(None))
+    sid = await story(await of(None))
     manager = await of(role)
     before = await everything()
     async with Redis.from_url(f"unix://{role}:{role}@{own.socket}") as client:
@@ -241,7 +198,7 @@ async def test_a_script_of_ones_own_may_no_more(
 async def test_a_consumer_runs_groups_and_projections(of: Of, refusals: Refusals) -> None:
     """Joins, handles, keeps views, parks, replays, is watched, is removed; projections from the feed, too."""
     runtime, consumer = await of("runtime"), await of("consumer")
-    sid = await _story(runtime)
+    sid = await story(runtime)
     counted = counters("counted")
     failed: list[str] = []
 
