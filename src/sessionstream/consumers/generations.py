@@ -61,7 +61,9 @@ class Generations:
 
         Raises:
             InvalidArgument: a later version is in use.
+            NamespaceMismatch: the namespace has another number of partitions or a newer format.
         """
+        await self._store.check_readable()
         answer, found = await self._store.server.script(_GENERATE, [self._family], [self._version, int(anew)])
         if answer == b"newer":
             raise InvalidArgument(

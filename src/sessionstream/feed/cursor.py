@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ BEGINNING = "0-0"
 """The position in front of the first pointer of a partition."""
 
 _PREFIX = "c1"
+_NEWER = re.compile(r"c(?!1)[1-9]")
 _CHECK = 2
 
 
@@ -82,6 +84,8 @@ class Cursor(NamedTuple):
     def _read(cls, text: object) -> Cursor:
         if not isinstance(text, str):
             raise InvalidType(f"a cursor is a string, not a {type(text).__name__}")
+        if _NEWER.match(text):
+            raise InvalidArgument(f"{text[:40]!r} is a cursor of a newer version: this one reads those with {_PREFIX}")
         try:
             if not text.startswith(_PREFIX):
                 raise ValueError

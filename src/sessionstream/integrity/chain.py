@@ -21,6 +21,7 @@ from sessionstream.events.recorded import version_of
 from sessionstream.integrity.keyring import SealKey
 
 __all__ = [
+    "FORMAT",
     "MOST_EVENTS",
     "TAG",
     "TRIM",
@@ -37,6 +38,9 @@ MOST_EVENTS = 1024
 
 TAG = 4
 """Bytes of an event's tag."""
+
+FORMAT = 1
+"""How this version makes seals; one that was made otherwise is neither verified nor sealed behind."""
 
 TRIMMED = "trimmed"
 """The field of a head that holds the offset up to which the session was trimmed."""
@@ -107,6 +111,7 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         digest: SHA-256 of the d(e) of its events, in hexadecimal.
         tags: the tag of each event, in base64.
         bare: the tag that each has without who did it and why, in base64; absent where no event says that.
+        format: how it was made; absent where that is as this version does.
     """
 
     seal: str
@@ -119,6 +124,7 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     digest: str
     tags: str
     bare: str = ""
+    format: int = FORMAT
 
     @property
     def events(self) -> int:
@@ -215,7 +221,8 @@ def seal_from(kept: bytes) -> Seal | None:
         return None
     ms, dash, version = seal.offset.partition("-")
     whole = dash and ms.isdecimal() and version.isdecimal() and int(version) == seal.version
-    return seal if whole and seal.first >= 1 and sizes == {seal.events * TAG} else None
+    tagged = sizes == {seal.events * TAG} if seal.format == FORMAT else seal.format > FORMAT
+    return seal if whole and seal.first >= 1 and tagged else None
 
 
 def is_authentic(seal: Seal, key: SealKey, session_id: str) -> bool:

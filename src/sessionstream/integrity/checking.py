@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from sessionstream.integrity.chain import TAG, Digester, Seal, is_authentic, seal_from
+from sessionstream.integrity.chain import FORMAT, TAG, Digester, Seal, is_authentic, seal_from
 from sessionstream.integrity.diagnosis import MOST_STRAYS, Diagnosed, Place, Stray, diagnose
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.reporting import Finding, Kind
@@ -28,7 +28,7 @@ class HistoryCheck:
         last: the offset of the last event, empty before the first one.
         sealed_to: the version up to which authentic seals go.
         seals: those that are not found to be altered, by their versions.
-        foreign: the key of each seal whose key is not here, and the versions that it covers, as words.
+        foreign: of each seal whose key is not here, or whose format is not known, what it covers and why, as words.
         unproven: whether seals are altered or gone, so that what they covered cannot be checked.
     """
 
@@ -74,10 +74,13 @@ class HistoryCheck:
         self._close()
         if not self._is_next(seal):
             return
-        key = self._keyring.get(seal.key)
+        key = self._keyring.get(seal.key) if seal.format == FORMAT else None
         authentic = key is not None and is_authentic(seal, key, self._session_id)
         if key is None:
-            self.foreign.append(f"versions {seal.first} to {seal.version} are sealed with key {seal.key}")
+            why = f"with key {seal.key}, which is not here"
+            if seal.format != FORMAT:
+                why = f"in format {seal.format}, which this version does not know"
+            self.foreign.append(f"versions {seal.first} to {seal.version} are sealed {why}")
             self.seals[seal.version] = seal.seal
         elif not authentic:
             self._find(Kind.SEAL_ALTERED, "the seal is not as it was made", seal.offset, seal.version)

@@ -15,7 +15,10 @@ import msgspec
 from sessionstream.errors import InvalidAnchor, InvalidEvidence
 from sessionstream.integrity.keyring import Keyring, SealKey
 
-__all__ = ["LinesReader", "LinesWriter"]
+__all__ = ["FORMAT", "LinesReader", "LinesWriter"]
+
+FORMAT = 1
+"""The format of such a file; the first key of its first line has it."""
 
 _Refusal = type[InvalidAnchor] | type[InvalidEvidence]
 _encode = msgspec.json.Encoder().encode
@@ -47,7 +50,7 @@ class LinesWriter:
             raise refusal(str(path), "it is there, and is no file")
         self._path = path
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        self._header = {kind: 1, "key": key.id, **facts}
+        self._header = {kind: FORMAT, "key": key.id, **facts}
         self._digest = hmac.new(key.files, kind.encode(), "sha256")
         self._refusal = refusal
         self._file: BinaryIO | None = None
@@ -140,7 +143,11 @@ class LinesReader:
     def _read(self, file: BinaryIO) -> Iterator[dict[str, Any]]:
         line = file.readline()
         self.header = _record(line) or {}
-        if self.header.get(self._kind) != 1:
+        format_ = self.header.get(self._kind)
+        if isinstance(format_, int) and format_ > FORMAT:
+            needed = f"this version reads format {FORMAT}, a newer one is needed"
+            raise self._refusal(str(self._path), f"it is {self._kind} of format {format_}: {needed}")
+        if format_ != FORMAT:
             raise self._refusal(str(self._path), f"it does not begin as {self._kind} of this version does")
         key = self._keyring.get(str(self.header.get("key")))
         if key is None:

@@ -120,7 +120,7 @@ def judged(claims: Iterable[Claim], findings: Sequence[Finding]) -> tuple[Claim,
 def history_claims(check: HistoryCheck) -> list[Claim]:
     """Return what could be said of a history, seals and all."""
     none = "" if check.covered_to else "it has no seal"
-    unproven = [f"{one}, which is not here" for one in check.foreign[:3]] + ["…"] * (len(check.foreign) > 3)
+    unproven = check.foreign[:3] + ["…"] * (len(check.foreign) > 3)
     unproven += ["what altered or removed seals covered is not proven"] if check.unproven else []
     left = check.version - check.covered_to
     tail = f"no seal covers the last {left:,} yet" if check.covered_to and left > 0 else none

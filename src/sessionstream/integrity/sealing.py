@@ -8,10 +8,27 @@ from datetime import datetime
 from typing import Any
 
 from sessionstream.chores import Chores
-from sessionstream.errors import HistoryAltered, SealKeyUnknown, SessionNotFound, SessionStreamError, Unavailable
+from sessionstream.errors import (
+    HistoryAltered,
+    IntegrityError,
+    SealKeyUnknown,
+    SessionNotFound,
+    SessionStreamError,
+    Unavailable,
+)
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import NOWHERE, moment, version_of
-from sessionstream.integrity.chain import MOST_EVENTS, TAG, TRIMMED, Digester, Run, Seal, is_authentic, seal_from
+from sessionstream.integrity.chain import (
+    FORMAT,
+    MOST_EVENTS,
+    TAG,
+    TRIMMED,
+    Digester,
+    Run,
+    Seal,
+    is_authentic,
+    seal_from,
+)
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
@@ -171,6 +188,9 @@ class _Sealer:
         last = seal_from(kept)
         if last is None:
             raise self._altered(end, "its last seal does not decode")
+        if last.format != FORMAT:
+            text = f"its last seal is of format {last.format}, which this version does not make: a newer one is needed"
+            raise IntegrityError(self._session_id, f"session {self._session_id!r} is not sealed any further: {text}")
         key = self._keyring.get(last.key)
         if key is None:
             raise SealKeyUnknown(self._session_id, last.key)

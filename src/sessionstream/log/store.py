@@ -212,6 +212,12 @@ class Store:
                     self.keys.namespace,
                     f"it was made with {name} {theirs.get(name)}, this process has {ours[name]}{advice}",
                 )
+        # What a later version adds to the mark is there to keep out whoever does not know it.
+        if unknown := [f"{name}={value}" for name, value in theirs.items() if name not in ours]:
+            raise NamespaceMismatch(
+                self.keys.namespace,
+                f"it was made with {' '.join(unknown)}, which this version does not know: a newer one is needed",
+            )
 
     async def head(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
         """Return what is known of a session, nothing for an unknown one, and the server's milliseconds.

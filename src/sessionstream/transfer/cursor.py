@@ -15,7 +15,14 @@ from sessionstream.transfer.outlets import refused_by_the_disk
 __all__ = ["Cursor", "digest"]
 
 
-class Cursor(msgspec.Struct, forbid_unknown_fields=True):
+_FORMAT = 1
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: int = _FORMAT
+
+
+class Cursor(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The position of an export, and the size of its output at that position.
 
     Attributes:
@@ -33,6 +40,7 @@ class Cursor(msgspec.Struct, forbid_unknown_fields=True):
         cut: sessions that lack events.
         failures: sessions that could not be read.
         complete: whether nothing is left but to give the output its name.
+        format: of the file.
     """
 
     namespace: str
@@ -49,6 +57,7 @@ class Cursor(msgspec.Struct, forbid_unknown_fields=True):
     cut: list[str] = []
     failures: list[tuple[str, str]] = []
     complete: bool = False
+    format: int = _FORMAT
 
     @classmethod
     def begun(cls, path: Path, namespace: str, wanted: object) -> Cursor | None:
@@ -69,7 +78,9 @@ class Cursor(msgspec.Struct, forbid_unknown_fields=True):
         try:
             cursor = msgspec.json.decode(data, type=cls)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise InvalidArgument(f"{path} is no cursor of an export: remove it to begin anew") from None
+            raise InvalidArgument(f"{path} is {_newer(data) or _NONE}: remove it to begin anew") from None
+        if newer := _newer(data):
+            raise InvalidArgument(f"{path} is {newer}: remove it to begin anew")
         if cursor.namespace != namespace:
             raise InvalidArgument(f"{path} is the cursor of an export of namespace {cursor.namespace!r}")
         if cursor.wanted != digest(wanted):
@@ -91,6 +102,18 @@ class Cursor(msgspec.Struct, forbid_unknown_fields=True):
         """Remove the file of an export that is finished."""
         with refused_by_the_disk(path):
             path.unlink(missing_ok=True)
+
+
+_NONE = "no cursor of an export"
+
+
+def _newer(data: bytes) -> str:
+    """Return what a file is that a newer version wrote; nothing for any other."""
+    try:
+        found = msgspec.json.decode(data, type=_Format).format
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+    return f"the cursor of an export in format {found}, and this version reads format {_FORMAT}" * (found > _FORMAT)
 
 
 def digest(wanted: object) -> str:

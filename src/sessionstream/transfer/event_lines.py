@@ -14,7 +14,10 @@ from sessionstream.events.raw import text_of
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.log.history import parse_offset
 
-__all__ = ["EventLine", "encode_line", "event_record", "read_line", "session_named", "tells_of_event"]
+__all__ = ["FORMAT", "EventLine", "encode_line", "event_record", "read_line", "session_named", "tells_of_event"]
+
+FORMAT = 1
+"""The format of a line; one of a later format says so under ``format``, which lines of this one lack."""
 
 _MOST_WORDS = 1_000
 _encode = msgspec.json.Encoder().encode
@@ -42,10 +45,15 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entry: list[_Text] | msgspec.UnsetType = msgspec.UNSET
     body: _Text | msgspec.UnsetType = msgspec.UNSET
     last: bool = False
+    format: int = FORMAT
 
 
 class _Named(msgspec.Struct, frozen=True):
     session_id: str | None = None
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: int = FORMAT
 
 
 class _Look(msgspec.Struct, frozen=True):
@@ -75,6 +83,7 @@ class EventLine(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(_Line).decode
+_decode_format = msgspec.json.Decoder(_Format).decode
 _decode_look = msgspec.json.Decoder(_Look).decode
 _decode_name = msgspec.json.Decoder(_Named).decode
 _OF_THE_ENTRY = ("version", "type", "schema_version", "id", "data", "meta", "other", "entry")
@@ -138,7 +147,9 @@ def read_line(number: int, raw: bytes) -> EventLine:
         words = _entry_of(line)
         body = line.body if line.body is msgspec.UNSET else _bytes(line.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, binascii.Error, RecursionError) as error:
-        raise InvalidArgument(f"it is no event of an export: {error}") from None
+        raise InvalidArgument(_newer(raw) or f"it is no event of an export: {error}") from None
+    if line.format != FORMAT:
+        raise InvalidArgument(_newer(raw) or f"it is of format {line.format}, which there never was")
     checked_id(line.session_id, "session_id")
     ms, version = parse_offset(line.offset)
     if f"{ms}-{version}" != line.offset:
@@ -149,6 +160,15 @@ def read_line(number: int, raw: bytes) -> EventLine:
     _compare(line, event)
     size = sum(map(len, words)) + (len(body) if isinstance(body, bytes) else 0)
     return EventLine(number, event, ms, body, line.last, size)
+
+
+def _newer(raw: bytes) -> str:
+    """Return what is to be said of a line of a later format, whatever else it holds; nothing for any other."""
+    try:
+        found = _decode_format(raw).format
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    return f"it is of format {found}: this version reads format {FORMAT}, a newer one is needed" * (found > FORMAT)
 
 
 def session_named(raw: bytes) -> str | None:

@@ -1,0 +1,97 @@
+"""Where two versions do not agree on layout or projections, the second one is refused before it writes. G43."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from sessionstream import NoteAdded, Projection, SessionManager, event
+from sessionstream.errors import NamespaceMismatch
+from sessionstream.log.store import FORMAT
+from sessionstream.projection import Increment, counters
+from tests.versions.conftest import Start
+from tests.versions.history import Refused
+
+Open = Callable[..., SessionManager]
+
+
+@event("orders.shipped_by_newer")
+class Shipped(msgspec.Struct, frozen=True):
+    """What only this version's process declares."""
+
+    order_id: str
+
+
+async def _dump(client: Redis, namespace: str) -> dict[bytes, bytes]:
+    return {key: await client.dump(key) async for key in client.scan_iter(match=f"{namespace}:*")}
+
+
+async def test_an_older_version_refuses_what_this_one_made(
+    start_older: Start, manager: SessionManager, client: Redis, namespace: str
+) -> None:
+    """It says what the layout is, and what it knows."""
+    await manager.create_session("user_1", "assistant", session_id="s1")
+    before, older = await _dump(client, namespace), start_older()
+    for words in (("create", "s2"), ("append", "s1", "x"), ("read", "s1")):
+        with pytest.raises(Refused, match=f"NamespaceMismatch.*format {FORMAT}, this process has 2"):
+            await asyncio.to_thread(older.do, *words)
+    assert await _dump(client, namespace) == before
+
+
+async def test_this_version_refuses_what_an_older_one_made(
+    start_older: Start, open_manager: Open, client: Redis, namespace: str
+) -> None:
+    """Reading too: the entries are others."""
+    await asyncio.to_thread(start_older().do, "create", "s1")
+    before, manager = await _dump(client, namespace), open_manager()
+    for call in (
+        lambda: manager.append("s1", NoteAdded(text="x")),
+        lambda: manager.create_session("user_1", "assistant"),
+        lambda: manager.get_session("s1"),
+    ):
+        with pytest.raises(NamespaceMismatch, match=f"format 2, this process has {FORMAT}"):
+            await call()
+    assert await _dump(client, namespace) == before
+
+
+async def test_a_projection_that_a_version_added_keeps_the_one_before_out(
+    start_old: Start, open_manager: Open, client: Redis, namespace: str
+) -> None:
+    """Once the newer one has adopted it; the older one still reads, and is told what to do."""
+    old = start_old()
+    await asyncio.to_thread(old.do, "create", "s1")
+    notes = Projection("notes")
+
+    @notes.on(NoteAdded)
+    def noted(session_id: str, event: NoteAdded) -> list[Increment]:
+        return [Increment(counters("all"), "notes", 1)]
+
+    manager = open_manager(projections=[notes])
+    with pytest.raises(NamespaceMismatch, match="rebuild with adopt=True"):
+        await manager.append("s1", NoteAdded(text="x"))
+    await manager.rebuild(adopt=True)
+    await manager.append("s1", NoteAdded(text="x"))
+    before = await _dump(client, namespace)
+    with pytest.raises(Refused, match=r"NamespaceMismatch.*notes:1.*rebuild with adopt=True"):
+        await asyncio.to_thread(old.do, "append", "s1", "x")
+    assert await _dump(client, namespace) == before
+    assert (await asyncio.to_thread(old.do, "read", "s1"))[0][2] == 2
+
+
+async def test_an_event_that_the_version_before_does_not_know_goes_past_it(
+    start_old: Start, open_manager: Open
+) -> None:
+    """It reads on, its views are whole, and what it writes is not disturbed."""
+    manager, old = open_manager(), start_old()
+    await asyncio.to_thread(old.do, "create", "s1")
+    await manager.append("s1", Shipped(order_id="A-1"))
+    assert await asyncio.to_thread(old.do, "kinds", "s1") == ["SessionCreated", "UnknownEvent"]
+    await asyncio.to_thread(old.do, "metadata", "s1", {"a": 1})
+    session = await manager.get_session("s1")
+    assert session is not None
+    assert (session.version, session.metadata["a"]) == (3, 1)
+    assert (await asyncio.to_thread(old.do, "read", "s1"))[0] == [session.metadata, "active", 3]
