@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from sessionstream import SessionManager
 from tests.servers import Server
 
-pytest_plugins = ["tests.copies"]
+pytest_plugins = ["tests.copies", "tests.leaks"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -129,7 +129,9 @@ def airline() -> Path:
 
 
 async def _assert_clean(server: Server, namespaces: set[str]) -> None:
-    """Fail where a key has no owner, and leave the server empty for the next test."""
+    """Fail where a connection is left or a key has no owner, and leave the server empty for the next test."""
+    from tests.leaks import assert_no_connections  # a plugin, which is not to be imported before pytest does
+
     async with Redis.from_url(server.url) as client:
         databases = [int(name.removeprefix("db")) for name in await client.info("keyspace")]
     strays: list[str] = []
@@ -143,6 +145,7 @@ async def _assert_clean(server: Server, namespaces: set[str]) -> None:
     finally:
         async with Redis.from_url(server.url) as client:
             await client.flushall()
+            await assert_no_connections(client)
     if strays:
         pytest.fail(f"{len(strays)} keys lie in no namespace of this test, such as {sorted(strays)[:5]}")
 

@@ -27,7 +27,7 @@ def in_a_hurry(manager: SessionManager, seconds: float = 0.3) -> Iterator[None]:
 
 
 @pytest.fixture
-async def open_manager() -> AsyncIterator[Open]:
+async def open_manager(server: Server) -> AsyncIterator[Open]:
     """Open a manager that is closed after the test: ``open_manager(url, deadline=0.3)``."""
     async with contextlib.AsyncExitStack() as stack:
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(folder: Path, tests: str, **environment: str) -> str:
     """Run tests that use the project's fixtures, and return the summary."""
     (folder / "tests").mkdir()
-    for name in ("__init__", "conftest", "copies", "servers"):
+    for name in ("__init__", "conftest", "copies", "leaks", "servers"):
         shutil.copy(ROOT / "tests" / f"{name}.py", folder / "tests")
     shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "tests" / "test_it.py").write_text(tests)

@@ -35,6 +35,7 @@ async def test_making_a_manager_sends_nothing(server: Server, client: Redis, nam
         assert await _traffic(client) == (commands + 1, connections)  # the one is the first INFO itself
         await managers[1].get_session("sess_1")
         assert (await _traffic(client))[1] == connections + 1
+        await managers[1].aclose()
 
 
 async def test_making_a_manager_starts_no_task(client: Redis, namespace: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -14,11 +14,11 @@ from tests.servers import Server
 
 
 @pytest.fixture
-async def manager(server: Server, namespace: str) -> SessionManager:
+async def manager(server: Server, namespace: str) -> AsyncIterator[SessionManager]:
     """A manager with the sessions s0 to s19."""
-    manager = SessionManager(url=server.unix_url, namespace=namespace)
-    await asyncio.gather(*(manager.create_session("user_1", "assistant", session_id=f"s{n}") for n in range(20)))
-    return manager
+    async with SessionManager(url=server.unix_url, namespace=namespace) as manager:
+        await asyncio.gather(*(manager.create_session("user_1", "assistant", session_id=f"s{n}") for n in range(20)))
+        yield manager
 
 
 async def _texts(manager: SessionManager, session_id: str) -> dict[str, str]:
