@@ -24,8 +24,6 @@ if sys.platform == "win32":
 
 import uvloop
 
-uvloop.new_event_loop().close()  # with its first loop a process opens a pipe, which stays
-
 MB = 1024 * 1024
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.SelectorEventLoop,
