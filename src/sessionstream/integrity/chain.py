@@ -22,11 +22,8 @@ from sessionstream.events.recorded import version_of
 from sessionstream.integrity.keyring import SealKey
 
 __all__ = [
-<<<<<<< HEAD
     "ERASED",
     "ERASURE",
-=======
->>>>>>> lifetimes
     "FORMAT",
     "MOST_EVENTS",
     "TAG",

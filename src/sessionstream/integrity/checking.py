@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-<<<<<<< HEAD
 from sessionstream.integrity.chain import (
     ERASED,
     ERASURE,
@@ -17,9 +16,6 @@ from sessionstream.integrity.chain import (
     seal_from,
     told_digest,
 )
-=======
-from sessionstream.integrity.chain import FORMAT, TAG, Digester, Seal, is_authentic, seal_from
->>>>>>> lifetimes
 from sessionstream.integrity.diagnosis import MOST_STRAYS, Diagnosed, Place, Stray, diagnose
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.reporting import Finding, Kind

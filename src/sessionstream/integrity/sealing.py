@@ -27,10 +27,7 @@ from sessionstream.integrity.chain import (
     Run,
     Seal,
     is_authentic,
-<<<<<<< HEAD
     is_event,
-=======
->>>>>>> lifetimes
     seal_from,
 )
 from sessionstream.integrity.keyring import Keyring
