@@ -11,7 +11,7 @@ import pytest
 from sessionstream import SessionManager
 from sessionstream.cli.diagnosis.durability import durability_of
 from sessionstream.cli.diagnosis.finding import Level
-from sessionstream.log.store import FORMAT
+from sessionstream.log.stamp import FORMAT
 from tests.cli.conftest import Cli, Result
 from tests.servers import Server
 

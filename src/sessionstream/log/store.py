@@ -15,7 +15,6 @@ from sessionstream.errors import (
     CorruptEvent,
     EncryptionError,
     InvalidArgument,
-    NamespaceMismatch,
     SessionNotFound,
     Unavailable,
 )
@@ -33,6 +32,7 @@ from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.replicating import replicas_asked
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, append_of
+from sessionstream.log.stamp import refuse_another, stamp_of
 from sessionstream.projection import HEAD, Projection, nothing
 from sessionstream.projections import BUILT_IN
 from sessionstream.redaction import Redactor, redactor_of
@@ -44,16 +44,10 @@ from sessionstream.wire.server import Server
 if TYPE_CHECKING:
     from sessionstream.settings import Settings
 
-__all__ = ["FORMAT", "Store"]
+__all__ = ["Store"]
 
-FORMAT = 3
-"""The version of the layout of keys, entries and scripts."""
-
-_ENCRYPTED = "+encrypted"
 _MOST_EVENTS = 10_000
 _MOST_LOOKS = 50
-_ENCRYPTS = "it was made without encryption, and this process encrypts; rebuild with adopt=True to encrypt from now on"
-_LACKS_KEYS = "what is written to it is encrypted: give this process encryption_key and key_store"
 _numbers = itertools.count()
 _PREPARE = load_script("sessionstream.log", "prepare")
 _PAUSE = load_script("sessionstream.log", "pause")
@@ -136,10 +130,7 @@ class Store:
     @property
     def stamp(self) -> str:
         """What a namespace must have been made with for this process to write to it."""
-        versions = ",".join(f"{projection.name}:{projection.version}" for projection in self.projections)
-        # A process that knows nothing of encryption refuses a format that it does not know.
-        layout = f"{FORMAT}{_ENCRYPTED}" if self._encrypts else f"{FORMAT}"
-        return f"format={layout} partitions={self.keys.partitions} projections={versions}"
+        return stamp_of(self.keys.partitions, self.projections, encrypts=self._encrypts)
 
     def append(
         self,
@@ -219,7 +210,7 @@ class Store:
         """
         for number in dict.fromkeys((0, partition)):
             found = await self.server.script(_PREPARE, [self.keys.log(number)], [self.stamp])
-            self._compare(found.decode(), writing=True)
+            refuse_another(self.keys.namespace, found.decode(), self.stamp, writing=True)
 
     @asynccontextmanager
     async def paused(self, partition: int, *, unless: bool) -> AsyncIterator[None]:
@@ -259,29 +250,8 @@ class Store:
     async def _made_as_we_are(self, *, writing: bool) -> bool:
         found = await self.server.call("HGET", self.keys.log(0), ":stamp")
         if found is not None:
-            self._compare(found.decode(), writing=writing)
+            refuse_another(self.keys.namespace, found.decode(), self.stamp, writing=writing)
         return found is not None
-
-    def _compare(self, found: str, *, writing: bool) -> None:
-        theirs = dict(part.partition("=")[::2] for part in found.split(" "))
-        ours = dict(part.partition("=")[::2] for part in self.stamp.split(" "))
-        formats = [one.get("format", "") for one in (theirs, ours)]
-        theirs["format"], ours["format"] = (one.removesuffix(_ENCRYPTED) for one in formats)
-        if writing and formats[0] != formats[1] and theirs["format"] == ours["format"]:
-            raise NamespaceMismatch(self.keys.namespace, _ENCRYPTS if self._encrypts else _LACKS_KEYS)
-        for name in ("format", "partitions", *(("projections",) if writing else ())):
-            if theirs.get(name) != ours[name]:
-                advice = "; rebuild with adopt=True to change them" if name == "projections" else ""
-                raise NamespaceMismatch(
-                    self.keys.namespace,
-                    f"it was made with {name} {theirs.get(name)}, this process has {ours[name]}{advice}",
-                )
-        # What a later version adds to the mark is there to keep out whoever does not know it.
-        if unknown := [f"{name}={value}" for name, value in theirs.items() if name not in ours]:
-            raise NamespaceMismatch(
-                self.keys.namespace,
-                f"it was made with {' '.join(unknown)}, which this version does not know: a newer one is needed",
-            )
 
     async def head(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
         """Return what is known of a session, nothing for an unknown one, and the server's milliseconds.
