@@ -1,4 +1,4 @@
-"""The mark of a namespace: the layout, the partitions and the projections that it was made with, and whether it hides."""
+"""The mark of a namespace: with which layout, partitions and projections it was made, and whether it is encrypted."""
 
 from __future__ import annotations
 
