@@ -14,7 +14,6 @@ from sessionstream.errors import (
     CorruptEvent,
     EncryptionError,
     InvalidArgument,
-    NamespaceMismatch,
     SessionNotFound,
     Unavailable,
 )
@@ -32,6 +31,7 @@ from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.replicating import replicas_asked
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, append_of
+from sessionstream.log.stamp import FORMAT, is_encrypted_namespace, require_keys, require_same, shape_of
 from sessionstream.projection import HEAD, Projection, nothing
 from sessionstream.projections import BUILT_IN
 from sessionstream.wire.durability import level_of
@@ -44,14 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Store"]
 
-FORMAT = 3
-"""The version of the layout of keys, entries and scripts."""
-
-_ENCRYPTED = "+encrypted"
 _MOST_EVENTS = 10_000
 _MOST_LOOKS = 50
-_ENCRYPTS = "it was made without encryption, and this process encrypts; rebuild with adopt=True to encrypt from now on"
-_LACKS_KEYS = "what is written to it is encrypted: give this process encryption_key and key_store"
 _numbers = itertools.count()
 _PREPARE = load_script("sessionstream.log", "prepare")
 _PAUSE = load_script("sessionstream.log", "pause")
@@ -97,7 +91,7 @@ class Store:
         self.endings: list[Callable[[str], object]] = []
         self.encryption: Encryption | None = None
         self.opener: Opener = NO_KEYS
-        self._encrypts = encrypts
+        self._encrypts = self._encrypted = encrypts
         self._number = next(_numbers)
         self._read_as_made = self._written_as_made = False
         self._most_event_bytes = settings.max_event_bytes
@@ -128,9 +122,12 @@ class Store:
     def stamp(self) -> str:
         """What a namespace must have been made with for this process to write to it."""
         versions = ",".join(f"{projection.name}:{projection.version}" for projection in self.projections)
-        # A process that knows nothing of encryption refuses a format that it does not know.
-        layout = f"{FORMAT}{_ENCRYPTED}" if self._encrypts else f"{FORMAT}"
-        return f"format={layout} partitions={self.keys.partitions} projections={versions}"
+        return f"{shape_of(self.keys.partitions, encrypted=self._encrypts)}projections={versions}"
+
+    @property
+    def shape(self) -> str:
+        """How the stamp of the namespace begins, as it was found: what matters to who writes no events."""
+        return shape_of(self.keys.partitions, encrypted=self._encrypted)
 
     def append(
         self,
@@ -234,6 +231,16 @@ class Store:
         if not self._read_as_made:
             self._read_as_made = await self._made_as_we_are(writing=False)
 
+    async def check_adoptable(self) -> None:
+        """Make sure that the namespace can be adopted: one that is encrypted is not turned back to plain text.
+
+        Raises:
+            NamespaceMismatch: it is encrypted, and this process has no keys.
+        """
+        found = await self.server.call("HGET", self.keys.log(0), ":stamp")
+        if found is not None:
+            require_keys(self.keys.namespace, found.decode(), self.stamp)
+
     async def check_writable(self) -> None:
         """Make sure that what is written beside the appends belongs to the namespace; each append is checked by itself.
 
@@ -250,25 +257,8 @@ class Store:
         return found is not None
 
     def _compare(self, found: str, *, writing: bool) -> None:
-        theirs = dict(part.partition("=")[::2] for part in found.split(" "))
-        ours = dict(part.partition("=")[::2] for part in self.stamp.split(" "))
-        formats = [one.get("format", "") for one in (theirs, ours)]
-        theirs["format"], ours["format"] = (one.removesuffix(_ENCRYPTED) for one in formats)
-        if writing and formats[0] != formats[1] and theirs["format"] == ours["format"]:
-            raise NamespaceMismatch(self.keys.namespace, _ENCRYPTS if self._encrypts else _LACKS_KEYS)
-        for name in ("format", "partitions", *(("projections",) if writing else ())):
-            if theirs.get(name) != ours[name]:
-                advice = "; rebuild with adopt=True to change them" if name == "projections" else ""
-                raise NamespaceMismatch(
-                    self.keys.namespace,
-                    f"it was made with {name} {theirs.get(name)}, this process has {ours[name]}{advice}",
-                )
-        # What a later version adds to the mark is there to keep out whoever does not know it.
-        if unknown := [f"{name}={value}" for name, value in theirs.items() if name not in ours]:
-            raise NamespaceMismatch(
-                self.keys.namespace,
-                f"it was made with {' '.join(unknown)}, which this version does not know: a newer one is needed",
-            )
+        require_same(self.keys.namespace, found, self.stamp, writing=writing)
+        self._encrypted = is_encrypted_namespace(found)
 
     async def head(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
         """Return what is known of a session, nothing for an unknown one, and the server's milliseconds.
