@@ -30,6 +30,7 @@ async def test_who_has_no_keys_does_not_write(manager: SessionManager, keyless: 
         lambda: keyless.create_session(USER, "agent_1"),
         lambda: keyless.delete_session(SESSION),
         lambda: keyless.rebuild(SESSION),
+        lambda: keyless.rebuild(adopt=True),
     ):
         with pytest.raises((NamespaceMismatch, KeyUnavailable)) as refused:
             await write()
@@ -74,6 +75,8 @@ async def test_a_history_is_verified_without_keys(make_manager: MakeManager, tmp
     claims = {claim.name: claim for claim in found.claims}
     assert found.findings == ()
     assert claims["seals"].checked
+    await manager.append(SESSION, NoteAdded(text="two"))
+    assert (await auditor.audit.seal(SESSION)).version == 5
     assert claims["views"].why == "of what is encrypted, the keys are not here"
     await manager.audit.evidence(SESSION, tmp_path / "evidence.jsonl")
     evidence = verify_evidence(tmp_path / "evidence.jsonl", Keyring.of(auditor.settings))

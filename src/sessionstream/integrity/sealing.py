@@ -233,7 +233,7 @@ class _Sealer:
 
     async def _put(self, seal: Seal) -> bool:
         # Who has other projections may seal: the events are the same.
-        shape = self._store.stamp.rpartition(" ")[0] + " "
+        shape = self._store.shape
         words = [shape, name_in_log(self._session_id), seal.offset, seal.previous, seal.seal, seal.encoded().decode()]
         answer = await self._store.server.script(_SEAL, [self._log, self._events, self._seals], words)
         if answer == b"stamp":

@@ -32,7 +32,7 @@ from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.replicating import replicas_asked
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, append_of
-from sessionstream.log.stamp import refuse_another, stamp_of
+from sessionstream.log.stamp import is_encrypted_namespace, require_keys, require_same, shape_of
 from sessionstream.projection import HEAD, Projection, nothing
 from sessionstream.projections import BUILT_IN
 from sessionstream.redaction import Redactor, redactor_of
@@ -94,7 +94,7 @@ class Store:
         self.endings: list[Callable[[str], object]] = []
         self.encryption: Encryption | None = None
         self.opener: Opener = NO_KEYS
-        self._encrypts = encrypts
+        self._encrypts = self._encrypted = encrypts
         self._number = next(_numbers)
         self._read_as_made = self._written_as_made = False
         self._most_event_bytes = settings.max_event_bytes
@@ -130,7 +130,13 @@ class Store:
     @property
     def stamp(self) -> str:
         """What a namespace must have been made with for this process to write to it."""
-        return stamp_of(self.keys.partitions, self.projections, encrypts=self._encrypts)
+        versions = ",".join(f"{projection.name}:{projection.version}" for projection in self.projections)
+        return f"{shape_of(self.keys.partitions, encrypted=self._encrypts)}projections={versions}"
+
+    @property
+    def shape(self) -> str:
+        """How the stamp of the namespace begins, as it was found: what matters to who writes no events."""
+        return shape_of(self.keys.partitions, encrypted=self._encrypted)
 
     def append(
         self,
@@ -210,7 +216,7 @@ class Store:
         """
         for number in dict.fromkeys((0, partition)):
             found = await self.server.script(_PREPARE, [self.keys.log(number)], [self.stamp])
-            refuse_another(self.keys.namespace, found.decode(), self.stamp, writing=True)
+            self._compare(found.decode(), writing=True)
 
     @asynccontextmanager
     async def paused(self, partition: int, *, unless: bool) -> AsyncIterator[None]:
@@ -238,6 +244,16 @@ class Store:
         if not self._read_as_made:
             self._read_as_made = await self._made_as_we_are(writing=False)
 
+    async def check_adoptable(self) -> None:
+        """Make sure that the namespace can be adopted: one that is encrypted is not turned back to plain text.
+
+        Raises:
+            NamespaceMismatch: it is encrypted, and this process has no keys.
+        """
+        found = await self.server.call("HGET", self.keys.log(0), ":stamp")
+        if found is not None:
+            require_keys(self.keys.namespace, found.decode(), self.stamp)
+
     async def check_writable(self) -> None:
         """Make sure that what is written beside the appends belongs to the namespace; each append is checked by itself.
 
@@ -250,8 +266,12 @@ class Store:
     async def _made_as_we_are(self, *, writing: bool) -> bool:
         found = await self.server.call("HGET", self.keys.log(0), ":stamp")
         if found is not None:
-            refuse_another(self.keys.namespace, found.decode(), self.stamp, writing=writing)
+            self._compare(found.decode(), writing=writing)
         return found is not None
+
+    def _compare(self, found: str, *, writing: bool) -> None:
+        require_same(self.keys.namespace, found, self.stamp, writing=writing)
+        self._encrypted = is_encrypted_namespace(found)
 
     async def head(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
         """Return what is known of a session, nothing for an unknown one, and the server's milliseconds.

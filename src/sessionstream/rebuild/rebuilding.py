@@ -88,11 +88,13 @@ async def rebuild_all(
         HistoryTrimmed: a session's first events are gone, and there is no base of these projections and no archive.
             With ``adopt`` that is found before anything is changed.
         ArchiveDamaged: the archive does not hold them, or not as they were; likewise.
-        NamespaceMismatch: it was made with other projections and ``adopt`` is not given, or with other partitions.
+        NamespaceMismatch: it was made with other projections and ``adopt`` is not given, or with other partitions; or
+            it is encrypted, and this process has no keys.
         Unavailable: another rebuild of this namespace has taken over.
     """
     await store.check_readable()
     if adopt:
+        await store.check_adoptable()
         await _require_foldable(store, archived)
         # Every partition at once, also those that nobody has written to: no other writer can mark one any more.
         await store.every_partition("HSET", store.keys.log, ":stamp", store.stamp)

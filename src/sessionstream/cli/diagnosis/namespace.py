@@ -6,6 +6,7 @@ from sessionstream.cli.diagnosis.ended import StateCounts, count_states, held_by
 from sessionstream.cli.diagnosis.finding import Finding, Level
 from sessionstream.cli.moments import span
 from sessionstream.cli.summaries import counted, size_of
+from sessionstream.log.stamp import is_encrypted_namespace
 from sessionstream.log.store import Store
 
 __all__ = ["check_namespace", "feed_length"]
@@ -32,7 +33,9 @@ def _made(store: Store, stamps: list[str]) -> Finding:
         advice = "a rebuild with --adopt was not finished: run it again"
         return Finding("namespace", "made with", "; ".join([stamps[0], *others]), Level.ATTENTION, advice)
     if stamps[0] != store.stamp:
-        advice = f"this process has {store.stamp}, so it can read and not write: say --projections, or rebuild --adopt"
+        lacks_keys = is_encrypted_namespace(stamps[0]) and not is_encrypted_namespace(store.stamp)
+        remedy = "give encryption_key and key_store" if lacks_keys else "say --projections, or rebuild --adopt"
+        advice = f"this process has {store.stamp}, so it can read and not write: {remedy}"
         return Finding("namespace", "made with", stamps[0], Level.ATTENTION, advice)
     return Finding("namespace", "made with", stamps[0])
 
