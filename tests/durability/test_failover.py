@@ -6,6 +6,7 @@ G36. How it is with other clients, faults and settings is measured by ``python -
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -83,3 +84,16 @@ async def test_no_primary_is_used_that_no_sentinel_names(sentinels: TestSentinel
     async with SessionManager(sentinel.master_for(NAME, Redis), namespace="n", deadline=0.5) as manager:
         with pytest.raises(Unavailable, match="no sentinel tells"):
             await manager.create_session("user", "agent")
+
+
+async def test_a_manager_that_is_dropped_leaves_no_connection_to_sentinels(sentinels: TestSentinels) -> None:
+    """Though the event loop goes on, and though the sentinels would have been looked at again."""
+    sentinel = Sentinel(sentinels.addresses)
+    manager = SessionManager(sentinel.master_for(NAME, Redis), namespace="n")
+    await manager.create_session("user", "agent")
+    assert all([await asyncio.to_thread(listeners, one) for one in sentinels.sentinels])
+    del manager
+    async with asyncio.timeout(10):
+        while any([await asyncio.to_thread(listeners, one) for one in sentinels.sentinels]):
+            gc.collect()
+            await asyncio.sleep(0.02)
