@@ -1,0 +1,159 @@
+"""Faults that any server can meet, and any worker."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+
+from tests.fault.runner.scene import Fault, Scene, Target, call
+from tests.servers import Server
+
+__all__ = ["EVERYWHERE", "killed_and_restarted", "restarted"]
+
+_YEAR = 365 * 86_400.0
+
+
+def killed_and_restarted(scene: Scene) -> None:
+    """A server is killed (SIGKILL) and started again."""
+    server = scene.dice.choice(scene.place.targets).server
+    server.kill()
+    server.start()
+
+
+def restarted(scene: Scene) -> None:
+    """A server is stopped in good order and started again."""
+    scene.dice.choice(scene.place.targets).server.restart()
+
+
+def _paused(scene: Scene) -> None:
+    """A server hangs (SIGSTOP), for less than it takes others to declare it dead, and goes on."""
+    server = scene.dice.choice(scene.place.targets).server
+    server.pause()
+    try:
+        scene.last(0.3, 1.5)
+    finally:
+        server.resume()
+
+
+def _cut(scene: Scene) -> None:
+    """All connections are closed, several times, each time in the middle of the work."""
+    for _ in range(scene.dice.randrange(2, 6)):
+        for proxy in _proxies(scene):
+            proxy.cut()
+        scene.progress(5)
+
+
+def _delayed(scene: Scene) -> None:
+    """Everything takes longer, in one direction or in both."""
+    for proxy in _proxies(scene):
+        proxy.request_delay, proxy.reply_delay = scene.dice.choice([(0.05, 0.0), (0.0, 0.05), (0.03, 0.03)])
+    try:
+        scene.progress(8)
+    finally:
+        for proxy in _proxies(scene):
+            proxy.request_delay = proxy.reply_delay = 0.0
+
+
+def _half_open(scene: Scene) -> None:
+    """The server's side of all connections is gone, and the client is not told."""
+    for proxy in _proxies(scene):
+        proxy.half_open()
+
+
+def _held(scene: Scene) -> None:
+    """Nothing passes, in one direction or in both, for longer than a reply may take; then all that waited arrives."""
+    requests, replies = scene.dice.choice([(True, False), (False, True), (True, True)])
+    for proxy in _proxies(scene):
+        proxy.hold(requests=requests, replies=replies)
+    try:
+        scene.last(0.5, 2.0)
+    finally:
+        for proxy in _proxies(scene):
+            proxy.release()
+
+
+def _disk_full(scene: Scene) -> None:
+    """No file of a server's grows any further, until there is room again."""
+    server = scene.dice.choice(scene.place.targets).server
+    sizes = [path.stat().st_size for path in server.folder.rglob("*") if path.is_file()]
+    room = max(sizes, default=0) + scene.dice.randrange(2_000, 20_000)
+    assert server.process is not None
+    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (room, hard))
+    _refuses(server, lambda: call(server, "INFO", "persistence")["aof_last_write_status"] != "ok")
+    scene.last(0.1, 0.6)
+    if server.running:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    # A server that must have each write on disk ends itself where it cannot.
+    server.start()
+
+
+def _memory_full(scene: Scene) -> None:
+    """A server is at its limit of memory, and then has more."""
+    server = scene.dice.choice(scene.place.targets).server
+    call(server, "CONFIG", "SET", "maxmemory", call(server, "INFO", "memory")["used_memory"])
+    scene.last(0.3, 1.0)
+    call(server, "CONFIG", "SET", "maxmemory", 0)
+
+
+def _clock_back(scene: Scene) -> None:
+    """The clock of all servers is set back by up to an hour, and stays there."""
+    scene.place.clock.set(scene.place.clock.seconds - scene.dice.uniform(1, 3600))
+
+
+def _clock_ahead(scene: Scene) -> None:
+    """The clock of all servers jumps a year ahead, goes on from there for a while, and is set right."""
+    scene.place.clock.set(_YEAR)
+    scene.progress()
+    scene.place.clock.set(0)
+
+
+def _scripts_flushed(scene: Scene) -> None:
+    """All servers forget their scripts, several times."""
+    for _ in range(5):
+        for target in scene.place.targets:
+            call(target.server, "SCRIPT", "FLUSH")
+        scene.progress(5)
+
+
+def _worker_killed(scene: Scene) -> None:
+    """A worker is killed (SIGKILL) in the middle of whatever it does, and another takes its place."""
+    worker = scene.dice.choice(scene.workers.all)
+    worker.kill()
+    worker.start()
+
+
+def _proxies(scene: Scene) -> list[object]:
+    return [target.proxy for target in scene.place.targets if target.proxy is not None]
+
+
+def _refuses(server: Server, refuses: Callable[[], bool], patience: float = 10.0) -> None:
+    """Return when a server refuses writes, or has ended."""
+    deadline = time.monotonic() + patience
+    while server.running and time.monotonic() < deadline:
+        try:
+            if refuses():
+                return
+        except ConnectionError:
+            pass
+        time.sleep(0.02)
+
+
+EVERYWHERE = {
+    fault.name: fault
+    for fault in (
+        Fault("server paused", _paused),
+        Fault("connections cut", _cut),
+        Fault("connections delayed", _delayed),
+        Fault("connections half open", _half_open),
+        Fault("connections held", _held),
+        Fault("disk full", _disk_full),
+        Fault("memory full", _memory_full),
+        Fault("clock set back", _clock_back),
+        Fault("clock a year ahead and back", _clock_ahead),
+        Fault("scripts flushed", _scripts_flushed),
+        Fault("worker killed", _worker_killed),
+    )
+}
+"""What can happen in every topology, by name."""
