@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from tests.fault.runner.levels import LEVELS
 from tests.fault.runner.plan import plan
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the plan, and of all dice")
     parser.add_argument("--round", type=float, default=40.0, help="seconds after which all is checked, and begun anew")
     parser.add_argument("--only", action="append", help="a fault, by its name; may be given several times")
+    parser.add_argument("--keep", type=Path, help="a folder for the journals of rounds that were not as promised")
     given = parser.parse_args()
     level, tally = LEVELS[given.level], Tally()
     failed, until, number = 0, time.monotonic() + given.seconds, 0
@@ -30,6 +32,7 @@ def main() -> int:
         while (left := until - time.monotonic()) > 0:
             number += 1
             one = Round(place, level, faults, given.seed + number, min(left, given.round), f"round{number}")
+            one.keep = given.keep
             checked = run_round(one, tally)
             failed += len(checked.violations)
             print(f"round {number}: {len(checked.calls)} calls, {len(checked.lost)} lost")

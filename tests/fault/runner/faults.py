@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import time
 from collections.abc import Callable
 
-from tests.fault.runner.scene import Fault, Scene, Target, call
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from tests.fault.runner.scene import Fault, Scene, call
+from tests.fault.runner.workers import Stuck
+from tests.proxy import Proxy
 from tests.servers import Server
 
 __all__ = ["EVERYWHERE", "killed_and_restarted", "restarted"]
 
 _YEAR = 365 * 86_400.0
+_PATIENCE = 20.0
 
 
 def killed_and_restarted(scene: Scene) -> None:
@@ -81,12 +87,13 @@ def _disk_full(scene: Scene) -> None:
     assert server.process is not None
     _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (room, hard))
-    _refuses(server, lambda: call(server, "INFO", "persistence")["aof_last_write_status"] != "ok")
+    _until(server, lambda: call(server, "INFO", "persistence")["aof_last_write_status"] != "ok")
     scene.last(0.1, 0.6)
-    if server.running:
+    with contextlib.suppress(ProcessLookupError):
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
-    # A server that must have each write on disk ends itself where it cannot.
-    server.start()
+    # A server that must have each write on the disk ends itself where it cannot.
+    while not _until(server, lambda: bool(call(server, "PING"))):
+        server.start()
 
 
 def _memory_full(scene: Scene) -> None:
@@ -124,20 +131,21 @@ def _worker_killed(scene: Scene) -> None:
     worker.start()
 
 
-def _proxies(scene: Scene) -> list[object]:
+def _proxies(scene: Scene) -> list[Proxy]:
     return [target.proxy for target in scene.place.targets if target.proxy is not None]
 
 
-def _refuses(server: Server, refuses: Callable[[], bool], patience: float = 10.0) -> None:
-    """Return when a server refuses writes, or has ended."""
-    deadline = time.monotonic() + patience
-    while server.running and time.monotonic() < deadline:
-        try:
-            if refuses():
-                return
-        except ConnectionError:
-            pass
+def _until(server: Server, condition: Callable[[], bool]) -> bool:
+    """Return True when a condition holds of a server, and False when it has ended."""
+    deadline = time.monotonic() + _PATIENCE
+    while server.running:
+        with contextlib.suppress(RedisConnectionError):
+            if condition():
+                return True
+        if time.monotonic() > deadline:
+            raise Stuck(f"waited {_PATIENCE:.0f} s in vain for what a fault was to do to a server")
         time.sleep(0.02)
+    return False
 
 
 EVERYWHERE = {

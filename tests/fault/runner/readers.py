@@ -69,6 +69,8 @@ def _given_twice(records: Iterable[Record]) -> Iterator[Violation]:
     passed, begun = set[tuple[str, str]](), set[tuple[str, str]]()
     cursor = None
     for record in records:
+        if record["kind"] == "follows":
+            begun.clear()
         if record["kind"] != "given":
             continue
         place = (record["session"], record["offset"])

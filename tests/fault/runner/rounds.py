@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +48,7 @@ class Round:
         namespace: of its sessions.
         settings: of all managers, besides.
         say: called with what happens.
+        keep: a folder for the journals of a round in which something was not as it was promised.
         spoil: called with the place before the check, by tests of the checker.
     """
 
@@ -57,6 +60,7 @@ class Round:
     namespace: str = "faults"
     settings: dict[str, Any] = field(default_factory=dict)
     say: Say = print
+    keep: Path | None = None
     spoil: Callable[[Place], None] | None = None
     happened: list[Happened] = field(default_factory=list)
 
@@ -84,9 +88,11 @@ def run_round(one: Round, tally: Tally) -> Checked:
                 one.spoil(one.place)
             state = asyncio.run(read_state(one.place.own_place, one.manager_settings))
             records = [list(records_of([path])), *workers.records()]
-    fatal = {fault.name for fault in one.happened} & one.level.may_lose
-    checked = check(records, state, may_lose=bool(fatal))
-    checked.violations += stuck
+        fatal = {fault.name for fault in one.happened} & one.level.may_lose
+        checked = check(records, state, may_lose=bool(fatal))
+        checked.violations += stuck
+        if one.keep is not None and checked.violations:
+            shutil.copytree(folder, one.keep / f"{one.namespace}-{os.getpid()}")
     tally.add(checked.calls, checked.lost, one.happened, fatal)
     tally.seconds += time.monotonic() - began
     one.place.empty()
