@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import time
 from collections.abc import Callable
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tests.fault.runner.scene import Fault, Scene, call
+from tests.fault.runner.scene import Fault, Scene, call, give_room, limit_files
 from tests.fault.runner.workers import Stuck
 from tests.proxy import Proxy
 from tests.servers import Server
 
-__all__ = ["EVERYWHERE", "killed_and_restarted", "restarted"]
+__all__ = ["CLOCKS", "EVERYWHERE", "killed_and_restarted", "restarted"]
 
 _YEAR = 365 * 86_400.0
 _PATIENCE = 20.0
@@ -37,7 +36,7 @@ def _paused(scene: Scene) -> None:
     server = scene.dice.choice(scene.place.targets).server
     server.pause()
     try:
-        scene.last(0.3, 1.5)
+        scene.last(0.3, scene.place.longest_pause)
     finally:
         server.resume()
 
@@ -82,18 +81,18 @@ def _held(scene: Scene) -> None:
 def _disk_full(scene: Scene) -> None:
     """No file of a server's grows any further, until there is room again."""
     server = scene.dice.choice(scene.place.targets).server
-    sizes = [path.stat().st_size for path in server.folder.rglob("*") if path.is_file()]
-    room = max(sizes, default=0) + scene.dice.randrange(2_000, 20_000)
-    assert server.process is not None
-    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (room, hard))
-    _until(server, lambda: call(server, "INFO", "persistence")["aof_last_write_status"] != "ok")
+    keeps_log = call(server, "INFO", "persistence")["aof_enabled"]
+    sizes = [path.stat().st_size for path in server.folder.rglob("*.aof")] if keeps_log else []
+    limit_files(server, max(sizes, default=0) + scene.dice.randrange(2_000, 20_000))
+    status = "aof_last_write_status" if keeps_log else "rdb_last_bgsave_status"
+    _until(server, lambda: call(server, "INFO", "persistence")[status] != "ok")
     scene.last(0.1, 0.6)
-    with contextlib.suppress(ProcessLookupError):
-        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    give_room(server)
     # A server that must have each write on the disk ends itself where it cannot.
-    while not _until(server, lambda: bool(call(server, "PING"))):
+    while not _until(server, lambda: bool(call(server, "INFO", "server"))):
         server.start()
+    if not keeps_log:
+        call(server, "SAVE")
 
 
 def _memory_full(scene: Scene) -> None:
@@ -158,10 +157,14 @@ EVERYWHERE = {
         Fault("connections held", _held),
         Fault("disk full", _disk_full),
         Fault("memory full", _memory_full),
-        Fault("clock set back", _clock_back),
-        Fault("clock a year ahead and back", _clock_ahead),
         Fault("scripts flushed", _scripts_flushed),
         Fault("worker killed", _worker_killed),
     )
 }
 """What can happen in every topology, by name."""
+
+CLOCKS = {
+    fault.name: fault
+    for fault in (Fault("clock set back", _clock_back), Fault("clock a year ahead and back", _clock_ahead))
+}
+"""What can happen to clocks. Servers that watch each other take each other for dead then, which is another fault."""

@@ -127,7 +127,7 @@ def _orders(one: Round, sessions: list[str]) -> list[Orders]:
 
 def _work(one: Round, workers: Workers) -> None:
     dice = random.Random(one.seed)
-    scene = Scene(one.place, workers, dice)
+    scene = Scene(one.place, workers, dice, one.namespace)
     scene.progress()
     until = time.monotonic() + one.seconds
     for name in one.faults:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from tests.fault.runner.workers import Workers
 from tests.proxy import Proxy
 from tests.servers import Server
 
-__all__ = ["Fault", "Place", "Scene", "Target", "call"]
+__all__ = ["Fault", "Place", "Scene", "Target", "call", "give_room", "limit_files"]
 
 
 class Target(NamedTuple):
@@ -35,9 +36,11 @@ class Scene:
         place: where it takes place.
         workers: who works there.
         dice: which of several, and for how long.
+        namespace: in which the workers work.
     """
 
-    def __init__(self, place: Place, workers: Workers, dice: random.Random) -> None:
+    def __init__(self, place: Place, workers: Workers, dice: random.Random, namespace: str) -> None:
+        self.namespace = namespace
         self.place = place
         self.workers = workers
         self.dice = dice
@@ -70,15 +73,18 @@ class Place:
         settings: of all servers.
 
     Attributes:
+        partitions: into how many the sessions of a round are divided.
+        longest_pause: seconds for which a server may hang without being replaced.
         clock: of all servers.
-        faults: what can happen here.
     """
 
     partitions = 16
+    longest_pause = 1.5
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
         self._stack = contextlib.ExitStack()
+        self._proxies: list[Proxy] = []
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sst-clock-"))
         self.clock = Clock(Path(folder))
 
@@ -112,9 +118,23 @@ class Place:
         """The servers that take writes."""
         raise NotImplementedError
 
+    @property
+    def servers(self) -> list[Server]:
+        """All of them."""
+        raise NotImplementedError
+
     def settle(self) -> None:
         """End what is still wrong, and return when all is well."""
-        raise NotImplementedError
+        self.clock.set(0)
+        for server in self.servers:
+            if server.running:
+                server.resume()
+                give_room(server)
+            server.start()
+            call(server, "CONFIG", "SET", "maxmemory", 0)
+        for proxy in self._proxies:
+            proxy.request_delay = proxy.reply_delay = 0.0
+            proxy.release()
 
     def empty(self) -> None:
         """Remove all keys."""
@@ -129,10 +149,24 @@ class Place:
         raise NotImplementedError
 
     def _proxy(self, server: Server) -> Proxy:
-        return self._stack.enter_context(Proxy(server.socket, keep_requests=False))
+        self._proxies.append(self._stack.enter_context(Proxy(server.socket, keep_requests=False)))
+        return self._proxies[-1]
 
 
 def call(server: Server, *words: str | int) -> Any:
     """Send a server one command, without a proxy."""
     with Redis(unix_socket_path=str(server.socket), socket_timeout=10) as client:
         return client.execute_command(*words)
+
+
+def limit_files(server: Server, size: int) -> None:
+    """Let no file of a server grow beyond so many bytes: a write past that fails, as on a full disk."""
+    assert server.process is not None
+    with contextlib.suppress(ProcessLookupError):
+        _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+def give_room(server: Server) -> None:
+    """Let the files of a server grow again."""
+    limit_files(server, resource.RLIM_INFINITY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fault.runner.faults import EVERYWHERE, killed_and_restarted, restarted
+from tests.fault.runner.faults import CLOCKS, EVERYWHERE, killed_and_restarted, restarted
 from tests.fault.runner.scene import Fault, Place, Target, call
 from tests.proxy import Proxy
 from tests.servers import Server
@@ -28,7 +28,7 @@ class Single(Place):
     def faults(self) -> dict[str, Fault]:
         """Those of every topology, and that it is killed or stopped and started again."""
         own = (Fault("server killed", killed_and_restarted), Fault("server restarted", restarted))
-        return {fault.name: fault for fault in own} | EVERYWHERE
+        return {fault.name: fault for fault in own} | EVERYWHERE | CLOCKS
 
     @property
     def workers_place(self) -> dict[str, Any]:
@@ -45,10 +45,10 @@ class Single(Place):
         """The one."""
         return [Target(self._server, self._proxied)]
 
-    def settle(self) -> None:
-        """Set the clock right, and see that it runs."""
-        self.clock.set(0)
-        self._server.start()
+    @property
+    def servers(self) -> list[Server]:
+        """The one."""
+        return [self._server]
 
     def empty(self) -> None:
         """Remove all keys."""

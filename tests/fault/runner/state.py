@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import RedisCluster
 
 from sessionstream import SessionManager
 from sessionstream.log.feed import Pointer, pointers_of
 from tests.entries import ID
-from tests.fault.runner.connections import manager_on
+from tests.fault.runner.connections import client_on, manager_on
 from tests.fault.runner.watching import GROUP, HANDLED
 from tests.fault.runner.writing import AGENT, USERS
 from tests.keys import owner_of
@@ -128,7 +128,7 @@ async def _ask_for_group(manager: SessionManager, state: State) -> None:
 
 @asynccontextmanager
 async def _client(place: Mapping[str, Any]) -> AsyncIterator[Client]:
-    client: Client = RedisCluster(host="127.0.0.1", port=place["port"]) if "port" in place else Redis.from_url(place["url"])
+    client: Client = client_on(place)
     try:
         yield client
     finally:

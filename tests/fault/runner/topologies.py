@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.fault.runner.cluster import Cluster
 from tests.fault.runner.scene import Place
 from tests.fault.runner.single import Single
 
 __all__ = ["TOPOLOGIES"]
 
-TOPOLOGIES: dict[str, type[Place]] = {"single": Single}
+TOPOLOGIES: dict[str, type[Place]] = {"single": Single, "cluster": Cluster}
