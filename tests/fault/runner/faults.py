@@ -115,6 +115,16 @@ def _clock_ahead(scene: Scene) -> None:
     scene.place.clock.set(0)
 
 
+def _worker_killed_ahead(scene: Scene) -> None:
+    """A worker is killed while the clock is a year ahead: what it has leased then must not stay leased for a year."""
+    scene.place.clock.set(_YEAR)
+    scene.progress()
+    for worker in scene.workers.all:
+        worker.kill()
+        worker.start()
+    scene.place.clock.set(0)
+
+
 def _scripts_flushed(scene: Scene) -> None:
     """All servers forget their scripts, several times."""
     for _ in range(5):
@@ -165,6 +175,10 @@ EVERYWHERE = {
 
 CLOCKS = {
     fault.name: fault
-    for fault in (Fault("clock set back", _clock_back), Fault("clock a year ahead and back", _clock_ahead))
+    for fault in (
+        Fault("clock set back", _clock_back),
+        Fault("clock a year ahead and back", _clock_ahead),
+        Fault("workers killed while the clock is ahead", _worker_killed_ahead),
+    )
 }
 """What can happen to clocks. Servers that watch each other take each other for dead then, which is another fault."""

@@ -22,11 +22,16 @@ def readers(workers: Iterable[Sequence[Record]], state: State, *, strict: bool) 
         strict: whether nothing may have been given that is not there in the end.
     """
     handled: list[Record] = []
+    takes_part = False
     for records in workers:
+        takes_part = takes_part or any(record["kind"] in ("joined", "member") for record in records)
         handled += [record for record in records if record["kind"] == "handled"]
+        for record in records if strict else ():
+            if record["kind"] == "member" and record["error"] not in _AWAY:
+                yield Violation("member", f"{record['error']}: {record['says']}")
         if any(record["kind"] == "follows" for record in records):
             yield from _follower(records, state, strict=strict)
-    if handled or state.handled:
+    if takes_part:
         yield from _group(handled, state)
 
 

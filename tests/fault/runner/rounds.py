@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.fault.runner.checker import Checked, check
 from tests.fault.runner.connections import manager_on
+from tests.fault.runner.faults import CLOCKS
 from tests.fault.runner.journal import Journal, Record, records_of
 from tests.fault.runner.levels import Level
 from tests.fault.runner.readers import missed_by_follower
@@ -133,7 +134,7 @@ def _work(one: Round, workers: Workers) -> None:
     for name in one.faults:
         if time.monotonic() >= until:
             break
-        if name.startswith("clock") and one.place.clock.missing:
+        if name in CLOCKS and one.place.clock.missing:
             one.say(f"no {name}: {one.place.clock.missing}")
             continue
         began = time.monotonic()

@@ -52,7 +52,7 @@ async def take_part(manager: SessionManager, journal: Journal) -> None:
         number += 1
         options = {"lease": _LEASE, "backoff": 0.01, "longest_backoff": 0.1, "attempts": 50}
         try:
-            async with manager.consumers.join(GROUP, handle, member=f"{journal.name}/{number}", **options) as consumer:
+            async with manager.consumers.join(GROUP, handle, member=f"{journal.name}-{number}", **options) as consumer:
                 journal.note("joined")
                 await consumer.run()
         except SessionStreamError as error:
