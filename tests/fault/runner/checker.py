@@ -12,8 +12,8 @@ from tests.fault.runner.calls import Call, calls_of
 from tests.fault.runner.journal import Record
 from tests.fault.runner.readers import readers
 from tests.fault.runner.state import Entry, State
-from tests.fault.runner.violations import Violation
 from tests.fault.runner.views import views
+from tests.fault.runner.violations import Violation
 
 __all__ = ["Checked", "check"]
 
@@ -143,10 +143,7 @@ def _locks(
 ) -> Iterator[Violation]:
     """No two holders had the same token, and what holders wrote lies in the order of their tokens."""
     tokens = Counter(
-        (record["session"], record["token"])
-        for records in workers
-        for record in records
-        if record["kind"] == "locked"
+        (record["session"], record["token"]) for records in workers for record in records if record["kind"] == "locked"
     )
     for (session_id, token), count in tokens.items():
         if count > 1 and strict:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ from tests.fault.runner.worker import Orders
 from tests.fault.runner.workers import Stuck, Workers
 from tests.fault.runner.writing import AGENT, USERS
 
-__all__ = ["Round", "run_round"]
+__all__ = ["Played", "Round", "play", "run_round"]
 
 _SESSIONS = 10
 _HASTE = 0.6
@@ -66,38 +66,70 @@ class Round:
     happened: list[Happened] = field(default_factory=list)
 
     @property
+    def fatal(self) -> set[str]:
+        """The faults that came, and may have cost what was acknowledged."""
+        return {fault.name for fault in self.happened} & self.level.may_lose
+
+    @property
     def manager_settings(self) -> dict[str, Any]:
         """What its managers have in common."""
         return {"namespace": self.namespace, "partitions": self.place.partitions, **self.settings}
 
 
+@dataclass
+class Played:
+    """What there is after a round.
+
+    Attributes:
+        records: what each worker has noted, and the runner itself.
+        state: what the servers have.
+        stuck: what did not go on, or nothing.
+        may_lose: whether a fault has come that may cost what was acknowledged.
+    """
+
+    records: list[list[Record]]
+    state: State
+    stuck: list[Violation]
+    may_lose: bool
+
+    def check(self) -> Checked:
+        """Return what came of its check."""
+        checked = check(self.records, self.state, may_lose=self.may_lose)
+        checked.violations += self.stuck
+        return checked
+
+
 def run_round(one: Round, tally: Tally) -> Checked:
     """Let a round take place, add what it cost to the tally, and return what came of its check."""
     began = time.monotonic()
+    played = play(one)
+    checked = played.check()
+    tally.add(checked.calls, checked.lost, one.happened, one.fatal)
+    tally.seconds += time.monotonic() - began
+    if one.keep is not None and checked.violations:
+        (one.keep / f"{one.namespace}-{os.getpid()}.json").write_text(json.dumps(played.records))
+    return checked
+
+
+def play(one: Round) -> Played:
+    """Let a round take place, and return what there is in the end, before the place is emptied."""
     with tempfile.TemporaryDirectory(prefix="sst-journals-") as folder:
         path = Path(folder) / "runner.journal"
         sessions = asyncio.run(_begin(one, Journal(path, f"{one.namespace}-runner")))
         one.place.save()
         stuck: list[Violation] = []
-        with Workers(_orders(one, sessions), Path(folder)) as workers:
+        with Workers(_orders(one, sessions), Path(folder), one.place.forks) as workers:
             try:
                 _work(one, workers)
-            except Stuck as error:
+            except (Stuck, AssertionError) as error:
                 stuck.append(Violation("stuck", str(error)))
             one.place.settle()
             if one.spoil is not None:
                 one.spoil(one.place)
             state = asyncio.run(read_state(one.place.own_place, one.manager_settings))
             records = [list(records_of([path])), *workers.records()]
-        fatal = {fault.name for fault in one.happened} & one.level.may_lose
-        checked = check(records, state, may_lose=bool(fatal))
-        checked.violations += stuck
-        if one.keep is not None and checked.violations:
-            shutil.copytree(folder, one.keep / f"{one.namespace}-{os.getpid()}")
-    tally.add(checked.calls, checked.lost, one.happened, fatal)
-    tally.seconds += time.monotonic() - began
     one.place.empty()
-    return checked
+    return Played(records, state, stuck, bool(one.fatal))
 
 
 async def _begin(one: Round, journal: Journal) -> list[str]:
@@ -158,7 +190,9 @@ def _until_quiet(one: Round, workers: Workers) -> None:
             worker.listen()
         if not state.group and not _missed(workers.records(), state):
             return
-    raise Stuck(f"after {_QUIET:.0f} s the follower lacks {_missed(workers.records(), state)}, the group: {state.group}")
+    raise Stuck(
+        f"after {_QUIET:.0f} s the follower lacks {_missed(workers.records(), state)}, the group: {state.group}"
+    )
 
 
 def _missed(workers: Sequence[Sequence[Record]], state: State) -> int:

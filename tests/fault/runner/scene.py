@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, Self
 
 from redis import Redis
 
+from tests.consumers.forks import Forks
 from tests.fault.runner.clock import Clock
-from tests.fault.runner.workers import Workers
+from tests.fault.runner.workers import WORKER, Workers
 from tests.proxy import Proxy
 from tests.servers import Server
 
@@ -76,6 +77,7 @@ class Place:
         partitions: into how many the sessions of a round are divided.
         longest_pause: seconds for which a server may hang without being replaced.
         clock: of all servers.
+        forks: what starts the workers.
     """
 
     partitions = 16
@@ -87,6 +89,7 @@ class Place:
         self._proxies: list[Proxy] = []
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sst-clock-"))
         self.clock = Clock(Path(folder))
+        self.forks = self._stack.enter_context(Forks(WORKER))
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:

@@ -60,7 +60,9 @@ class Tally:
         self.rows: dict[str, Row] = {}
         self.seconds = 0.0
 
-    def add(self, calls: Iterable[Call], lost: Sequence[Call], happened: Sequence[Happened], may: Iterable[str]) -> None:
+    def add(
+        self, calls: Iterable[Call], lost: Sequence[Call], happened: Sequence[Happened], may: Iterable[str]
+    ) -> None:
         """Add a round.
 
         Args:

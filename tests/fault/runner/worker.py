@@ -1,17 +1,16 @@
 """A worker process: writers, and perhaps a follower and a member of the group, until it is told to stop, or killed.
 
-python -m tests.fault.runner.worker ORDERS, where the orders are those of `Orders`, as JSON. A line on its standard input
-lets the writers stop; when that is closed it ends.
+SIGUSR1 lets the writers stop when what they are at is done, SIGTERM ends the process in good order.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import random
-import sys
+import signal
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from tests.fault.runner.journal import Journal
 from tests.fault.runner.watching import follow, take_part
 from tests.fault.runner.writing import Writer
 
-__all__ = ["Orders"]
+__all__ = ["Orders", "main"]
 
 
 @dataclass
@@ -57,42 +56,31 @@ class Orders:
         return json.dumps(asdict(self))
 
 
-async def _work(orders: Orders) -> None:
+async def main(words: str) -> None:
+    """Do what the orders say, which are given as JSON, until the process is told to end."""
+    logging.disable(logging.CRITICAL)
+    orders = Orders(**json.loads(words))
     journal = Journal(Path(orders.journal), orders.name)
-    commands = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    stop, end = asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
     async with manager_on(orders.place, **orders.settings) as manager:
-        dice = random.Random(orders.seed)
-        sessions, stop = list(orders.sessions), asyncio.Event()
+        dice, sessions = random.Random(orders.seed), list(orders.sessions)
         writers = [Writer(manager, journal, sessions, random.Random(dice.random())) for _ in range(orders.writers)]
-        writing = [asyncio.create_task(writer.work(stop)) for writer in writers]
-        watching = [asyncio.create_task(follow(manager, journal, orders.cursor))] if orders.follows else []
-        watching += [asyncio.create_task(take_part(manager, journal))] if orders.takes_part else []
-        ended = asyncio.create_task(_orderly(commands, stop, writing, journal))
-        done, _ = await asyncio.wait([ended, *watching], return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            if task is not ended:
-                journal.note("foreign", id="", error=repr(task.exception())[:300])
-        await ended
-        for task in watching:
+        tasks = [asyncio.create_task(_write(writers, stop, journal))]
+        if orders.follows:
+            tasks.append(asyncio.create_task(follow(manager, journal, orders.cursor)))
+        if orders.takes_part:
+            tasks.append(asyncio.create_task(take_part(manager, journal)))
+        await end.wait()
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                journal.note("foreign", id="", error=repr(result)[:300])
     journal.close()
 
 
-async def _orderly(
-    commands: asyncio.StreamReader, stop: asyncio.Event, writing: list[asyncio.Task[None]], journal: Journal
-) -> None:
-    await commands.readline()
-    stop.set()
-    for result in await asyncio.gather(*writing, return_exceptions=True):
-        if isinstance(result, BaseException):
-            journal.note("foreign", id="", error=repr(result)[:300])
+async def _write(writers: Sequence[Writer], stop: asyncio.Event, journal: Journal) -> None:
+    await asyncio.gather(*(writer.work(stop) for writer in writers))
     journal.note("stopped")
-    await commands.read()
-
-
-if __name__ == "__main__":
-    logging.disable(logging.CRITICAL)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_work(Orders(**json.loads(sys.argv[1]))))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,11 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.conftest import ROOT
+from tests.consumers.forks import Forks
 from tests.fault.runner.journal import Record, Tail
 from tests.fault.runner.worker import Orders
 
-__all__ = ["Stuck", "Worker", "Workers"]
+__all__ = ["WORKER", "Stuck", "Worker", "Workers"]
+
+WORKER = "tests.fault.runner.worker"
 
 _PATIENCE = 90.0
 _POLL = 0.01
@@ -32,19 +33,21 @@ class Worker:
     Args:
         orders: what it does; its name and journal are those of the process.
         folder: where its processes keep their journals.
+        forks: what starts them.
 
     Attributes:
         records: all that its processes have noted.
         counts: how many records there are of each kind.
     """
 
-    def __init__(self, orders: Orders, folder: Path) -> None:
+    def __init__(self, orders: Orders, folder: Path, forks: Forks) -> None:
         self._orders = orders
         self._name = orders.name
         self._folder = folder
+        self._forks = forks
         self._lives = 0
-        self._process: subprocess.Popen[bytes] | None = None
-        self._tail = Tail(folder)
+        self._process: int | None = None
+        self._tail = Tail(folder / "none yet")
         self.records: list[Record] = []
         self.counts: Counter[str] = Counter()
 
@@ -58,41 +61,35 @@ class Worker:
         given = (record["cursor"] for record in reversed(self.records) if record["kind"] == "given")
         self._orders.cursor = next(given, None)
         self._tail = Tail(path)
-        words = [sys.executable, "-m", "tests.fault.runner.worker", self._orders.words()]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self._process = subprocess.Popen(words, cwd=ROOT, env=environment, stdin=subprocess.PIPE)
+        self._process = self._forks.start(WORKER, self._orders.words())
 
     def kill(self) -> None:
         """End the process at once (SIGKILL)."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self.listen()
+        self._end(signal.SIGKILL)
+
+    def stop_writing(self) -> None:
+        """Let its writers stop; it has begun to write."""
+        assert self._process is not None
+        os.kill(self._process, signal.SIGUSR1)
+
+    def end(self) -> None:
+        """Let it end in good order."""
+        self._end(signal.SIGTERM)
 
     def listen(self) -> None:
         """Take in what was noted since the last time."""
         for record in self._tail.more():
             self.records.append(record)
             self.counts[record["kind"]] += 1
-        if self._process is not None and self._process.poll() not in (None, -9, 0):
-            raise Stuck(f"worker {self._orders.name} ended with {self._process.returncode}")
 
-    def stop_writing(self) -> None:
-        """Let its writers stop."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"stop\n")
-        self._process.stdin.flush()
-
-    def end(self) -> None:
-        """Let it end in good order."""
-        assert self._process is not None
-        try:
-            self._process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise Stuck(f"worker {self._orders.name} did not end") from None
-        self.listen()
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            os.kill(self._process, number)
+            status = self._forks.ended(self._process)
+            self._process = None
+            self.listen()
+            if status not in (0, -signal.SIGKILL):
+                raise Stuck(f"worker {self._orders.name} ended with {status}")
 
 
 class Workers:
@@ -101,10 +98,11 @@ class Workers:
     Args:
         orders: of each.
         folder: where they keep their journals.
+        forks: what starts them.
     """
 
-    def __init__(self, orders: Sequence[Orders], folder: Path) -> None:
-        self.all = [Worker(one, folder) for one in orders]
+    def __init__(self, orders: Sequence[Orders], folder: Path, forks: Forks) -> None:
+        self.all = [Worker(one, folder, forks) for one in orders]
 
     def __enter__(self) -> Self:
         for worker in self.all:

@@ -159,7 +159,10 @@ class Writer:
         [text] = self._texts()
         user = self._dice.choice(USERS)
         created = await self._told(
-            lambda: self._manager.create_session(user, AGENT, session_id=text, idempotency_key=text), text, [text], _TRIES
+            lambda: self._manager.create_session(user, AGENT, session_id=text, idempotency_key=text),
+            text,
+            [text],
+            _TRIES,
         )
         if created is not None:
             self._sessions.append(text)
