@@ -227,6 +227,7 @@ class TestCluster:
         asked = next(one for one in self.nodes if one.server.running)
         node.call("CLUSTER", "MEET", "127.0.0.1", asked.port)
         until(lambda: all(self._knows_all(one, node) for one in [*self.nodes, node]), "all to know the new node")
+        until(lambda: node.section("cluster")["cluster_state"] == "ok", "the new node to know all slots")
         return node
 
     def remove_added(self) -> None:

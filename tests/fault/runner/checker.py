@@ -12,6 +12,7 @@ from tests.fault.runner.calls import Call, calls_of
 from tests.fault.runner.journal import Record
 from tests.fault.runner.readers import readers
 from tests.fault.runner.state import Entry, State
+from tests.fault.runner.tally import Happened, loser_of
 from tests.fault.runner.views import views
 from tests.fault.runner.violations import Violation
 
@@ -42,14 +43,16 @@ class Checked:
     violations: list[Violation]
 
 
-def check(workers: Sequence[Sequence[Record]], state: State, *, may_lose: bool = False) -> Checked:
+def check(workers: Sequence[Sequence[Record]], state: State, fatal: Sequence[Happened] = ()) -> Checked:
     """Return what is not as it was promised.
 
     Args:
         workers: what each of them has noted, and what the runner itself did.
         state: what the servers have.
-        may_lose: whether acknowledged events may be gone, and with them what rests on them; else each is a violation.
+        fatal: faults that may have cost what was acknowledged shortly before, and with it what rests on that; whatever
+            else is gone is a violation.
     """
+    may_lose = bool(fatal)
     calls = calls_of(workers)
     places = defaultdict[str, list[Place]](list)
     for session_id, stream in state.streams.items():
@@ -67,8 +70,11 @@ def check(workers: Sequence[Sequence[Record]], state: State, *, may_lose: bool =
         *views(state),
         *readers(workers, state, strict=not may_lose),
     ]
-    if not may_lose:
-        found += [Violation("lost", f"{call.id} was acknowledged, and is not in {call.session}") for call in lost]
+    found += [
+        Violation("lost", f"{call.id} was acknowledged, and is not in {call.session}")
+        for call in lost
+        if loser_of(call, fatal) is None
+    ]
     return Checked(calls, lost, list(_few_of_each(found)))
 
 

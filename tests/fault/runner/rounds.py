@@ -66,9 +66,9 @@ class Round:
     happened: list[Happened] = field(default_factory=list)
 
     @property
-    def fatal(self) -> set[str]:
+    def fatal(self) -> list[Happened]:
         """The faults that came, and may have cost what was acknowledged."""
-        return {fault.name for fault in self.happened} & self.level.may_lose
+        return [fault for fault in self.happened if fault.name in self.level.may_lose]
 
     @property
     def manager_settings(self) -> dict[str, Any]:
@@ -84,17 +84,17 @@ class Played:
         records: what each worker has noted, and the runner itself.
         state: what the servers have.
         stuck: what did not go on, or nothing.
-        may_lose: whether a fault has come that may cost what was acknowledged.
+        fatal: the faults that came, and may have cost what was acknowledged.
     """
 
     records: list[list[Record]]
     state: State
     stuck: list[Violation]
-    may_lose: bool
+    fatal: list[Happened]
 
     def check(self) -> Checked:
         """Return what came of its check."""
-        checked = check(self.records, self.state, may_lose=self.may_lose)
+        checked = check(self.records, self.state, self.fatal)
         checked.violations += self.stuck
         return checked
 
@@ -104,7 +104,7 @@ def run_round(one: Round, tally: Tally) -> Checked:
     began = time.monotonic()
     played = play(one)
     checked = played.check()
-    tally.add(checked.calls, checked.lost, one.happened, one.fatal)
+    tally.add(checked.calls, checked.lost, one.happened, one.level.may_lose)
     tally.seconds += time.monotonic() - began
     if one.keep is not None and checked.violations:
         (one.keep / f"{one.namespace}-{os.getpid()}.json").write_text(json.dumps(played.records))
@@ -129,7 +129,7 @@ def play(one: Round) -> Played:
             state = asyncio.run(read_state(one.place.own_place, one.manager_settings))
             records = [list(records_of([path])), *workers.records()]
     one.place.empty()
-    return Played(records, state, stuck, bool(one.fatal))
+    return Played(records, state, stuck, one.fatal)
 
 
 async def _begin(one: Round, journal: Journal) -> list[str]:

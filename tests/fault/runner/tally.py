@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from tests.fault.runner.calls import Call
 
-__all__ = ["Happened", "Row", "Tally"]
+__all__ = ["Happened", "Row", "Tally", "loser_of"]
 
 _NONE = "between faults"
-_WITHIN = 15.0
+_LONGEST_WINDOW = 15.0
 
 
 class Happened(NamedTuple):
@@ -21,6 +21,12 @@ class Happened(NamedTuple):
     name: str
     began: float
     ended: float
+
+
+def loser_of(call: Call, faults: Iterable[Happened]) -> Happened | None:
+    """Return the first of some faults that can have cost what was acknowledged in or before it, not long before."""
+    found = (one for one in faults if one.began - _LONGEST_WINDOW <= call.told_at <= one.ended)
+    return next(found, None)
 
 
 @dataclass
@@ -84,7 +90,7 @@ class Tally:
             row.longest = max(row.longest, told_at - call.asked_at)
         able = set(may)
         for call in lost:
-            fault = next((one for one in happened if one.name in able and call.told_at <= one.ended), None)
+            fault = loser_of(call, (one for one in happened if one.name in able))
             row = self._row(fault.name if fault else _NONE)
             row.lost += 1
             row.window = max(row.window, fault.began - call.told_at if fault else 0.0)
