@@ -81,8 +81,8 @@ def _held(scene: Scene) -> None:
 def disk_full(scene: Scene) -> None:
     """No file of a server's grows any further, until there is room again.
 
-    It must never have been a replica: Redis 7.0 and Valkey 9.1 then cut their append-only file at a wrong place, and can
-    not be started any more.
+    It must never have been a replica: Redis 7.0 and Valkey 9.1 then cut their append-only file at a wrong place, and
+    cannot be started any more.
     """
     server = scene.dice.choice(scene.place.targets).server
     keeps_log = call(server, "INFO", "persistence")["aof_enabled"]
