@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -13,7 +14,7 @@ from tests.fault.runner.workers import Stuck
 from tests.proxy import Proxy
 from tests.servers import Server
 
-__all__ = ["CLOCKS", "EVERYWHERE", "disk_full", "killed_and_restarted", "restarted"]
+__all__ = ["CLOCKS", "EVERYWHERE", "killed_and_restarted", "restarted"]
 
 _YEAR = 365 * 86_400.0
 _PATIENCE = 20.0
@@ -78,25 +79,42 @@ def _held(scene: Scene) -> None:
             proxy.release()
 
 
-def disk_full(scene: Scene) -> None:
-    """No file of a server's grows any further, until there is room again.
-
-    It must never have been a replica: Redis 7.0 and Valkey 9.1 then cut their append-only file at a wrong place, and
-    cannot be started any more.
-    """
+def _disk_full(scene: Scene) -> None:
+    """No file of a server's grows any further, until there is room again."""
     server = scene.dice.choice(scene.place.targets).server
     keeps_log = call(server, "INFO", "persistence")["aof_enabled"]
     sizes = [path.stat().st_size for path in server.folder.rglob("*.aof")] if keeps_log else []
     limit_files(server, max(sizes, default=0) + scene.dice.randrange(2_000, 20_000))
     status = "aof_last_write_status" if keeps_log else "rdb_last_bgsave_status"
-    _until(server, lambda: call(server, "INFO", "persistence")[status] != "ok")
+    _until(server, lambda: _says(server, status) != "ok")
     scene.last(0.1, 0.6)
     give_room(server)
-    # A server that must have each write on the disk ends itself where it cannot.
-    while not _until(server, lambda: bool(call(server, "INFO", "server"))):
+    # A server that must have each write on the disk ends itself where it cannot, and is whole when it is started again.
+    while not _until(server, lambda: not keeps_log or _says(server, status) == "ok"):
         server.start()
-    if not keeps_log:
-        call(server, "SAVE")
+    _write_anew(server, "BGREWRITEAOF" if keeps_log else "BGSAVE")
+
+
+def _write_anew(server: Server, command: str) -> None:
+    """Do what an operator has to do once there is room again: the file may be broken where it was cut short.
+
+    Redis 7.0 and Valkey 9.1, if they have written their append-only file anew since they were started, leave a hole in
+    it at the first write that fails, and go on; with that hole they cannot be started again.
+    """
+    call(server, command)
+    _until(
+        server,
+        lambda: (
+            not any(
+                _says(server, name)
+                for name in ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
+            )
+        ),
+    )
+
+
+def _says(server: Server, name: str) -> Any:
+    return call(server, "INFO", "persistence")[name]
 
 
 def _memory_full(scene: Scene) -> None:
@@ -169,6 +187,7 @@ EVERYWHERE = {
         Fault("connections delayed", _delayed),
         Fault("connections half open", _half_open),
         Fault("connections held", _held),
+        Fault("disk full", _disk_full),
         Fault("memory full", _memory_full),
         Fault("scripts flushed", _scripts_flushed),
         Fault("worker killed", _worker_killed),

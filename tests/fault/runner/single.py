@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fault.runner.faults import CLOCKS, EVERYWHERE, disk_full, killed_and_restarted, restarted
+from tests.fault.runner.faults import CLOCKS, EVERYWHERE, killed_and_restarted, restarted
 from tests.fault.runner.scene import Fault, Place, Target, call
 from tests.proxy import Proxy
 from tests.servers import Server
@@ -26,11 +26,10 @@ class Single(Place):
 
     @property
     def faults(self) -> dict[str, Fault]:
-        """Those of every topology, its clock and its disk, and that it is killed or stopped and started again."""
+        """Those of every topology, its clock, and that it is killed or stopped and started again."""
         own = (
             Fault("server killed", killed_and_restarted),
             Fault("server restarted", restarted),
-            Fault("disk full", disk_full),
         )
         return {fault.name: fault for fault in own} | EVERYWHERE | CLOCKS
 

@@ -119,7 +119,8 @@ async def _ask_for_group(manager: SessionManager, state: State) -> None:
         return
     status = await manager.consumers.status(GROUP)
     state.group = [
-        f"partition {one.partition} is {one.lag} events behind, with {one.parked} parked, {one.health}"
+        f"partition {one.partition} is {one.lag} events behind {one.position}, with {one.parked} parked, {one.health}, "
+        f"of {one.member or 'nobody'}; {one.failing or 'nothing'} fails"
         for one in status.partitions
         if one.lag or one.parked
     ]
