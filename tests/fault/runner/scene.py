@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from redis import Redis
 
+from tests.clusters import until
 from tests.consumers.forks import Forks
 from tests.fault.runner.clock import Clock
 from tests.fault.runner.workers import WORKER, Workers
@@ -146,7 +147,7 @@ class Place:
     def save(self) -> None:
         """Let all servers write what they hold to the disk."""
         for target in self.targets:
-            call(target.server, "SAVE")
+            until(lambda server=target.server: call(server, "SAVE"), "what there is to be saved")  # type: ignore[misc]
 
     def _start(self) -> None:
         raise NotImplementedError
