@@ -79,7 +79,7 @@ class Answer:
 async def send_commit(
     store: Store, group: str, holder: str, lease: Lease, number: int, before: str, one: Commit
 ) -> Answer:
-    """Carry a commit out, unless the lease or the position is another one by now, or the feed has lost what it is about.
+    """Carry a commit out, unless lease or position are others by now, or the feed has lost what it is about.
 
     Args:
         store: the namespace.

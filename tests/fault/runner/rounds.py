@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sessionstream.settings import Settings
 from tests.fault.runner.checker import Checked, check
 from tests.fault.runner.connections import manager_on
 from tests.fault.runner.faults import CLOCKS
@@ -73,7 +74,9 @@ class Round:
     @property
     def manager_settings(self) -> dict[str, Any]:
         """What its managers have in common."""
-        return {"namespace": self.namespace, "partitions": self.place.partitions, **self.settings}
+        own = {"namespace": self.namespace, "partitions": self.place.partitions}
+        durability = {"durability": self.level.name} if "durability" in Settings.model_fields else {}
+        return {**own, **durability, **self.settings}
 
 
 @dataclass
