@@ -61,6 +61,7 @@ class Server:
     Attributes:
         folder: where its data, log and socket lie.
         port: its port on 127.0.0.1, the same after a restart.
+        environment: environment variables of its process, besides those of this one.
         process: the running process, or None.
     """
 
@@ -68,6 +69,7 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="sst-"))
         self.settings = settings
         self.port = 0
+        self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
         _reaper().watch_folder(self.folder)
 
@@ -180,7 +182,14 @@ class Server:
 
     def _run(self, *words: str) -> None:
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+                restore_signals=False,  # a file at its limit is an error of the write, not the end of the process
+            )
         _reaper().watch_process(self.process.pid)
 
     def _until_ready(self, *, loaded: bool) -> None:

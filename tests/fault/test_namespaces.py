@@ -15,7 +15,7 @@ from sessionstream import NoteAdded, Projection, SessionManager, SessionStreamEr
 from sessionstream.errors import InvalidArgument, NamespaceMismatch
 from sessionstream.log.stamp import FORMAT
 from sessionstream.projection import Increment, counters
-from tests.faults.conftest import Open
+from tests.fault.conftest import Open
 from tests.servers import Server
 
 Dump = Callable[[], Awaitable[dict[bytes, bytes]]]

@@ -21,8 +21,8 @@ from sessionstream.errors import (
     ServerReadOnly,
     UnsafeEviction,
 )
-from tests.faults.conftest import Open, in_a_hurry
-from tests.faults.ledger import Ledger
+from tests.fault.conftest import Open, in_a_hurry
+from tests.fault.ledger import Ledger
 from tests.servers import Server
 
 SHORT = {"deadline": 0.3, "reply_timeout": 0.1}  # for managers that are never answered

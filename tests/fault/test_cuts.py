@@ -8,8 +8,8 @@ import random
 import pytest
 
 from sessionstream import Appended, NoteAdded, OutcomeUnknown, SessionManager, Unavailable
-from tests.faults.conftest import in_a_hurry
-from tests.faults.ledger import Ledger
+from tests.fault.conftest import in_a_hurry
+from tests.fault.ledger import Ledger
 from tests.proxy import Fault, Proxy
 
 FAULTS = list(Fault)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sessionstream import SessionManager
-from tests.faults.ledger import Ledger
+from tests.fault.ledger import Ledger
 from tests.proxy import Proxy
 from tests.servers import Server
 

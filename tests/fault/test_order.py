@@ -20,8 +20,8 @@ from sessionstream import (
 )
 from sessionstream.errors import EventTypeError, SessionArchived
 from sessionstream.projection import Put, view
-from tests.faults.conftest import Open
-from tests.faults.ledger import Ledger
+from tests.fault.conftest import Open
+from tests.fault.ledger import Ledger
 from tests.proxy import Fault, Proxy
 from tests.servers import Server
 
