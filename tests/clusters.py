@@ -75,12 +75,16 @@ class Node:
 
 
 class TestCluster:
-    """Six servers; every method returns when what it says is true on all of them."""
+    """Six servers; every method returns when what it says is true on all of them.
+
+    Args:
+        settings: those of the servers that are to be other than these tests have them.
+    """
 
     __test__ = False
 
-    def __init__(self) -> None:
-        self.nodes = [Node(Server(**_SETTINGS)) for _ in range(2 * _PRIMARIES)]
+    def __init__(self, **settings: Setting) -> None:
+        self.nodes = [Node(Server(**(_SETTINGS | settings))) for _ in range(2 * _PRIMARIES)]
 
     def __enter__(self) -> Self:
         try:

@@ -17,14 +17,17 @@ from redis.asyncio import Redis
 
 from sessionstream import SessionManager
 from tests.servers import Server
+from tests.topologies import shared, topology
 
 pytest_plugins = ["tests.copies"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
+_OF_TESTS = ("SESSIONSTREAM_TEST_SERVER", "SESSIONSTREAM_TEST_TOPOLOGY", "SESSIONSTREAM_AIRLINE", "SESSIONSTREAM_SEED")
+
 # Settings of the user's own must not lead a test to the user's own server.
 for _name in [name for name in os.environ if name.startswith("SESSIONSTREAM_")]:
-    if _name not in {"SESSIONSTREAM_TEST_SERVER", "SESSIONSTREAM_AIRLINE", "SESSIONSTREAM_SEED"}:
+    if _name not in _OF_TESTS:
         del os.environ[_name]
 
 hypothesis.settings.register_profile(
@@ -35,9 +38,17 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("sessionstream")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, and say why, what cannot be on the chosen topology."""
+    for item in items:
+        for mark in item.iter_markers("not_on"):
+            if topology() in mark.args:
+                item.add_marker(pytest.mark.skip(reason=f"not on {topology()}: {mark.kwargs['reason']}"))
+
+
 @pytest.fixture(scope="session")
 def _shared_server() -> Iterator[Server]:
-    with Server() as server:
+    with shared() as server:
         yield server
 
 
@@ -72,8 +83,14 @@ def make_server() -> Iterator[Callable[..., Server]]:
 @pytest.fixture
 async def client(server: Server) -> AsyncIterator[Redis]:
     """A client of the shared server, closed after the test."""
-    async with Redis.from_url(server.url) as client:
+    async with server.client() as client:
         yield client
+
+
+@pytest.fixture
+def reach(server: Server, client: Redis) -> dict[str, Any]:
+    """What leads a manager to the shared server: ``SessionManager(**reach, namespace=namespace)``."""
+    return server.reach(client)
 
 
 @pytest.fixture
@@ -100,12 +117,13 @@ def namespace(make_namespace: Callable[..., str]) -> str:
 
 
 @pytest.fixture
-async def open_manager(server: Server, namespace: str) -> AsyncIterator[Callable[..., SessionManager]]:
+async def open_manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[Callable[..., SessionManager]]:
     """Open a manager that is closed after the test: ``open_manager(partitions=1)``, or ``open_manager(proxy.url)``."""
     async with contextlib.AsyncExitStack() as stack:
 
         def make(url: str | None = None, **settings: Any) -> SessionManager:
-            manager = SessionManager(url=url or server.unix_url, **{"namespace": namespace, **settings})
+            where = {"url": url} if url is not None else reach
+            manager = SessionManager(**where, **{"namespace": namespace, **settings})
             stack.push_async_callback(manager.aclose)
             return manager
 
@@ -130,19 +148,17 @@ def airline() -> Path:
 
 async def _assert_clean(server: Server, namespaces: set[str]) -> None:
     """Fail where a key has no owner, and leave the server empty for the next test."""
-    async with Redis.from_url(server.url) as client:
-        databases = [int(name.removeprefix("db")) for name in await client.info("keyspace")]
     strays: list[str] = []
     prefixes = tuple(f"{namespace}:" for namespace in namespaces)
-    try:
-        for database in databases:
-            async with Redis.from_url(server.url, db=database) as client:
+    async with server.primaries() as clients:
+        try:
+            for client in clients:
                 strays += [key for key in await _keys(client) if not key.startswith(prefixes)]
                 for namespace in sorted(namespaces):
                     await _assert_owned(client, namespace)
-    finally:
-        async with Redis.from_url(server.url) as client:
-            await client.flushall()
+        finally:
+            for client in clients:
+                await client.flushall()
     if strays:
         pytest.fail(f"{len(strays)} keys lie in no namespace of this test, such as {sorted(strays)[:5]}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,9 @@ from tests.servers import Server
 
 
 @pytest.fixture
-async def manager(server: Server, namespace: str) -> SessionManager:
+async def manager(reach: dict[str, Any], namespace: str) -> SessionManager:
     """A manager with the sessions s0 to s19."""
-    manager = SessionManager(url=server.unix_url, namespace=namespace)
+    manager = SessionManager(**reach, namespace=namespace)
     await asyncio.gather(*(manager.create_session("user_1", "assistant", session_id=f"s{n}") for n in range(20)))
     return manager
 

@@ -1,0 +1,76 @@
+"""A client of a Cluster that answers for all of its primaries what one server answers for itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis.asyncio import RedisCluster
+
+__all__ = ["EveryNode"]
+
+
+class EveryNode(RedisCluster):
+    """Counts are those of all primaries together; a connection's id names its node too."""
+
+    async def info(self, section: str | None = None, *args: str, **settings: Any) -> dict[str, Any]:
+        """Return the section of all primaries, numbers added up."""
+        told = await self._of_all("info", section, *args, **settings)
+        merged: dict[str, Any] = {}
+        for one in told.values():
+            _add(merged, one)
+        return merged
+
+    async def client_list(self, **settings: Any) -> list[dict[str, str]]:
+        """Return the connections of clients, not those of replicas."""
+        told = await self._of_all("client_list", **settings)
+        return [
+            {**one, "id": f"{node}/{one['id']}"}
+            for node, connections in told.items()
+            for one in connections
+            if not set(one["flags"]) & set("SM")
+        ]
+
+    async def client_id(self) -> str:
+        """Return the id of the connection to the node that answers for itself alone."""
+        node = self.get_default_node()
+        return f"{node.name}/{await super().client_id(target_nodes=node)}"
+
+    async def client_kill_filter(self, _id: str | None = None, **settings: Any) -> int:
+        """End one connection, or those that are meant on all primaries."""
+        if _id is None:
+            return sum((await self._of_all("client_kill_filter", **settings)).values())
+        name, _, number = _id.partition("/")
+        node = self.get_node(node_name=name)
+        return int(await super().client_kill_filter(_id=number, target_nodes=node, **settings))
+
+    async def config_resetstat(self) -> None:
+        """Let all primaries count from nothing."""
+        await self._of_all("config_resetstat")
+
+    async def script_flush(self, *args: Any) -> None:
+        """Let all primaries forget their scripts."""
+        await self._of_all("script_flush", *args)
+
+    async def config_set(self, *args: Any) -> None:
+        """Change a setting of all primaries."""
+        await self._of_all("config_set", *args)
+
+    async def config_get(self, *args: Any) -> Any:
+        """Return a setting of one of them."""
+        return next(iter((await self._of_all("config_get", *args)).values()))
+
+    async def _of_all(self, method: str, *args: Any, **settings: Any) -> dict[str, Any]:
+        if self._initialize:
+            await self.initialize()
+        call = getattr(super(), method)
+        return {node.name: await call(*args, target_nodes=node, **settings) for node in self.get_primaries()}
+
+
+def _add(merged: dict[str, Any], more: dict[str, Any]) -> None:
+    for name, value in more.items():
+        if isinstance(value, dict):
+            _add(merged.setdefault(name, {}), value)
+        elif isinstance(value, (int, float)) and isinstance(merged.get(name, 0), (int, float)):
+            merged[name] = merged.get(name, 0) + value
+        else:
+            merged.setdefault(name, value)

@@ -1,0 +1,181 @@
+"""Where the shared server of the tests stands: alone, behind TLS, watched by sentinels, or as a Cluster.
+
+`SESSIONSTREAM_TEST_TOPOLOGY` chooses: ``single`` (the default), ``tls``, ``sentinel`` or ``cluster``. Each of the four
+answers as `tests.servers.Server` does, so that the tests are the same everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from redis.asyncio import Redis, RedisCluster
+
+from tests.certificates import TlsServer
+from tests.clusters import TestCluster
+from tests.nodes import EveryNode
+from tests.sentinels import TestSentinels
+from tests.servers import Server
+
+__all__ = ["SharedCluster", "SharedSentinels", "SharedServer", "SharedTls", "TOPOLOGIES", "shared", "topology"]
+
+PASSWORD = "the tests' own: /@"
+
+# A machine that is busy with tests lets nodes wait for longer than the tests of failovers would like.
+_PATIENT = 20_000
+
+
+class SharedServer(Server):
+    """One server alone, reached over its unix socket."""
+
+    def reach(self, client: Redis) -> dict[str, Any]:
+        """Return the arguments that lead a manager to it."""
+        return {"url": self.unix_url}
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[Redis]:
+        """A client of it, closed at the end."""
+        async with Redis.from_url(self.url) as client:
+            yield client
+
+    @contextlib.asynccontextmanager
+    async def primaries(self) -> AsyncIterator[list[Redis]]:
+        """A client of each of its databases that hold something."""
+        async with contextlib.AsyncExitStack() as stack:
+            client = await stack.enter_async_context(Redis.from_url(self.url))
+            numbers = [int(name.removeprefix("db")) for name in await client.info("keyspace")]
+            yield [await stack.enter_async_context(Redis.from_url(self.url, db=number)) for number in numbers]
+
+
+class SharedTls(TlsServer):
+    """One server that speaks TLS, with a certificate of the tests' own authority, and asks for a password."""
+
+    reach = SharedServer.reach
+    client = SharedServer.client
+    primaries = SharedServer.primaries
+
+    def __init__(self) -> None:
+        super().__init__(requirepass=PASSWORD)
+
+    @property
+    def unix_url(self) -> str:
+        """Its address over TLS: what the tests do has to go that way."""
+        return self.url
+
+
+class _Several:
+    """What several processes have in common with one `Server`."""
+
+    def __enter__(self) -> Self:
+        self.whole.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.whole.__exit__(kind, error, tb)
+
+    whole: TestCluster | TestSentinels
+
+    @property
+    def _servers(self) -> list[Server]:
+        return [node.server for node in self.whole.nodes]
+
+    @property
+    def running(self) -> bool:
+        """Whether all of its processes live."""
+        return all(server.running for server in self._servers)
+
+    def start(self) -> Self:
+        """Start what was stopped."""
+        if not self.running:
+            self.whole.wait_until_whole()
+        return self
+
+    def resume(self) -> None:
+        """Let those that were paused go on."""
+        for server in self._servers:
+            server.resume()
+
+
+class SharedSentinels(_Several):
+    """A primary with two replicas and three sentinels: managers ask these where it is."""
+
+    def __init__(self) -> None:
+        self.whole = TestSentinels(password=PASSWORD, down_after=_PATIENT)
+
+    def reach(self, client: Redis) -> dict[str, Any]:
+        """Return the arguments that lead a manager to it: a client that asks the sentinels."""
+        return {"conn": client}
+
+    @property
+    def primary(self) -> Server:
+        """The one that takes writes."""
+        return self.whole.primary().server
+
+    url = property(lambda self: self.primary.url)
+    unix_url = property(lambda self: self.primary.url)
+    port = property(lambda self: self.primary.port)
+    socket = property(lambda self: self.primary.socket)
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[Redis]:
+        """A client of redis-py's Sentinel, closed at the end."""
+        async with self.whole.client() as client:
+            yield client
+
+    primaries = SharedServer.primaries
+
+
+class SharedCluster(_Several):
+    """Three primaries with a replica each."""
+
+    def __init__(self) -> None:
+        self.whole = TestCluster(cluster_node_timeout=_PATIENT)
+
+    url = property(lambda self: self.whole.url)
+    unix_url = property(lambda self: self.whole.url)
+    port = property(lambda self: self.whole.nodes[0].port)
+    reach = SharedServer.reach
+
+    @property
+    def socket(self) -> Path:
+        """There is no one socket."""
+        raise AssertionError("a Cluster has no one socket: such a test is marked not_on('cluster', reason=…)")
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[RedisCluster]:
+        """A client of all nodes, closed at the end."""
+        async with EveryNode.from_url(self.url) as client:
+            yield client
+
+    @contextlib.asynccontextmanager
+    async def primaries(self) -> AsyncIterator[list[Redis]]:
+        """A client of each of the primaries."""
+        async with contextlib.AsyncExitStack() as stack:
+            yield [
+                await stack.enter_async_context(Redis.from_url(node.server.unix_url)) for node in self.whole.primaries()
+            ]
+
+
+TOPOLOGIES: dict[str, Callable[[], Any]] = {
+    "single": SharedServer,
+    "tls": SharedTls,
+    "sentinel": SharedSentinels,
+    "cluster": SharedCluster,
+}
+
+
+def topology() -> str:
+    """Return the name of the chosen one."""
+    name = os.environ.get("SESSIONSTREAM_TEST_TOPOLOGY", "single")
+    if name not in TOPOLOGIES:
+        raise ValueError(f"SESSIONSTREAM_TEST_TOPOLOGY is one of {', '.join(TOPOLOGIES)}, not {name!r}")
+    return name
+
+
+def shared() -> Any:
+    """Return what the tests share, not started yet."""
+    return TOPOLOGIES[topology()]()
