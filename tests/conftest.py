@@ -16,8 +16,9 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import SessionManager
+from tests.proxy import Proxy
 from tests.servers import Server
-from tests.topologies import shared, topology
+from tests.topologies import OneNode, shared, topology
 
 pytest_plugins = ["tests.copies"]
 
@@ -52,18 +53,39 @@ def _shared_server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def _one_node() -> Iterator[Server]:
+    with OneNode() as server:
+        yield server
+
+
 @pytest.fixture
-async def server(_shared_server: Server, _namespaces: set[str]) -> AsyncIterator[Server]:
+async def server(_stage: Server, _namespaces: set[str]) -> AsyncIterator[Server]:
     """The server that tests share; a test that stops, pauses or configures one asks for `make_server`.
 
     After the test its databases are emptied, and a key that lies in none of the test's namespaces fails it.
     """
-    _shared_server.start()
-    yield _shared_server
-    if not _shared_server.running:
+    _stage.start()
+    yield _stage
+    if not _stage.running:
         pytest.fail("the test stopped the shared server: such a test uses make_server")
-    _shared_server.resume()
-    await _assert_clean(_shared_server, _namespaces)
+    _stage.resume()
+    await _assert_clean(_stage, _namespaces)
+
+
+@pytest.fixture
+def _stage(request: pytest.FixtureRequest) -> Server:
+    """What the test is about: a proxy stands in front of one server, so of a Cluster it needs one with one node."""
+    of_one = topology() == "cluster" and "proxy" in request.fixturenames
+    chosen: Server = request.getfixturevalue("_one_node" if of_one else "_shared_server")
+    return chosen
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """A proxy in front of the shared server: ``SessionManager(**through(proxy))``."""
+    with Proxy(server.socket, server.credentials) as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -118,11 +140,11 @@ def namespace(make_namespace: Callable[..., str]) -> str:
 
 @pytest.fixture
 async def open_manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[Callable[..., SessionManager]]:
-    """Open a manager that is closed after the test: ``open_manager(partitions=1)``, or ``open_manager(proxy.url)``."""
+    """Open a manager that is closed after the test: ``open_manager(partitions=1)``; `through` a proxy, if so wanted."""
     async with contextlib.AsyncExitStack() as stack:
 
-        def make(url: str | None = None, **settings: Any) -> SessionManager:
-            where = {"url": url} if url is not None else reach
+        def make(url: str | None = None, *, conn: object | None = None, **settings: Any) -> SessionManager:
+            where = reach if url is None and conn is None else {"url": url, "conn": conn}
             manager = SessionManager(**where, **{"namespace": namespace, **settings})
             stack.push_async_callback(manager.aclose)
             return manager

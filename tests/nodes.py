@@ -1,12 +1,16 @@
-"""A client of a Cluster that answers for all of its primaries what one server answers for itself."""
+"""What one server answers for itself, asked of all primaries of a Cluster: by a client of redis-py's, or by a store."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from redis.asyncio import RedisCluster
 
-__all__ = ["EveryNode"]
+from sessionstream.log.store import Store
+from sessionstream.wire.lane import Lane
+
+__all__ = ["EveryNode", "keys_of", "lanes_of"]
 
 
 class EveryNode(RedisCluster):
@@ -47,10 +51,6 @@ class EveryNode(RedisCluster):
         """Let all primaries count from nothing."""
         await self._of_all("config_resetstat")
 
-    async def script_flush(self, *args: Any) -> None:
-        """Let all primaries forget their scripts."""
-        await self._of_all("script_flush", *args)
-
     async def config_set(self, *args: Any) -> None:
         """Change a setting of all primaries."""
         await self._of_all("config_set", *args)
@@ -64,6 +64,27 @@ class EveryNode(RedisCluster):
             await self.initialize()
         call = getattr(super(), method)
         return {node.name: await call(*args, target_nodes=node, **settings) for node in self.get_primaries()}
+
+
+async def lanes_of(store: Store) -> list[Lane]:
+    """Return the store's connections to those that have its partitions: one, or one to each primary."""
+    until = asyncio.get_running_loop().time() + store.server.deadline
+    lanes = [await store.server.lane(until, store.keys.log(number)) for number in range(store.keys.partitions)]
+    return list(dict.fromkeys(lanes))
+
+
+async def keys_of(store: Store, pattern: str | None = None) -> list[str]:
+    """Return the names of the store's keys, in order, or of those that match a pattern."""
+    keys = set[str]()
+    for lane in await lanes_of(store):
+        cursor = b"0"
+        while True:
+            words = ("SCAN", cursor, "MATCH", pattern or f"{store.keys.namespace}:*", "COUNT", 1000)
+            cursor, page = await lane.call(words)
+            keys.update(key.decode() for key in page)
+            if int(cursor) == 0:
+                break
+    return sorted(keys)
 
 
 def _add(merged: dict[str, Any], more: dict[str, Any]) -> None:

@@ -39,6 +39,7 @@ class Proxy:
 
     Args:
         server: the unix socket of the server.
+        credentials: what the server's URL has in front of its address, such as ``:password@``.
 
     Attributes:
         port: on 127.0.0.1.
@@ -49,8 +50,9 @@ class Proxy:
         requests: what clients have sent so far, as it came in.
     """
 
-    def __init__(self, server: Path) -> None:
+    def __init__(self, server: Path, credentials: str = "") -> None:
         self._upstream = str(server)
+        self._credentials = credentials
         self._folder = Path(tempfile.mkdtemp(prefix="sst-proxy-"))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -81,12 +83,12 @@ class Proxy:
     @property
     def url(self) -> str:
         """Its address over the unix socket."""
-        return f"unix://{self._folder / 's'}"
+        return f"unix://{self._credentials}{self._folder / 's'}"
 
     @property
     def tcp_url(self) -> str:
         """Its address over TCP."""
-        return f"redis://127.0.0.1:{self.port}"
+        return f"redis://{self._credentials}127.0.0.1:{self.port}"
 
     @property
     def open_connections(self) -> int:

@@ -14,14 +14,26 @@ from types import TracebackType
 from typing import Any, Self
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 
 from tests.certificates import TlsServer
-from tests.clusters import TestCluster
+from tests.clusters import SLOTS, Node, TestCluster, until
 from tests.nodes import EveryNode
+from tests.proxy import Proxy
 from tests.sentinels import TestSentinels
 from tests.servers import Server
 
-__all__ = ["SharedCluster", "SharedSentinels", "SharedServer", "SharedTls", "TOPOLOGIES", "shared", "topology"]
+__all__ = [
+    "OneNode",
+    "SharedCluster",
+    "SharedSentinels",
+    "SharedServer",
+    "SharedTls",
+    "TOPOLOGIES",
+    "shared",
+    "through",
+    "topology",
+]
 
 PASSWORD = "the tests' own: /@"
 
@@ -60,6 +72,8 @@ class SharedTls(TlsServer):
 
     def __init__(self) -> None:
         super().__init__(requirepass=PASSWORD)
+        # redis-py reads the system's authorities for each connection, which takes longer than most tests.
+        os.environ |= {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
 
     @property
     def unix_url(self) -> str:
@@ -119,6 +133,7 @@ class SharedSentinels(_Several):
     unix_url = property(lambda self: self.primary.url)
     port = property(lambda self: self.primary.port)
     socket = property(lambda self: self.primary.socket)
+    credentials = property(lambda self: self.primary.credentials)
 
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[Redis]:
@@ -143,7 +158,7 @@ class SharedCluster(_Several):
     @property
     def socket(self) -> Path:
         """There is no one socket."""
-        raise AssertionError("a Cluster has no one socket: such a test is marked not_on('cluster', reason=…)")
+        raise AssertionError("a Cluster has no one socket; a test that asks for `proxy` gets a Cluster of one node")
 
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[RedisCluster]:
@@ -158,6 +173,37 @@ class SharedCluster(_Several):
             yield [
                 await stack.enter_async_context(Redis.from_url(node.server.unix_url)) for node in self.whole.primaries()
             ]
+
+
+class OneNode(SharedServer):
+    """A Cluster of one node, for tests that put a proxy in front of it."""
+
+    def __init__(self) -> None:
+        super().__init__(cluster_enabled=True)
+        self._node = Node(self)
+
+    unix_url = property(lambda self: self.url)
+    client = SharedCluster.client
+
+    @contextlib.asynccontextmanager
+    async def primaries(self) -> AsyncIterator[list[Redis]]:
+        """A client of it alone."""
+        async with Redis.from_url(self.url) as client:
+            yield [client]
+
+    def __enter__(self) -> Self:
+        self._node.start()
+        self._node.call("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
+        until(lambda: self._node.section("cluster")["cluster_state"] == "ok", "the Cluster to be whole")
+        return self
+
+
+def through(proxy: Proxy) -> dict[str, Any]:
+    """Return the arguments that lead a manager through a proxy, to each node if what is behind it is a Cluster."""
+    if topology() != "cluster":
+        return {"url": proxy.url}
+    place = ("127.0.0.1", proxy.port)
+    return {"conn": RedisCluster(startup_nodes=[ClusterNode(*place)], address_remap=lambda address: place)}
 
 
 TOPOLOGIES: dict[str, Callable[[], Any]] = {

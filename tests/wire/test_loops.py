@@ -15,13 +15,14 @@ from redis.asyncio import Redis
 from sessionstream import NoteAdded, SessionManager
 from tests.proxy import Proxy
 from tests.servers import Server
+from tests.topologies import through
 
 
 def test_one_manager_serves_one_loop_after_the_other(
     server: Server, proxy: Proxy, make_namespace: Callable[[], str]
 ) -> None:
     """As scripts do that call ``asyncio.run`` again and again; each loop's connection ends with it."""
-    manager = SessionManager(url=proxy.url, namespace=make_namespace())
+    manager = SessionManager(**through(proxy), namespace=make_namespace())
 
     async def turn(number: int) -> int:
         if number == 1:
@@ -37,7 +38,7 @@ def test_loops_side_by_side_have_a_connection_each(
     server: Server, proxy: Proxy, make_namespace: Callable[[], str]
 ) -> None:
     """Threads with loops of their own share the manager and lose nothing."""
-    manager = SessionManager(url=proxy.url, namespace=make_namespace())
+    manager = SessionManager(**through(proxy), namespace=make_namespace())
     asyncio.run(manager.create_session("user_1", "assistant", session_id="s"))
     outcomes: list[str] = []
 
@@ -63,7 +64,7 @@ def test_a_loop_that_ends_while_an_append_is_under_way_ends_quietly(
     server: Server, proxy: Proxy, make_namespace: Callable[[], str]
 ) -> None:
     """Nothing hangs, nothing warns, and the next loop goes on."""
-    manager = SessionManager(url=proxy.url, namespace=make_namespace())
+    manager = SessionManager(**through(proxy), namespace=make_namespace())
     asyncio.run(manager.create_session("user_1", "assistant", session_id="s"))
 
     async def leave() -> None:
@@ -124,7 +125,7 @@ def test_children_of_a_fork_connect_for_themselves(
 
 async def test_a_manager_that_is_dropped_closes_its_connection(proxy: Proxy, make_namespace: Callable[[], str]) -> None:
     """Nobody has to close it."""
-    manager = SessionManager(url=proxy.url, namespace=make_namespace())
+    manager = SessionManager(**through(proxy), namespace=make_namespace())
     await manager.create_session("user_1", "assistant")
     assert proxy.open_connections == 1
     del manager

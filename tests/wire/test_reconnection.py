@@ -16,6 +16,7 @@ from sessionstream.wire.lane import MOST_IN_FLIGHT
 from tests.proxy import Proxy
 from tests.servers import Server
 from tests.sessions.waiting import until
+from tests.topologies import through
 
 COUNT = 300
 
@@ -32,7 +33,7 @@ async def _notes(manager: SessionManager, session_id: str) -> list[str]:
 
 async def test_a_cut_under_hundreds_of_appends_loses_none_and_doubles_none(proxy: Proxy, namespace: str) -> None:
     """Some were executed and not answered, some not executed: all are there, once."""
-    async with SessionManager(url=proxy.url, namespace=namespace) as manager:
+    async with SessionManager(**through(proxy), namespace=namespace) as manager:
         ids = await _sessions(manager, COUNT)
         proxy.hold(replies=True)
         before = len(proxy.requests)

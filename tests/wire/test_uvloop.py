@@ -18,6 +18,7 @@ from sessionstream.wire.connect import Dialer
 from sessionstream.wire.lane import LaneClosed
 from tests.proxy import Proxy
 from tests.servers import Server
+from tests.topologies import through
 
 if sys.platform == "win32":
     pytest.skip("there is no uvloop for Windows", allow_module_level=True)
@@ -49,7 +50,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 @pytest.fixture
 def manager(proxy: Proxy, namespace: str) -> SessionManager:
     """A manager behind the proxy."""
-    return SessionManager(url=proxy.url, namespace=namespace)
+    return SessionManager(**through(proxy), namespace=namespace)
 
 
 async def notes(manager: SessionManager) -> dict[str, str]:
@@ -228,7 +229,7 @@ def test_a_manager_that_is_dropped_leaves_no_connection(run: Run, proxy: Proxy, 
     """Nor does one that the loop's end finds open."""
 
     async def work() -> None:
-        manager: SessionManager | None = SessionManager(url=proxy.url, namespace=namespace)
+        manager: SessionManager | None = SessionManager(**through(proxy), namespace=namespace)
         assert manager is not None
         await manager.get_session("s")
         assert proxy.open_connections == 1
@@ -237,7 +238,7 @@ def test_a_manager_that_is_dropped_leaves_no_connection(run: Run, proxy: Proxy, 
         await until(lambda: proxy.open_connections == 0)
 
     run(work())
-    left = SessionManager(url=proxy.url, namespace=namespace)
+    left = SessionManager(**through(proxy), namespace=namespace)
 
     async def leave() -> None:
         await left.get_session("s")
