@@ -16,6 +16,8 @@ from tests.proxy import Fault, Proxy
 from tests.sessions.waiting import expired_session
 from tests.topologies import through
 
+pytestmark = pytest.mark.guarantee
+
 
 def _data(items: list[Delta | RecordedEvent]) -> list[Any]:
     return [item.data if isinstance(item, Delta) else item.version for item in items]

@@ -17,6 +17,8 @@ from sessionstream import Event, NoteAdded, RecordedEvent, SessionManager, Unkno
 from sessionstream.errors import CorruptEvent, EventTypeError, InvalidArgument
 from tests.entries import ID, entry
 
+pytestmark = pytest.mark.guarantee
+
 EventsOf = Callable[[str], Awaitable[list[RecordedEvent]]]
 WriteEntry = Callable[..., Awaitable[str]]
 

@@ -11,6 +11,8 @@ import pytest
 from sessionstream import InvalidArgument, NoteAdded, SessionManager, Settings
 from sessionstream.errors import TooLarge
 
+pytestmark = pytest.mark.guarantee
+
 MIB = 1024 * 1024
 NOWHERE = "unix:///nowhere/at/all"
 

@@ -16,6 +16,8 @@ from sessionstream import SessionManager
 from sessionstream.errors import InvalidArgument, InvalidType, Unavailable
 from tests.servers import Server
 
+pytestmark = pytest.mark.guarantee
+
 
 async def _traffic(client: Redis) -> tuple[int, int]:
     info = await client.info("stats")
