@@ -1,16 +1,35 @@
-"""What one server answers for itself, asked of all primaries of a Cluster: by a client of redis-py's, or by a store."""
+"""What tests ask of a server alone, asked where there are several: of all primaries, and without what these say.
+
+Replicas and sentinels connect to a primary and send commands at all times; tests count those of clients.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from redis.asyncio import RedisCluster
+from redis.asyncio import Redis, RedisCluster
 
 from sessionstream.log.store import Store
 from sessionstream.wire.lane import Lane
 
-__all__ = ["EveryNode", "keys_of", "lanes_of"]
+__all__ = ["EveryNode", "OfClients", "keys_of", "lanes_of"]
+
+# What replicas and sentinels send.
+_NOT_OF_CLIENTS = {"cmdstat_ping", "cmdstat_psync", "cmdstat_publish", "cmdstat_replconf"}
+
+
+class OfClients(Redis):
+    """A client of a primary that sentinels watch: it tells of clients alone."""
+
+    async def info(self, section: str | None = None, *args: str, **settings: Any) -> dict[str, Any]:
+        """Return the section without the commands of others."""
+        told = await super().info(section, *args, **settings)
+        return {name: value for name, value in told.items() if name not in _NOT_OF_CLIENTS}
+
+    async def client_list(self, **settings: Any) -> list[dict[str, str]]:
+        """Return the connections of clients."""
+        return _of_clients(await super().client_list(**settings))
 
 
 class EveryNode(RedisCluster):
@@ -22,7 +41,7 @@ class EveryNode(RedisCluster):
         merged: dict[str, Any] = {}
         for one in told.values():
             _add(merged, one)
-        return merged
+        return {name: value for name, value in merged.items() if name not in _NOT_OF_CLIENTS}
 
     async def client_list(self, **settings: Any) -> list[dict[str, str]]:
         """Return the connections of clients, not those of replicas."""
@@ -30,8 +49,7 @@ class EveryNode(RedisCluster):
         return [
             {**one, "id": f"{node}/{one['id']}"}
             for node, connections in told.items()
-            for one in connections
-            if not set(one["flags"]) & set("SM")
+            for one in _of_clients(connections)
         ]
 
     async def client_id(self) -> str:
@@ -85,6 +103,10 @@ async def keys_of(store: Store, pattern: str | None = None) -> list[str]:
             if int(cursor) == 0:
                 break
     return sorted(keys)
+
+
+def _of_clients(connections: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [one for one in connections if not set(one["flags"]) & set("SM") and not one["name"].startswith("sentinel-")]
 
 
 def _add(merged: dict[str, Any], more: dict[str, Any]) -> None:

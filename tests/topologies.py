@@ -18,7 +18,7 @@ from redis.asyncio.cluster import ClusterNode
 
 from tests.certificates import TlsServer
 from tests.clusters import SLOTS, Node, TestCluster, until
-from tests.nodes import EveryNode
+from tests.nodes import EveryNode, OfClients
 from tests.proxy import Proxy
 from tests.sentinels import TestSentinels
 from tests.servers import Server
@@ -138,7 +138,7 @@ class SharedSentinels(_Several):
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[Redis]:
         """A client of redis-py's Sentinel, closed at the end."""
-        async with self.whole.client() as client:
+        async with self.whole.client(OfClients) as client:
             yield client
 
     primaries = SharedServer.primaries

@@ -18,10 +18,9 @@ import asyncio, sys
 from sessionstream.locks import Locks
 from sessionstream.log.store import Store
 from sessionstream.settings import Settings
-from sessionstream.wire.connect import Dialer
-from sessionstream.wire.server import Server
+from sessionstream.wire.opening import server_for
 
-store = Store(Server(Dialer.from_url(sys.argv[1]).dial), Settings(namespace=sys.argv[2]))
+store = Store(server_for(None, sys.argv[1]), Settings(namespace=sys.argv[2]))
 locks = Locks(store)
 
 async def main():
