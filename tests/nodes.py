@@ -65,9 +65,22 @@ class EveryNode(RedisCluster):
         node = self.get_node(node_name=name)
         return int(await super().client_kill_filter(_id=number, target_nodes=node, **settings))
 
+    async def pubsub_shardnumsub(self, *channels: str) -> list[tuple[Any, int]]:
+        """Return how many connections hear of channels, wherever these are."""
+        told = (await self._of_all("pubsub_shardnumsub", *channels)).values()
+        return [(channel, sum(count for _, count in counts)) for channel, *counts in zip(channels, *told, strict=True)]
+
     async def config_resetstat(self) -> None:
         """Let all primaries count from nothing."""
         await self._of_all("config_resetstat")
+
+    async def acl_setuser(self, *args: Any, **settings: Any) -> None:
+        """Change the rules of all primaries."""
+        await self._of_all("acl_setuser", *args, **settings)
+
+    async def acl_deluser(self, *args: Any) -> None:
+        """Take a user out of the rules of all primaries."""
+        await self._of_all("acl_deluser", *args)
 
     async def config_set(self, *args: Any) -> None:
         """Change a setting of all primaries."""

@@ -91,6 +91,10 @@ class Server:
         """Its address over TCP, with the password if it asks for one."""
         return f"redis://{self.credentials}127.0.0.1:{self.port}/0"
 
+    def url_as(self, user: str, password: str) -> str:
+        """Return its address over TCP for a user of its access rules; both are letters."""
+        return f"redis://{user}:{password}@127.0.0.1:{self.port}/0"
+
     @property
     def unix_url(self) -> str:
         """Its address over the unix socket, with the password if it asks for one."""

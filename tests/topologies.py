@@ -129,6 +129,10 @@ class SharedSentinels(_Several):
         """The one that takes writes."""
         return self.whole.primary().server
 
+    def url_as(self, user: str, password: str) -> str:
+        """Return the primary's address for a user of its access rules."""
+        return self.primary.url_as(user, password)
+
     url = property(lambda self: self.primary.url)
     unix_url = property(lambda self: self.primary.url)
     port = property(lambda self: self.primary.port)
@@ -154,6 +158,10 @@ class SharedCluster(_Several):
     unix_url = property(lambda self: self.whole.url)
     port = property(lambda self: self.whole.nodes[0].port)
     reach = SharedServer.reach
+
+    def url_as(self, user: str, password: str) -> str:
+        """Return a node's address for a user of the access rules of all of them."""
+        return self.whole.nodes[0].server.url_as(user, password)
 
     @property
     def socket(self) -> Path:

@@ -214,7 +214,7 @@ async def restricted(client: Redis, server: Server) -> AsyncIterator[str]:
     await client.acl_setuser(
         "deaf", enabled=True, passwords=["+pw"], categories=["+@all"], commands=["-client|tracking"], keys=["*"]
     )
-    yield f"redis://deaf:pw@127.0.0.1:{server.port}"
+    yield server.url_as("deaf", "pw")
     await client.acl_deluser("deaf")
 
 
@@ -224,7 +224,7 @@ async def test_without_the_permission_bells_ring_by_themselves(
 ) -> None:
     """Twice a second: what changes is seen, only later; also where the server gives this user no more connections."""
     manager = open_manager(restricted)
-    await manager.store.server.call("PING")
+    await lanes_of(manager.store)
     if also_without_connections:
         await client.acl_setuser("deaf", enabled=True, reset_passwords=True, passwords=["+another"])
     hub = Hub(manager.store.server)

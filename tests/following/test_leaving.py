@@ -110,7 +110,7 @@ async def test_closing_the_manager_ends_those_who_wait(open_manager: Open, manag
 async def test_a_thousand_followers_share_one_connection_and_ask_nothing(
     manager: SessionManager, client: Redis
 ) -> None:
-    """Each of a session of its own: beside the manager's there is one to a node, and while nothing happens no command."""
+    """Each of a session of its own: beside the manager's is one to a node, and while nothing happens no command."""
     ids = [f"f{number}" for number in range(1_000)]
     await asyncio.gather(*(manager.create_session("user_1", "agent_1", session_id=one) for one in ids))
     connections = len(await client.client_list())

@@ -133,6 +133,7 @@ async def test_a_manager_that_is_dropped_closes_its_connection(proxy: Proxy, mak
     await asyncio.wait_for(_until(lambda: proxy.open_connections == 0), 10)
 
 
+@pytest.mark.not_on("cluster", reason="a Cluster has one database")
 async def test_the_connection_settings_of_a_client_are_used(
     server: Server, client: Redis, make_namespace: Callable[[], str]
 ) -> None:
