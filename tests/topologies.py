@@ -24,6 +24,7 @@ from tests.sentinels import TestSentinels
 from tests.servers import Server
 
 __all__ = [
+    "FINDING",
     "OneNode",
     "SharedCluster",
     "SharedSentinels",
@@ -204,6 +205,10 @@ class OneNode(SharedServer):
         self._node.call("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
         until(lambda: self._node.section("cluster")["cluster_state"] == "ok", "the Cluster to be whole")
         return self
+
+
+FINDING = 2 if os.environ.get("SESSIONSTREAM_TEST_TOPOLOGY") == "cluster" else 0
+"""Connections that a manager makes and closes before its own: one finds a Cluster, one asks for its nodes."""
 
 
 def through(proxy: Proxy) -> dict[str, Any]:

@@ -138,12 +138,16 @@ async def test_all_who_wait_share_one_connection(hub: Hub, client: Redis, manage
     with contextlib.ExitStack() as stack:
         bells = [stack.enter_context(hub.watching([one])) for one in keys]
         await asyncio.gather(*(bell.wait() for bell in bells))
-        await until(lambda: _hearing(client))
-        assert len(await _hearing(client)) == len(await lanes_of(manager.store))
+        nodes = len(await lanes_of(manager.store))
+        await until(lambda: _as_many_hear(client, nodes))
         await asyncio.gather(*(bell.wait() for bell in bells))
         await client.hset(keys[7], "n", 1)
         assert await bells[7].wait() == {keys[7]}
     await until(lambda: _nobody_hears(client))
+
+
+async def _as_many_hear(client: Redis, count: int) -> bool:
+    return len(await _hearing(client)) == count
 
 
 async def _nobody_hears(client: Redis) -> bool:

@@ -14,8 +14,6 @@ from sessionstream.integrity.reporting import Kind
 from tests.integrity.attacks import Attacker, Entry, renumbered
 from tests.integrity.conftest import NEIGHBOUR, SESSION
 
-pytestmark = pytest.mark.guarantee
-
 
 def told(verification: Verification) -> list[tuple[Kind, int | None]]:
     """Return the kind and the version of each finding."""

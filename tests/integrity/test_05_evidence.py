@@ -25,8 +25,6 @@ from tests.integrity.attacks import Attacker
 from tests.integrity.conftest import KEY, SESSION
 from tests.integrity.test_01_histories import told
 
-pytestmark = pytest.mark.guarantee
-
 OTHER_KEY = "f" * 32
 Lines = list[bytes]
 

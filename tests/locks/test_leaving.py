@@ -34,7 +34,8 @@ asyncio.run(main())
 ENDS = {
     "holding": "await locks.acquire('sess_1', lease=0.2)",
     "waiting": """waiter = asyncio.create_task(locks.acquire('sess_2', timeout=60))
-    while not (await store.server.call("PUBSUB", "SHARDNUMSUB", store.keys.unlocked("sess_2")))[1]:
+    lane = await store.server.lane(asyncio.get_running_loop().time() + 30, store.keys.unlocked("sess_2"))
+    while not (await lane.call(("PUBSUB", "SHARDNUMSUB", store.keys.unlocked("sess_2"))))[1]:
         await asyncio.sleep(0)""",
     "subscribing": """waiter = asyncio.create_task(locks.acquire('sess_2', timeout=60))
     for _ in range(30):

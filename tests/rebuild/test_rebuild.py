@@ -17,8 +17,6 @@ from tests.gates import last_offset, move_gate
 from tests.projections.views import assert_folded, beside, erase, stored
 from tests.rebuild.conftest import MakeManager, noting
 
-pytestmark = pytest.mark.guarantee
-
 KINDS = ["head", "view", "ranking", "index", "counters"]
 
 

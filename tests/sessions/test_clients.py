@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.credentials import UsernamePasswordCredentialProvider
@@ -19,9 +20,9 @@ Make = Callable[[Server], Redis]
 
 
 def _place(server: Server) -> dict[str, Any]:
-    place = dict(Redis.from_url(server.url).connection_pool.connection_kwargs)
-    place.pop("db", None)
-    return place | ({"ssl": True} if server.url.startswith("rediss:") else {})
+    """Return the address as the arguments of a client, without a database."""
+    place: dict[str, Any] = {**parse_url(server.url), "ssl": server.url.startswith("rediss:")}
+    return {name: value for name, value in place.items() if name not in ("connection_class", "db")}
 
 
 _WAYS: dict[str, Make] = {

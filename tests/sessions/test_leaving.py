@@ -94,7 +94,8 @@ async def main():
     await manager.create_session("user_1", "agent_1", session_id="sess_1")
     await manager.acquire_lock("sess_1")
     waiter = asyncio.create_task(manager.acquire_lock("sess_1"))
-    while not await manager.store.server.call("PUBSUB", "SHARDCHANNELS"):
+    lane = await manager.store.server.lane(asyncio.get_running_loop().time() + 30, manager.store.keys.head("sess_1"))
+    while not await lane.call(("PUBSUB", "SHARDCHANNELS")):
         pass
 asyncio.run(main())
 """,

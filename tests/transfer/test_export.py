@@ -143,8 +143,8 @@ async def test_a_long_history_is_written_as_it_is_read(store: Store, manager: Se
 
 async def commands(store: Store) -> int:
     """Return how many pages of streams the server has been asked for."""
-    infos = [(await lane.call(("INFO", "commandstats"))).decode() for lane in await lanes_of(store)]
-    found = [row for info in infos for row in info.splitlines() if row.startswith("cmdstat_xrange:")]
+    infos = await asyncio.gather(*(lane.call(("INFO", "commandstats")) for lane in await lanes_of(store)))
+    found = [row for info in infos for row in info.decode().splitlines() if row.startswith("cmdstat_xrange:")]
     return sum(int(row.split("calls=")[1].split(",")[0]) for row in found)
 
 

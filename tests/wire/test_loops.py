@@ -13,9 +13,10 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager
+from tests.conftest import ROOT
 from tests.proxy import Proxy
 from tests.servers import Server
-from tests.topologies import through
+from tests.topologies import FINDING, through
 
 
 def test_one_manager_serves_one_loop_after_the_other(
@@ -30,7 +31,7 @@ def test_one_manager_serves_one_loop_after_the_other(
         return (await manager.append("s", NoteAdded(text=str(number)))).version
 
     assert [asyncio.run(turn(number)) for number in range(1, 6)] == [2, 3, 4, 5, 6]
-    assert proxy.connections == 5
+    assert proxy.connections == FINDING + 5
     asyncio.run(asyncio.wait_for(_until(lambda: proxy.open_connections == 0), 10))
 
 
@@ -57,7 +58,7 @@ def test_loops_side_by_side_have_a_connection_each(
 
     assert len(set(outcomes)) == 400
     assert asyncio.run(versions()) == list(range(1, 402))
-    assert proxy.connections == 10
+    assert proxy.connections == FINDING + 10
 
 
 def test_a_loop_that_ends_while_an_append_is_under_way_ends_quietly(
@@ -80,8 +81,9 @@ def test_a_loop_that_ends_while_an_append_is_under_way_ends_quietly(
 
 
 FORKING = """
-import asyncio, multiprocessing, sys
+import asyncio, multiprocessing, sys, types
 from sessionstream import NoteAdded, SessionManager
+from tests.topologies import through
 
 async def work(name):
     return [(await manager.append("s", NoteAdded(text=name))).event_ids[0] for _ in range(20)]
@@ -108,7 +110,8 @@ async def parent():
     versions = [event.version async for event in manager.history("s")]
     assert versions == list(range(1, 122)), versions
 
-manager = SessionManager(url=sys.argv[1], namespace=sys.argv[2])
+proxy = types.SimpleNamespace(url=sys.argv[1], port=int(sys.argv[2]))
+manager = SessionManager(**through(proxy), namespace=sys.argv[3])
 asyncio.run(parent())
 """
 
@@ -118,9 +121,10 @@ def test_children_of_a_fork_connect_for_themselves(
 ) -> None:
     """Parent and children go on appending with the manager that was made before; replies never cross over."""
     run = [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c", FORKING]
-    done = subprocess.run([*run, proxy.url, make_namespace()], capture_output=True, text=True, timeout=60)
+    place = (proxy.url, str(proxy.port))
+    done = subprocess.run([*run, *place, make_namespace()], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
-    assert proxy.connections == 4
+    assert proxy.connections == FINDING + 4
 
 
 async def test_a_manager_that_is_dropped_closes_its_connection(proxy: Proxy, make_namespace: Callable[[], str]) -> None:
