@@ -15,10 +15,10 @@ from redis import Redis
 
 from tests.servers import Server, ServerFailed, Setting
 
-__all__ = ["Node", "TestCluster", "until"]
+__all__ = ["Node", "SLOTS", "TestCluster", "until"]
 
 _PRIMARIES = 3
-_SLOTS = 16384
+SLOTS = 16384
 _PATIENCE = 30.0
 _SETTINGS: dict[str, Setting] = {
     "cluster_enabled": True,
@@ -115,7 +115,7 @@ class TestCluster:
         for number, node in enumerate(self.nodes):
             node.id = node.call("CLUSTER", "MYID").decode()
             node.call("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        bounds = [_SLOTS * number // _PRIMARIES for number in range(_PRIMARIES + 1)]
+        bounds = [SLOTS * number // _PRIMARIES for number in range(_PRIMARIES + 1)]
         for node, low, high in zip(self.nodes[:_PRIMARIES], bounds, bounds[1:], strict=False):
             node.call("CLUSTER", "ADDSLOTSRANGE", low, high - 1)
         for node in others:

@@ -39,6 +39,7 @@ class Proxy:
 
     Args:
         server: the unix socket of the server.
+        credentials: what the server's URL has in front of its address, such as ``:password@``.
         keep_requests: whether `requests` keeps what clients send.
 
     Attributes:
@@ -50,8 +51,9 @@ class Proxy:
         requests: what clients have sent so far, as it came in.
     """
 
-    def __init__(self, server: Path, *, keep_requests: bool = True) -> None:
+    def __init__(self, server: Path, credentials: str = "", *, keep_requests: bool = True) -> None:
         self._upstream = str(server)
+        self._credentials = credentials
         self._keeps_requests = keep_requests
         self._folder = Path(tempfile.mkdtemp(prefix="sst-proxy-"))
         self._loop = asyncio.new_event_loop()
@@ -83,12 +85,12 @@ class Proxy:
     @property
     def url(self) -> str:
         """Its address over the unix socket."""
-        return f"unix://{self._folder / 's'}"
+        return f"unix://{self._credentials}{self._folder / 's'}"
 
     @property
     def tcp_url(self) -> str:
         """Its address over TCP."""
-        return f"redis://127.0.0.1:{self.port}"
+        return f"redis://{self._credentials}127.0.0.1:{self.port}"
 
     @property
     def open_connections(self) -> int:

@@ -90,11 +90,11 @@ class TestSentinels:
         return [("127.0.0.1", node.port) for node in self.sentinels]
 
     @contextlib.asynccontextmanager
-    async def client(self, **settings: Any) -> AsyncIterator[Redis]:
+    async def client(self, kind: type[Redis] = Redis, **settings: Any) -> AsyncIterator[Redis]:
         """Make a client whose connections ask the sentinels where the primary is; all of it is closed at the end."""
         given = {"password": self.password, **settings}
         sentinel = redis.asyncio.sentinel.Sentinel(self.addresses, socket_timeout=1.0)
-        async with sentinel.master_for(NAME, Redis, **given) as client:
+        async with sentinel.master_for(NAME, kind, **given) as client:
             try:
                 yield client
             finally:
@@ -116,7 +116,7 @@ class TestSentinels:
                 f"sentinel parallel-syncs {NAME} {_REPLICAS}",
             ]
             if self.password is not None:
-                lines.append(f"sentinel auth-pass {NAME} {self.password}")
+                lines.append(f'sentinel auth-pass {NAME} "{self.password}"')
             self.sentinels = [Node(_Sentinel(*lines)) for _ in range(_SENTINELS)]
             list(pool.map(Node.start, self.sentinels))
         # After a restart the sentinels say what a node is.

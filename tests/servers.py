@@ -91,12 +91,16 @@ class Server:
     @property
     def url(self) -> str:
         """Its address over TCP, with the password if it asks for one."""
-        return f"redis://{self._credentials}127.0.0.1:{self.port}/0"
+        return f"redis://{self.credentials}127.0.0.1:{self.port}/0"
+
+    def url_as(self, user: str, password: str) -> str:
+        """Return its address over TCP for a user of its access rules; both are letters."""
+        return f"redis://{user}:{password}@127.0.0.1:{self.port}/0"
 
     @property
     def unix_url(self) -> str:
         """Its address over the unix socket, with the password if it asks for one."""
-        return f"unix://{self._credentials}{self.socket}?db=0"
+        return f"unix://{self.credentials}{self.socket}?db=0"
 
     @property
     def log(self) -> str:
@@ -156,7 +160,8 @@ class Server:
         _reaper().forget_folder(self.folder)
 
     @property
-    def _credentials(self) -> str:
+    def credentials(self) -> str:
+        """The password as a URL has it, empty if it asks for none."""
         return f":{quote(str(self.settings['requirepass']), safe='')}@" if "requirepass" in self.settings else ""
 
     def _launch(self) -> None:

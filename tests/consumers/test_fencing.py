@@ -26,6 +26,8 @@ from tests.consumers.joining import Seen, add_notes, caught_up
 from tests.servers import Server
 from tests.sessions.waiting import until
 
+pytestmark = pytest.mark.guarantee
+
 COUNT, OWN = counters("count"), view("own")
 
 

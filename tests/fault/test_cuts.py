@@ -12,6 +12,8 @@ from tests.fault.conftest import in_a_hurry
 from tests.fault.ledger import Ledger
 from tests.proxy import Fault, Proxy
 
+pytestmark = pytest.mark.guarantee
+
 FAULTS = list(Fault)
 
 

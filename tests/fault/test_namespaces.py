@@ -18,6 +18,8 @@ from sessionstream.projection import Increment, counters
 from tests.fault.conftest import Open
 from tests.servers import Server
 
+pytestmark = pytest.mark.guarantee
+
 Dump = Callable[[], Awaitable[dict[bytes, bytes]]]
 
 

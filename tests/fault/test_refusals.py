@@ -251,6 +251,7 @@ async def test_a_server_busy_with_a_script_is_waited_for(open_manager: Open, rea
     assert (await ledger.balance(manager))[-1] == "patient"
 
 
+@pytest.mark.guarantee
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
 async def test_a_server_that_would_drop_keys_is_refused(
     make_server: Callable[..., Server], open_manager: Open, policy: str

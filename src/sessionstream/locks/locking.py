@@ -38,7 +38,7 @@ _RELEASE = load_script("sessionstream.locks", "release")
 
 _LONGEST = 10**9
 _PATIENCE = 0.25
-"""Seconds for which a cancelled acquisition waits until the lock is surely free."""
+"""Seconds for which a cancelled acquisition or release waits until the lock is surely free."""
 
 
 class Locks:
@@ -211,7 +211,12 @@ class Locks:
         mine = self._held.get(lock.owner) if lock.owner is not None else None
         if mine is not None and mine.get(session_id) is lock:
             del mine[session_id]
-        freed = await self._release(session_id, lock.holder)
+        try:
+            freed = await self._release(session_id, lock.holder)
+        except asyncio.CancelledError:
+            # It may not have been sent, or only to be told that the server does not know the script.
+            await self._give_back(session_id, lock.holder)
+            raise
         lock.end(freed=freed)
         if not freed:
             raise LockLost(session_id, f"the lock of session {session_id!r} had gone to somebody else")
