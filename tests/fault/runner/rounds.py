@@ -126,6 +126,8 @@ def play(one: Round) -> Played:
                 _work(one, workers)
             except (Stuck, AssertionError) as error:
                 stuck.append(Violation("stuck", str(error)))
+                for worker in workers.all:
+                    worker.kill()
             one.place.settle()
             if one.spoil is not None:
                 one.spoil(one.place)
