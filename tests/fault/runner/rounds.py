@@ -159,7 +159,17 @@ def _orders(one: Round, sessions: list[str]) -> list[Orders]:
     return [
         Orders(f"{one.namespace}-a", "", place, patient, sessions, one.seed * 1000 + 100, follows=True),
         Orders(f"{one.namespace}-b", "", place, patient, sessions, one.seed * 1000 + 200, takes_part=True),
-        Orders(f"{one.namespace}-c", "", place, hasty, sessions, one.seed * 1000 + 300, takes_part=True, writers=2),
+        Orders(
+            f"{one.namespace}-c",
+            "",
+            place,
+            hasty,
+            sessions,
+            one.seed * 1000 + 300,
+            takes_part=True,
+            hasty=True,
+            writers=2,
+        ),
     ]
 
 

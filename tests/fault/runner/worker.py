@@ -38,6 +38,7 @@ class Orders:
         follows: whether it follows all sessions.
         cursor: from where it does.
         takes_part: whether it is a member of the group.
+        hasty: whether its deadline is so short that nobody waits for it to succeed in something.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Orders:
     follows: bool = False
     cursor: str | None = None
     takes_part: bool = False
+    hasty: bool = False
 
     def words(self) -> str:
         """Return them as JSON."""

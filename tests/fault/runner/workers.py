@@ -36,6 +36,7 @@ class Worker:
         forks: what starts them.
 
     Attributes:
+        begun: whether its present process has noted anything.
         records: all that its processes have noted.
         counts: how many records there are of each kind.
     """
@@ -48,6 +49,7 @@ class Worker:
         self._lives = 0
         self._process: int | None = None
         self._tail = Tail(folder / "none yet")
+        self.begun = False
         self.records: list[Record] = []
         self.counts: Counter[str] = Counter()
 
@@ -61,6 +63,7 @@ class Worker:
         given = (record["cursor"] for record in reversed(self.records) if record["kind"] == "given")
         self._orders.cursor = next(given, None)
         self._tail = Tail(path)
+        self.begun = False
         self._process = self._forks.start(WORKER, self._orders.words())
 
     def kill(self) -> None:
@@ -81,6 +84,12 @@ class Worker:
         for record in self._tail.more():
             self.records.append(record)
             self.counts[record["kind"]] += 1
+            self.begun = True
+
+    @property
+    def hasty(self) -> bool:
+        """Whether nobody waits for it to succeed in something."""
+        return self._orders.hasty
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
@@ -114,14 +123,14 @@ class Workers:
             worker.kill()
 
     def progress(self, count: int) -> None:
-        """Return when each worker was acknowledged so many further calls."""
+        """Return when each worker has begun, and was acknowledged so many further calls, unless it is hasty."""
         before = [worker.counts["acknowledged"] for worker in self.all]
-        self.until(
-            lambda: all(
-                worker.counts["acknowledged"] >= known + count for worker, known in zip(self.all, before, strict=True)
-            ),
-            f"{count} further calls of each worker to be acknowledged",
-        )
+
+        def all_went_on() -> bool:
+            each = zip(self.all, before, strict=True)
+            return all(one.begun and (one.hasty or one.counts["acknowledged"] >= known + count) for one, known in each)
+
+        self.until(all_went_on, f"{count} further calls of each worker to be acknowledged")
 
     def stop_writing(self) -> None:
         """Return when nobody writes any more."""
