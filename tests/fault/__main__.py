@@ -25,6 +25,8 @@ def main() -> int:
     parser.add_argument("--only", action="append", help="a fault, by its name; may be given several times")
     parser.add_argument("--keep", type=Path, help="a folder for the journals of rounds that were not as promised")
     given = parser.parse_args()
+    if given.topology == "single" and given.level.startswith("replicated"):
+        parser.error("one server has no replica")
     level, tally = LEVELS[given.level], Tally()
     failed, until, number = 0, time.monotonic() + given.seconds, 0
     with TOPOLOGIES[given.topology](level.settings) as place:

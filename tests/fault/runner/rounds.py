@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sessionstream.settings import Settings
 from tests.fault.runner.checker import Checked, check
 from tests.fault.runner.connections import manager_on
 from tests.fault.runner.faults import CLOCKS
@@ -75,8 +74,7 @@ class Round:
     def manager_settings(self) -> dict[str, Any]:
         """What its managers have in common."""
         own = {"namespace": self.namespace, "partitions": self.place.partitions}
-        durability = {"durability": self.level.name} if "durability" in Settings.model_fields else {}
-        return {**own, **durability, **self.settings}
+        return {**own, "durability": self.level.name, **self.settings}
 
 
 @dataclass
