@@ -1,4 +1,4 @@
-"""The fault runner's checker names what is not as promised; a run whose checker is broken would prove nothing."""
+"""G42: the fault runner's checker names what is not as promised; with a broken checker a run would prove nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""G11, G16, G26: a clock that was wrong for a while; what was leased or held back then does not stay so."""
+"""G1, G16, G26, G42: a clock that was wrong for a while; what was leased or held back then does not stay so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection cut after sending, and a late first copy behind a delaying proxy, never make two events (G3)."""
+"""A connection cut after sending, and a late first copy behind a delaying proxy, never make two events (G3, G42)."""
 
 from __future__ import annotations
 

@@ -10,8 +10,6 @@ from tests.fault.runner.violations import Violation
 
 __all__ = ["missed_by_follower", "readers"]
 
-_AWAY = ("Unavailable", "OutcomeUnknown", "ServerLoading")
-
 
 def readers(workers: Iterable[Sequence[Record]], state: State, *, strict: bool) -> Iterator[Violation]:
     """A follower was given each event, once and in order; the group handled each, and counted it once.
@@ -27,7 +25,7 @@ def readers(workers: Iterable[Sequence[Record]], state: State, *, strict: bool) 
         takes_part = takes_part or any(record["kind"] in ("joined", "member") for record in records)
         handled += [record for record in records if record["kind"] == "handled"]
         for record in records if strict else ():
-            if record["kind"] == "member" and record["error"] not in _AWAY:
+            if record["kind"] == "member" and not record["away"]:
                 yield Violation("member", f"{record['error']}: {record['says']}")
         if any(record["kind"] == "follows" for record in records):
             yield from _follower(records, state, strict=strict)
@@ -54,7 +52,7 @@ def _follower(records: Sequence[Record], state: State, *, strict: bool) -> Itera
     there = {(session_id, entry.offset) for session_id, stream in state.streams.items() for entry in stream}
     last: dict[str, int] = {}
     for record in records:
-        if record["kind"] == "follower" and record["error"] not in _AWAY:
+        if record["kind"] == "follower" and not record["away"]:
             yield Violation("follower", f"{record['error']}: {record['says']}")
         if record["kind"] == "follows":
             last.clear()

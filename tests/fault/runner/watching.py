@@ -34,8 +34,9 @@ async def follow(manager: SessionManager, journal: Journal, cursor: str | None) 
                     cursor = str(events.cursor)
                     journal.note("given", **_facts(event), cursor=cursor)
         except SessionStreamError as error:
-            journal.note("follower", error=type(error).__name__, says=str(error)[:200])
-            if not isinstance(error, ConnectionError):
+            away = isinstance(error, ConnectionError)
+            journal.note("follower", error=type(error).__name__, says=str(error)[:200], away=away)
+            if not away:
                 cursor = None
             await asyncio.sleep(_PAUSE)
 
@@ -56,7 +57,8 @@ async def take_part(manager: SessionManager, journal: Journal) -> None:
                 journal.note("joined")
                 await consumer.run()
         except SessionStreamError as error:
-            journal.note("member", error=type(error).__name__, says=str(error)[:200])
+            away = isinstance(error, ConnectionError)
+            journal.note("member", error=type(error).__name__, says=str(error)[:200], away=away)
             await asyncio.sleep(_PAUSE)
 
 
