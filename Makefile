@@ -66,13 +66,19 @@ test-topologies: $(READY)
 	@$(call on,valkey,sentinel,$(GUARANTEES))
 	@$(call on,redis,tls,$(GUARANTEES))
 
-# All tests on all topologies; then, a line each, what runs for long.
+# All tests on all topologies; then, a line each, what runs for long: seconds may be given, make soak SOAK_SECONDS=60.
+SOAK_SECONDS ?= 600
+
 soak: test
 	@$(call on,valkey,cluster,$(TESTS) $(ONCE:%=--ignore=%))
 	@$(call on,redis,cluster,$(TESTS) $(ONCE:%=--ignore=%))
 	@$(call on,valkey,sentinel,$(TESTS) $(ONCE:%=--ignore=%))
 	@$(call on,redis,sentinel,$(TESTS) $(ONCE:%=--ignore=%))
 	@$(call on,redis,tls,$(TESTS) $(ONCE:%=--ignore=%))
+	@$(BIN)/python -m tests.fault --seconds $(SOAK_SECONDS) --topology single --level fsync
+	@$(BIN)/python -m tests.fault --seconds $(SOAK_SECONDS) --topology sentinel --level process
+	@$(BIN)/python -m tests.fault --seconds $(SOAK_SECONDS) --topology cluster --level process
+	@$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS)
 
 check: lint types house wheel
 

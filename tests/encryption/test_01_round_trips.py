@@ -17,6 +17,8 @@ from sessionstream.transfer import export_cloudevents, export_events, export_mes
 from tests.encryption.conftest import SESSION, USER, MakeManager
 from tests.encryption.everything import NOTED, TEXT, noted, say_everything
 
+pytestmark = pytest.mark.guarantee
+
 
 @pytest.fixture
 async def said(make_manager: MakeManager) -> SessionManager:

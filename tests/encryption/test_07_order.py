@@ -14,7 +14,7 @@ from sessionstream.encryption import DataKeys, FolderKeyStore, MasterKeys
 from sessionstream.errors import InvalidArgument, KeyUnavailable
 from tests.encryption.conftest import MASTER, SESSION, USER, MakeManager
 from tests.proxy import Fault, Proxy
-from tests.servers import Server
+from tests.topologies import through
 
 
 class _Gate(MasterKeys):
@@ -140,17 +140,16 @@ async def test_an_unknown_session_is_unknown(manager: SessionManager) -> None:
     assert list(FolderKeyStore(manager.settings.key_store).users()) == []  # type: ignore[arg-type]
 
 
-async def test_a_repeat_sends_the_same_bytes(server: Server, namespace: str, tmp_path: Path) -> None:
+async def test_a_repeat_sends_the_same_bytes(proxy: Proxy, namespace: str, tmp_path: Path) -> None:
     """A reply that is lost leaves one event, which reads."""
     settings: dict[str, Any] = {"namespace": namespace, "encryption_key": MASTER, "key_store": tmp_path}
-    with Proxy(server.socket) as proxy:
-        async with SessionManager(url=proxy.url, **settings) as manager:
-            await manager.create_session(USER, "agent_1", session_id=SESSION)
-            await manager.append(SESSION, NoteAdded(text="one"))
-            proxy.arm(Fault.LOSE_REPLY, b"note.added")
-            appended = await manager.append(SESSION, NoteAdded(text="two"))
-            assert appended.version == 3
-            assert await _texts(manager) == ["one", "two"]
+    async with SessionManager(**through(proxy), **settings) as manager:
+        await manager.create_session(USER, "agent_1", session_id=SESSION)
+        await manager.append(SESSION, NoteAdded(text="one"))
+        proxy.arm(Fault.LOSE_REPLY, b"note.added")
+        appended = await manager.append(SESSION, NoteAdded(text="two"))
+        assert appended.version == 3
+        assert await _texts(manager) == ["one", "two"]
 
 
 async def test_a_type_of_ones_own_begins_no_session(manager: SessionManager) -> None:

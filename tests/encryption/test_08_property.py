@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from sessionstream import MessageAdded, NoteAdded, Projection, SessionManager
 from sessionstream.projection import OFFSET, Increment, Operation, Put, Replace, Unset, view
 from tests.encryption.conftest import MASTER, SESSION, USER
-from tests.servers import Server
 
 TALLY = view("tally")
 tally = Projection("tally")
@@ -120,12 +119,12 @@ def _timeless(event: Any) -> Any:
 async def test_a_store_that_encrypts_gives_what_one_in_plain_text_gives(
     done: list[Any],
     metadata: dict[str, Any],
-    server: Server,
+    reach: dict[str, Any],
     make_namespace: Callable[..., str],
     tmp_path: Path,
 ) -> None:
     """Every step is answered alike, and everything reads alike behind them, also for a process that comes anew."""
-    common: dict[str, Any] = {"url": server.unix_url, "projections": [tally], "partitions": 1, "seal_key": MASTER}
+    common: dict[str, Any] = {**reach, "projections": [tally], "partitions": 1, "seal_key": MASTER}
     keys = {"encryption_key": MASTER, "key_store": tmp_path / uuid.uuid4().hex}
     namespace = make_namespace()
     async with (

@@ -30,6 +30,8 @@ from sessionstream.projection import Put, view
 from tests.erasure.conftest import PLAIN, SESSION, USER, MakeManager, talk
 from tests.sessions.waiting import expired_session
 
+pytestmark = pytest.mark.guarantee
+
 Method = Callable[[SessionManager], Awaitable[Any]]
 
 

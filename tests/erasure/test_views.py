@@ -15,7 +15,6 @@ from sessionstream import MessageAdded, NoteAdded, Projection, SessionManager, S
 from sessionstream.events.lifecycle import SessionCreated, SessionDeleted
 from sessionstream.projection import Add, Increment, Operation, Put, Remove, counters, index, ranking, view
 from tests.erasure.conftest import KEY
-from tests.servers import Server
 
 SEEN, BY_AGENT, TOTALS = view("seen"), ranking("topics"), counters("totals")
 
@@ -103,13 +102,13 @@ async def _views(client: Redis, namespace: str) -> dict[bytes, Any]:
 @settings(max_examples=12)
 @given(steps=STEPS)
 async def test_views_are_the_fold_of_what_is_left(
-    server: Server, client: Redis, make_namespace: Callable[..., str], steps: list[Step]
+    reach: dict[str, Any], client: Redis, make_namespace: Callable[..., str], steps: list[Step]
 ) -> None:
     """Sessions are made, used, forked, ended and erased at random; then a rebuild changes nothing, and all verify."""
     namespace = make_namespace(f"t{uuid.uuid4().hex[:10]}")
     made: list[str] = []
     options = {"namespace": namespace, "partitions": 2, "seal_key": KEY, "projections": [TOPICS]}
-    async with SessionManager(url=server.unix_url, **options) as manager:
+    async with SessionManager(**reach, **options) as manager:
         for step in steps:
             await _take(manager, step, made)
         await manager.erase_user("alice")
@@ -122,11 +121,11 @@ async def test_views_are_the_fold_of_what_is_left(
 
 
 async def test_a_rebuild_that_runs_meanwhile_counts_nothing_twice(
-    server: Server, client: Redis, namespace: str
+    reach: dict[str, Any], client: Redis, namespace: str
 ) -> None:
     """What it had folded before the erasure is taken back."""
     options = {"namespace": namespace, "partitions": 1, "projections": [TOPICS]}
-    async with SessionManager(url=server.unix_url, **options) as manager:
+    async with SessionManager(**reach, **options) as manager:
         for number in range(30):
             session = await manager.create_session(USERS[number % 2], "agent_1")
             await manager.append(session.session_id, [NoteAdded(text="tea")] * 3)

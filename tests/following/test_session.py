@@ -14,8 +14,6 @@ from sessionstream.errors import HistoryTrimmed, InvalidArgument, UnknownPositio
 from tests.following.conftest import SESSION, Noted, Open
 from tests.sessions.waiting import until
 
-pytestmark = pytest.mark.guarantee
-
 
 async def _append(manager: SessionManager, count: int, session_id: str = SESSION) -> list[str]:
     return [(await manager.append(session_id, NoteAdded(text=str(number)))).offset for number in range(count)]
@@ -29,6 +27,7 @@ async def _take(manager: SessionManager, count: int, **options: object) -> list[
     return offsets
 
 
+@pytest.mark.guarantee
 async def test_history_comes_first_then_what_is_appended(manager: SessionManager) -> None:
     """In one iteration, from the creation on."""
     async with Noted[RecordedEvent](manager.follow(SESSION)) as noted:
@@ -41,6 +40,7 @@ async def test_history_comes_first_then_what_is_appended(manager: SessionManager
         assert noted.events.offset == appended[-1]
 
 
+@pytest.mark.guarantee
 async def test_history_longer_than_a_page_comes_whole(manager: SessionManager) -> None:
     """A page has 500 events at most."""
     for _ in range(13):
@@ -49,6 +49,7 @@ async def test_history_longer_than_a_page_comes_whole(manager: SessionManager) -
         assert [event.version for event in await noted.has(1301)] == list(range(1, 1302))
 
 
+@pytest.mark.guarantee
 async def test_it_goes_on_behind_an_offset(manager: SessionManager) -> None:
     """That of any event; what was given before is not given again."""
     await _append(manager, 5)
@@ -57,6 +58,7 @@ async def test_it_goes_on_behind_an_offset(manager: SessionManager) -> None:
         assert await _take(manager, 5 - place, after=offset) == whole[place + 1 :]
 
 
+@pytest.mark.guarantee
 async def test_now_leaves_out_what_there_is(manager: SessionManager) -> None:
     """Only what is appended after the block was entered is given."""
     await _append(manager, 3)
@@ -96,6 +98,7 @@ async def test_there_is_no_seam(open_manager: Open, writers: list[int], follower
     assert found == [list(range(1, total + 1))] * len(followers)
 
 
+@pytest.mark.guarantee
 async def test_many_followers_of_one_session_are_all_given_everything(manager: SessionManager) -> None:
     """They share their reads, and each has its own position."""
     async with asyncio.TaskGroup() as group:
@@ -201,6 +204,7 @@ async def test_a_gap_never_passes_silently(manager: SessionManager) -> None:
     assert found == [1, 2, 3]
 
 
+@pytest.mark.guarantee
 async def test_it_ends_with_the_session_if_asked(manager: SessionManager) -> None:
     """The end is the last that is given."""
     async with Noted[RecordedEvent](manager.follow(SESSION, until_end=True)) as noted:

@@ -17,8 +17,6 @@ from sessionstream import Event, NoteAdded, RecordedEvent, SessionManager, Unkno
 from sessionstream.errors import CorruptEvent, EventTypeError, InvalidArgument
 from tests.entries import ID, entry
 
-pytestmark = pytest.mark.guarantee
-
 EventsOf = Callable[[str], Awaitable[list[RecordedEvent]]]
 WriteEntry = Callable[..., Awaitable[str]]
 
@@ -86,6 +84,7 @@ OWN = [
 
 
 @pytest.mark.parametrize("given", OWN, ids=lambda given: type(given).__name__)
+@pytest.mark.guarantee
 async def test_an_own_type_is_read_back_as_itself(
     manager: SessionManager, session_id: str, events_of: EventsOf, given: object
 ) -> None:
@@ -122,6 +121,7 @@ async def test_a_pydantic_model_is_checked_once_more_when_it_is_appended(
         (3, b'{"cents":500,"currency":"EUR"}'),
     ],
 )
+@pytest.mark.guarantee
 async def test_older_versions_are_read_as_the_present_one(
     session_id: str, events_of: EventsOf, write_entry: WriteEntry, version: int, data: bytes
 ) -> None:
@@ -233,6 +233,7 @@ async def test_a_newer_version_keeps_its_bytes(session_id: str, events_of: Event
     assert last.data == UnknownEvent("fundamentals.payment_taken", 4, data)
 
 
+@pytest.mark.guarantee
 async def test_an_unknown_event_keeps_a_session_alive(
     reach: dict[str, Any], make_namespace: Callable[[], str], client: Redis
 ) -> None:
@@ -270,6 +271,7 @@ CORRUPT: dict[str, dict[str, str | bytes]] = {
 
 
 @pytest.mark.parametrize("kind", CORRUPT)
+@pytest.mark.guarantee
 async def test_a_corrupt_entry_is_named_and_the_replay_goes_on(
     manager: SessionManager, session_id: str, events_of: EventsOf, write_entry: WriteEntry, kind: str
 ) -> None:
@@ -290,6 +292,7 @@ async def test_a_corrupt_entry_is_named_and_the_replay_goes_on(
 
 
 @pytest.mark.parametrize("kind", CORRUPT)
+@pytest.mark.guarantee
 async def test_every_reader_passes_over_a_corrupt_entry(
     manager: SessionManager, session_id: str, write_entry: WriteEntry, kind: str
 ) -> None:

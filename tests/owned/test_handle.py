@@ -16,6 +16,8 @@ from sessionstream.errors import InvalidArgument, SessionNotFound, SessionStream
 from sessionstream.log.fencing import only_of
 from sessionstream.owned.ownership import Ownership
 
+pytestmark = pytest.mark.guarantee
+
 Call = Callable[[UserSessions, str], Awaitable[Any]]
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from sessionstream import Delta, SessionManager
 from sessionstream.transfer import export_events, import_events, import_messages
 from tests.redaction.conftest import MARK, SECRET, Search
+
+pytestmark = pytest.mark.guarantee
 
 GIVEN = {"password": SECRET, "deep": {"x": [{"clientSecret": SECRET}]}, "n": 1}
 STORED = {"password": MARK, "deep": {"x": [{"clientSecret": "[redacted: secret]"}]}, "n": 1}

@@ -14,6 +14,8 @@ from sessionstream.errors import InvalidArgument
 from tests.sessions.conftest import MakeManager
 from tests.sessions.waiting import expired_session, until_past
 
+pytestmark = pytest.mark.guarantee
+
 
 async def _one_after_the_other(manager: SessionManager, count: int) -> list[Session]:
     return [await manager.create_session("user_1", "agent_1", {"n": n}) for n in range(count)]

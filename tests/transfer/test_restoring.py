@@ -36,8 +36,6 @@ from tests.sessions.waiting import until_past
 from tests.transfer.conftest import MakeManager
 from tests.transfer.worlds import STEPS, Step, assert_views_are_folds, content_of, exported, take_step
 
-pytestmark = pytest.mark.guarantee
-
 
 @settings(max_examples=25)
 @given(steps=STEPS)
@@ -75,6 +73,7 @@ def other(make_manager: MakeManager) -> SessionManager:
     return make_manager(partitions=3)
 
 
+@pytest.mark.guarantee
 async def test_a_restored_session_goes_on(past: list[bytes], other: SessionManager) -> None:
     """The next append is version n + 1, and views follow it."""
     await import_events(other.store, past)
@@ -87,6 +86,7 @@ async def test_a_restored_session_goes_on(past: list[bytes], other: SessionManag
     await assert_views_are_folds(other.store)
 
 
+@pytest.mark.guarantee
 async def test_checkpoints_come_back_with_their_data(past: list[bytes], other: SessionManager) -> None:
     """So a session is resumed where it stood."""
     done = await import_events(other.store, past)
@@ -96,6 +96,7 @@ async def test_checkpoints_come_back_with_their_data(past: list[bytes], other: S
     assert (resumed.checkpoint.data, resumed.checkpoint.label) == ({"turn": 2}, "ü")
 
 
+@pytest.mark.guarantee
 async def test_the_feed_tells_of_a_restored_session(past: list[bytes], other: SessionManager) -> None:
     """Of all its events, at positions without a gap; so whoever follows all gets them."""
     await import_events(other.store, past)
@@ -330,6 +331,7 @@ async def test_a_namespace_of_others_is_not_written_to(past: list[bytes], make_m
     assert await theirs.get_total_session_count() == 1
 
 
+@pytest.mark.guarantee
 async def test_a_page_that_is_sent_twice_is_staged_once(past: list[bytes], other: SessionManager) -> None:
     """As a script is after a lost connection."""
     page = [read_line(number, line) for number, line in enumerate(past[:5], 1)]
@@ -357,6 +359,7 @@ async def test_an_import_goes_on_beside_a_rebuild(make_manager: MakeManager) -> 
     assert len(await other.get_all_active_sessions()) == 41
 
 
+@pytest.mark.guarantee
 async def test_who_reads_the_feed_is_given_all_of_a_restored_session(
     manager: SessionManager, other: SessionManager
 ) -> None:

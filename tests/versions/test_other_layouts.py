@@ -16,6 +16,8 @@ from sessionstream.projection import Increment, counters
 from tests.versions.conftest import Start
 from tests.versions.history import Refused
 
+pytestmark = pytest.mark.guarantee
+
 Open = Callable[..., SessionManager]
 
 
