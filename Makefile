@@ -18,11 +18,13 @@ BENCH  := $(PEERS)/.ready
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-valkey test-redis check lint types house wheel format bench clean FORCE
+.PHONY: help setup demo test test-valkey test-redis test-topologies soak check lint types house wheel format bench clean FORCE
 
 help:
 	@echo "make demo     set up, and run the demonstration"
 	@echo "make test     set up, and run the tests on the embedded Valkey, then on redis-server where it is installed"
+	@echo "make test-topologies  the tests of the guarantees, on a Cluster of either, behind sentinels, and over TLS"
+	@echo "make soak     everything, everywhere, and for long: takes an hour or more"
 	@echo "make check    lint, format, types, house rules, the built wheel"
 	@echo "make format   let ruff put format and imports in order"
 	@echo "make bench    set up what the benchmarks compare with, and run them all (BENCH_OPTIONS=--quick: to see that they run)"
@@ -46,6 +48,31 @@ test-redis: $(READY)
 	else \
 	    echo "redis-server is not installed, so the tests did not run on it: apt-get install redis-server"; \
 	fi
+
+# Runs tests on a program and a topology: $(call on,redis,cluster,arguments of pytest). TLS is always redis-server's.
+on = if [ $(1) = valkey ] || command -v redis-server >/dev/null; then \
+	    echo "tests on $(1), topology: $(2)"; \
+	    SESSIONSTREAM_TEST_SERVER=$(1) SESSIONSTREAM_TEST_TOPOLOGY=$(2) $(PYTEST) $(3); \
+	else \
+	    echo "redis-server is not installed, so the tests did not run on it ($(2)): apt-get install redis-server"; \
+	fi
+
+# Only the files that hold a marked test are collected: the others would take longer than these run.
+GUARANTEES = -m guarantee $$(grep -rlF pytest.mark.guarantee tests)
+
+test-topologies: $(READY)
+	@$(call on,valkey,cluster,$(GUARANTEES))
+	@$(call on,redis,cluster,$(GUARANTEES))
+	@$(call on,valkey,sentinel,$(GUARANTEES))
+	@$(call on,redis,tls,$(GUARANTEES))
+
+# All tests on all topologies; then, a line each, what runs for long.
+soak: test
+	@$(call on,valkey,cluster,$(TESTS) $(ONCE:%=--ignore=%))
+	@$(call on,redis,cluster,$(TESTS) $(ONCE:%=--ignore=%))
+	@$(call on,valkey,sentinel,$(TESTS) $(ONCE:%=--ignore=%))
+	@$(call on,redis,sentinel,$(TESTS) $(ONCE:%=--ignore=%))
+	@$(call on,redis,tls,$(TESTS) $(ONCE:%=--ignore=%))
 
 check: lint types house wheel
 

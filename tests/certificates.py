@@ -123,7 +123,11 @@ class TlsServer(Server):
         query = {"ssl_ca_certs": str(self.authority.certificate)}
         if client is not None:
             query |= {"ssl_certfile": str(client.certificate), "ssl_keyfile": str(client.key)}
-        return f"rediss://{credentials or self._credentials}{host}:{self.port}/0?{urlencode(query, quote_via=quote)}"
+        return f"rediss://{credentials or self.credentials}{host}:{self.port}/0?{urlencode(query, quote_via=quote)}"
+
+    def url_as(self, user: str, password: str) -> str:
+        """Return its address for a user of its access rules; both are letters."""
+        return self.url_for(credentials=f"{user}:{password}@")
 
     def _configuration(self) -> dict[str, Setting]:
         return {**super()._configuration(), "port": 0, "tls-port": self.port, **self._tls}

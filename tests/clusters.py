@@ -15,10 +15,10 @@ from redis import Redis
 
 from tests.servers import Server, ServerFailed, Setting
 
-__all__ = ["Node", "TestCluster", "until"]
+__all__ = ["Node", "SLOTS", "TestCluster", "until"]
 
 _PRIMARIES = 3
-_SLOTS = 16384
+SLOTS = 16384
 _PATIENCE = 30.0
 _SETTINGS: dict[str, Setting] = {
     "cluster_enabled": True,
@@ -75,12 +75,17 @@ class Node:
 
 
 class TestCluster:
-    """Six servers; every method returns when what it says is true on all of them."""
+    """Six servers; every method returns when what it says is true on all of them.
+
+    Args:
+        settings: those of the servers that are to be other than these tests have them.
+    """
 
     __test__ = False
 
-    def __init__(self) -> None:
-        self.nodes = [Node(Server(**_SETTINGS)) for _ in range(2 * _PRIMARIES)]
+    def __init__(self, **settings: Setting) -> None:
+        self.nodes = [Node(Server(**(_SETTINGS | settings))) for _ in range(2 * _PRIMARIES)]
+        self._added: list[Node] = []
 
     def __enter__(self) -> Self:
         try:
@@ -95,7 +100,7 @@ class TestCluster:
 
     def close(self) -> None:
         """End all of it."""
-        for node in self.nodes:
+        for node in [*self.nodes, *self._added]:
             node.server.close()
 
     @property
@@ -110,7 +115,7 @@ class TestCluster:
         for number, node in enumerate(self.nodes):
             node.id = node.call("CLUSTER", "MYID").decode()
             node.call("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        bounds = [_SLOTS * number // _PRIMARIES for number in range(_PRIMARIES + 1)]
+        bounds = [SLOTS * number // _PRIMARIES for number in range(_PRIMARIES + 1)]
         for node, low, high in zip(self.nodes[:_PRIMARIES], bounds, bounds[1:], strict=False):
             node.call("CLUSTER", "ADDSLOTSRANGE", low, high - 1)
         for node in others:
@@ -120,9 +125,9 @@ class TestCluster:
             replica.call("CLUSTER", "REPLICATE", primary.id)
         self.wait_until_whole()
 
-    def _knows_all(self, node: Node) -> bool:
+    def _knows_all(self, node: Node, *more: Node) -> bool:
         text = node.call("CLUSTER", "NODES").decode()
-        return all(other.id in text for other in self.nodes) and "handshake" not in text
+        return all(other.id in text for other in [*self.nodes, *more]) and "handshake" not in text
 
     def wait_until_whole(self) -> None:
         """Start what was killed, and wait until each primary has its replica and all agree on the slots."""
@@ -153,13 +158,13 @@ class TestCluster:
 
     def primaries(self) -> list[Node]:
         """Return the nodes that have slots."""
-        return [node for node in self.nodes if node.server.running and node.is_primary]
+        return [node for node in [*self.nodes, *self._added] if node.server.running and node.is_primary]
 
     def owner(self, slot: int) -> Node:
         """Return the primary that has a slot, by the account of a node that answers."""
         view = self._view(next(node for node in self.nodes if node.server.running))
         port = next(port for low, high, port in view if low <= slot <= high)
-        return next(node for node in self.nodes if node.port == port)
+        return next(node for node in [*self.nodes, *self._added] if node.port == port)
 
     def replica_of(self, primary: Node) -> Node:
         """Return the replica of a primary."""
@@ -205,6 +210,37 @@ class TestCluster:
             pass
         for node in (target, source, *self.primaries()):
             node.call("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+
+    def move_slot(self, slot: int, target: Node) -> None:
+        """Move a slot, some keys at a time."""
+        with self.slot_on_its_way(slot, target) as move:
+            while move(5):
+                pass
+
+    def add_node(self) -> Node:
+        """Let a primary without slots and without a replica join, and return it when all know it."""
+        node = Node(Server(**self.nodes[0].server.settings))
+        node.server.environment = self.nodes[0].server.environment
+        self._added.append(node)
+        node.start()
+        node.id = node.call("CLUSTER", "MYID").decode()
+        asked = next(one for one in self.nodes if one.server.running)
+        node.call("CLUSTER", "MEET", "127.0.0.1", asked.port)
+        until(lambda: all(self._knows_all(one, node) for one in [*self.nodes, node]), "all to know the new node")
+        until(lambda: node.section("cluster")["cluster_state"] == "ok", "the new node to know all slots")
+        return node
+
+    def remove_added(self) -> None:
+        """Give the slots of the nodes that were added to others, and let them go."""
+        for node in self._added:
+            ranges = [(low, high) for low, high, port in self._view(node) if port == node.port]
+            others = [one for one in self.primaries() if one not in self._added]
+            for slot in (slot for low, high in ranges for slot in range(low, high + 1)):
+                self.move_slot(slot, others[slot % len(others)])
+            for other in self.nodes:
+                other.call("CLUSTER", "FORGET", node.id)
+            node.server.close()
+        self._added.clear()
 
     def empty(self) -> None:
         """Remove all keys, from the replicas too."""

@@ -16,15 +16,19 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import SessionManager
+from tests.proxy import Proxy
 from tests.servers import Server
+from tests.topologies import OneNode, shared, topology
 
 pytest_plugins = ["tests.copies", "tests.leaks"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
+_OF_TESTS = ("SESSIONSTREAM_TEST_SERVER", "SESSIONSTREAM_TEST_TOPOLOGY", "SESSIONSTREAM_AIRLINE", "SESSIONSTREAM_SEED")
+
 # Settings of the user's own must not lead a test to the user's own server.
 for _name in [name for name in os.environ if name.startswith("SESSIONSTREAM_")]:
-    if _name not in {"SESSIONSTREAM_TEST_SERVER", "SESSIONSTREAM_AIRLINE", "SESSIONSTREAM_SEED"}:
+    if _name not in _OF_TESTS:
         del os.environ[_name]
 
 hypothesis.settings.register_profile(
@@ -35,24 +39,53 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("sessionstream")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, and say why, what cannot be on the chosen topology."""
+    for item in items:
+        for mark in item.iter_markers("not_on"):
+            if topology() in mark.args:
+                item.add_marker(pytest.mark.skip(reason=f"not on {topology()}: {mark.kwargs['reason']}"))
+
+
 @pytest.fixture(scope="session")
 def _shared_server() -> Iterator[Server]:
-    with Server() as server:
+    with shared() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _one_node() -> Iterator[Server]:
+    with OneNode() as server:
         yield server
 
 
 @pytest.fixture
-async def server(_shared_server: Server, _namespaces: set[str]) -> AsyncIterator[Server]:
+async def server(_stage: Server, _namespaces: set[str]) -> AsyncIterator[Server]:
     """The server that tests share; a test that stops, pauses or configures one asks for `make_server`.
 
     After the test its databases are emptied, and a key that lies in none of the test's namespaces fails it.
     """
-    _shared_server.start()
-    yield _shared_server
-    if not _shared_server.running:
+    _stage.start()
+    yield _stage
+    if not _stage.running:
         pytest.fail("the test stopped the shared server: such a test uses make_server")
-    _shared_server.resume()
-    await _assert_clean(_shared_server, _namespaces)
+    _stage.resume()
+    await _assert_clean(_stage, _namespaces)
+
+
+@pytest.fixture
+def _stage(request: pytest.FixtureRequest) -> Server:
+    """What the test is about: a proxy stands in front of one server, so of a Cluster it needs one with one node."""
+    of_one = topology() == "cluster" and "proxy" in request.fixturenames
+    chosen: Server = request.getfixturevalue("_one_node" if of_one else "_shared_server")
+    return chosen
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """A proxy in front of the shared server: ``SessionManager(**through(proxy))``."""
+    with Proxy(server.socket, server.credentials) as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -72,8 +105,14 @@ def make_server() -> Iterator[Callable[..., Server]]:
 @pytest.fixture
 async def client(server: Server) -> AsyncIterator[Redis]:
     """A client of the shared server, closed after the test."""
-    async with Redis.from_url(server.url) as client:
+    async with server.client() as client:
         yield client
+
+
+@pytest.fixture
+def reach(server: Server, client: Redis) -> dict[str, Any]:
+    """What leads a manager to the shared server: ``SessionManager(**reach, namespace=namespace)``."""
+    return server.reach(client)
 
 
 @pytest.fixture
@@ -100,12 +139,13 @@ def namespace(make_namespace: Callable[..., str]) -> str:
 
 
 @pytest.fixture
-async def open_manager(server: Server, namespace: str) -> AsyncIterator[Callable[..., SessionManager]]:
-    """Open a manager that is closed after the test: ``open_manager(partitions=1)``, or ``open_manager(proxy.url)``."""
+async def open_manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[Callable[..., SessionManager]]:
+    """Open a manager that is closed after the test: ``open_manager(partitions=1)``; `through` a proxy, if so wanted."""
     async with contextlib.AsyncExitStack() as stack:
 
-        def make(url: str | None = None, **settings: Any) -> SessionManager:
-            manager = SessionManager(url=url or server.unix_url, **{"namespace": namespace, **settings})
+        def make(url: str | None = None, *, conn: object | None = None, **settings: Any) -> SessionManager:
+            where = reach if url is None and conn is None else {"url": url, "conn": conn}
+            manager = SessionManager(**where, **{"namespace": namespace, **settings})
             stack.push_async_callback(manager.aclose)
             return manager
 
@@ -132,19 +172,19 @@ async def _assert_clean(server: Server, namespaces: set[str]) -> None:
     """Fail where a connection is left or a key has no owner, and leave the server empty for the next test."""
     from tests.leaks import assert_no_connections  # a plugin, which is not to be imported before pytest does
 
-    async with Redis.from_url(server.url) as client:
-        databases = [int(name.removeprefix("db")) for name in await client.info("keyspace")]
     strays: list[str] = []
     prefixes = tuple(f"{namespace}:" for namespace in namespaces)
-    try:
-        for database in databases:
-            async with Redis.from_url(server.url, db=database) as client:
+    async with server.primaries() as clients:
+        try:
+            for client in clients:
                 strays += [key for key in await _keys(client) if not key.startswith(prefixes)]
                 for namespace in sorted(namespaces):
                     await _assert_owned(client, namespace)
-    finally:
+        finally:
+            for client in clients:
+                await client.flushall()
+    if topology() == "single":  # elsewhere nodes have connections to each other, and clients of a Cluster to each node
         async with Redis.from_url(server.url) as client:
-            await client.flushall()
             await assert_no_connections(client)
     if strays:
         pytest.fail(f"{len(strays)} keys lie in no namespace of this test, such as {sorted(strays)[:5]}")

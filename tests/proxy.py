@@ -39,6 +39,8 @@ class Proxy:
 
     Args:
         server: the unix socket of the server.
+        credentials: what the server's URL has in front of its address, such as ``:password@``.
+        keep_requests: whether `requests` keeps what clients send.
 
     Attributes:
         port: on 127.0.0.1.
@@ -49,8 +51,10 @@ class Proxy:
         requests: what clients have sent so far, as it came in.
     """
 
-    def __init__(self, server: Path) -> None:
+    def __init__(self, server: Path, credentials: str = "", *, keep_requests: bool = True) -> None:
         self._upstream = str(server)
+        self._credentials = credentials
+        self._keeps_requests = keep_requests
         self._folder = Path(tempfile.mkdtemp(prefix="sst-proxy-"))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -81,12 +85,12 @@ class Proxy:
     @property
     def url(self) -> str:
         """Its address over the unix socket."""
-        return f"unix://{self._folder / 's'}"
+        return f"unix://{self._credentials}{self._folder / 's'}"
 
     @property
     def tcp_url(self) -> str:
         """Its address over TCP."""
-        return f"redis://127.0.0.1:{self.port}"
+        return f"redis://{self._credentials}127.0.0.1:{self.port}"
 
     @property
     def open_connections(self) -> int:
@@ -109,6 +113,10 @@ class Proxy:
     def cut(self) -> None:
         """Close all connections; new ones are accepted."""
         self._run(self._cut())
+
+    def half_open(self) -> None:
+        """Close the servers' side of all connections; the clients' side stays open, and nothing comes back on it."""
+        self._run(self._half_open())
 
     def refuse(self) -> None:
         """Close all connections, and close new ones as soon as they are made."""
@@ -135,6 +143,11 @@ class Proxy:
                 del self._armed[number]
                 return fault
         return None
+
+    def note_request(self, data: bytes) -> None:
+        """Keep what a client sent, where that is wanted."""
+        if self._keeps_requests:
+            self.requests.append(data)
 
     def keep_for_later(self, link: _Link, data: bytes) -> None:
         """Note a request that `deliver` sends."""
@@ -180,6 +193,10 @@ class Proxy:
         for link in list(self._links):
             link.close()
 
+    async def _half_open(self) -> None:
+        for link in list(self._links):
+            link.half_open()
+
     async def _stop(self) -> None:
         for server in self._servers:
             server.close()
@@ -207,7 +224,7 @@ class _Link:
         self._from_server = from_server
         self._to_server = to_server
         self._reply_fault: Fault | None = None
-        self._keeps_upstream = False
+        self._keeps_upstream = self._half = False
         self._ended = asyncio.Event()
         self.wake = asyncio.Event()
         self.severed = False
@@ -229,6 +246,11 @@ class _Link:
         self.sever()
         self._to_server.close()
 
+    def half_open(self) -> None:
+        """Close the server's side alone, and swallow what the client goes on sending."""
+        self._half = True
+        self._to_server.close()
+
     async def deliver(self, data: bytes) -> None:
         """Send a late request, and wait until the server has dealt with it and closed."""
         with contextlib.suppress(OSError):
@@ -238,8 +260,10 @@ class _Link:
 
     async def _requests(self) -> None:
         while data := await self._from_client.read(_CHUNK):
-            self._proxy.requests.append(data)
+            self._proxy.note_request(data)
             await self._pause(self._proxy.request_delay, lambda: self._proxy.hold_requests)
+            if self._half:
+                continue
             fault = self._proxy.fault_for(data)
             if fault is Fault.LOSE_REQUEST:
                 self.close()
@@ -268,7 +292,8 @@ class _Link:
                 return
             self._to_client.write(self._proxy.reply_filter(data) if self._proxy.reply_filter else data)
             await self._to_client.drain()
-        self.sever()
+        if not self._half:
+            self.sever()
 
     async def _pause(self, seconds: float, held: Callable[[], bool]) -> None:
         if seconds:

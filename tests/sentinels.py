@@ -24,7 +24,6 @@ __all__ = ["NAME", "TestSentinels"]
 NAME = "primary"
 
 _REPLICAS, _SENTINELS, _QUORUM = 2, 3, 2
-_DOWN_AFTER = 1_000  # milliseconds
 _FAILOVER_TIMEOUT = 3_000  # after twice this long a vote that nobody won is held again
 # Not PING-PERIOD: replicas that were not heard of for five times that are not taken, and they are asked once a second.
 _LOOKING = ("INFO-PERIOD", 200, "PUBLISH-PERIOD", 200, "ASK-PERIOD", 100)
@@ -50,6 +49,7 @@ class TestSentinels:
 
     Args:
         password: what the data nodes ask for, each other and the sentinels too.
+        down_after: milliseconds without an answer after which a sentinel takes a node for dead.
         settings: those of the data nodes, such as ``min_replicas_to_write=1``.
 
     Attributes:
@@ -59,8 +59,9 @@ class TestSentinels:
 
     __test__ = False
 
-    def __init__(self, *, password: str | None = None, **settings: Setting) -> None:
+    def __init__(self, *, password: str | None = None, down_after: int = 1_000, **settings: Setting) -> None:
         self.password = password
+        self._down_after = down_after
         own: dict[str, Setting] = {"repl_diskless_sync_delay": 0, "repl_ping_replica_period": 1}
         if password is not None:
             own |= {"requirepass": password, "masterauth": password}
@@ -89,11 +90,11 @@ class TestSentinels:
         return [("127.0.0.1", node.port) for node in self.sentinels]
 
     @contextlib.asynccontextmanager
-    async def client(self, **settings: Any) -> AsyncIterator[Redis]:
+    async def client(self, kind: type[Redis] = Redis, **settings: Any) -> AsyncIterator[Redis]:
         """Make a client whose connections ask the sentinels where the primary is; all of it is closed at the end."""
         given = {"password": self.password, **settings}
         sentinel = redis.asyncio.sentinel.Sentinel(self.addresses, socket_timeout=1.0)
-        async with sentinel.master_for(NAME, Redis, **given) as client:
+        async with sentinel.master_for(NAME, kind, **given) as client:
             try:
                 yield client
             finally:
@@ -110,12 +111,12 @@ class TestSentinels:
             until(lambda: self._is_followed(first, others), "the replicas to follow")
             lines = [
                 f"sentinel monitor {NAME} 127.0.0.1 {first.port} {_QUORUM}",
-                f"sentinel down-after-milliseconds {NAME} {_DOWN_AFTER}",
+                f"sentinel down-after-milliseconds {NAME} {self._down_after}",
                 f"sentinel failover-timeout {NAME} {_FAILOVER_TIMEOUT}",
                 f"sentinel parallel-syncs {NAME} {_REPLICAS}",
             ]
             if self.password is not None:
-                lines.append(f"sentinel auth-pass {NAME} {self.password}")
+                lines.append(f'sentinel auth-pass {NAME} "{self.password}"')
             self.sentinels = [Node(_Sentinel(*lines)) for _ in range(_SENTINELS)]
             list(pool.map(Node.start, self.sentinels))
         # After a restart the sentinels say what a node is.

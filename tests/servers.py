@@ -61,6 +61,7 @@ class Server:
     Attributes:
         folder: where its data, log and socket lie.
         port: its port on 127.0.0.1, the same after a restart.
+        environment: environment variables of its process, besides those of this one.
         process: the running process, or None.
     """
 
@@ -68,6 +69,7 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="sst-"))
         self.settings = settings
         self.port = 0
+        self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
         _reaper().watch_folder(self.folder)
 
@@ -89,12 +91,16 @@ class Server:
     @property
     def url(self) -> str:
         """Its address over TCP, with the password if it asks for one."""
-        return f"redis://{self._credentials}127.0.0.1:{self.port}/0"
+        return f"redis://{self.credentials}127.0.0.1:{self.port}/0"
+
+    def url_as(self, user: str, password: str) -> str:
+        """Return its address over TCP for a user of its access rules; both are letters."""
+        return f"redis://{user}:{password}@127.0.0.1:{self.port}/0"
 
     @property
     def unix_url(self) -> str:
         """Its address over the unix socket, with the password if it asks for one."""
-        return f"unix://{self._credentials}{self.socket}?db=0"
+        return f"unix://{self.credentials}{self.socket}?db=0"
 
     @property
     def log(self) -> str:
@@ -154,7 +160,8 @@ class Server:
         _reaper().forget_folder(self.folder)
 
     @property
-    def _credentials(self) -> str:
+    def credentials(self) -> str:
+        """The password as a URL has it, empty if it asks for none."""
         return f":{quote(str(self.settings['requirepass']), safe='')}@" if "requirepass" in self.settings else ""
 
     def _launch(self) -> None:
@@ -180,7 +187,14 @@ class Server:
 
     def _run(self, *words: str) -> None:
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+                restore_signals=False,  # a file at its limit is an error of the write, not the end of the process
+            )
         _reaper().watch_process(self.process.pid)
 
     def _until_ready(self, *, loaded: bool) -> None:

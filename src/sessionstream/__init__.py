@@ -76,10 +76,12 @@ if TYPE_CHECKING:
     from sessionstream.locks import Lock as Lock
     from sessionstream.log.request import Appended as Appended
     from sessionstream.manager import SessionManager as SessionManager
+    from sessionstream.owned import UserSessions as UserSessions
     from sessionstream.projection import Projection as Projection
     from sessionstream.rebuild import Rebuilt as Rebuilt
     from sessionstream.recipes import AgentConfig as AgentConfig
     from sessionstream.recipes import CachedSessionManager as CachedSessionManager
+    from sessionstream.redaction import Redaction as Redaction
     from sessionstream.retention import Archived as Archived
     from sessionstream.retention import Hold as Hold
     from sessionstream.retention import Retention as Retention
@@ -118,9 +120,11 @@ _ROOMS = {
     "locks": ("Lock",),
     "log.request": ("Appended",),
     "manager": ("SessionManager",),
+    "owned": ("UserSessions",),
     "projection": ("Projection",),
     "rebuild": ("Rebuilt",),
     "retention": ("Archived", "Hold", "Retention"),
+    "redaction": ("Redaction",),
     "recipes": ("AgentConfig", "CachedSessionManager"),
     "session": ("Checkpoint", "Session", "SessionState"),
     "settings": ("Settings",),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sessionstream.feed.hub import Hub
     from sessionstream.following import Following
     from sessionstream.integrity.sealing import Sealing
+    from sessionstream.owned import UserSessions
     from sessionstream.retention import Retention
 
 __all__ = ["Opened"]
@@ -151,6 +152,19 @@ class Opened:
 
         store = self.store
         store.encrypt_with(lambda send: StoreEncryption(store, keys, send))
+
+    def for_user(self, user_id: str) -> UserSessions:
+        """Return a handle that can touch this user's sessions alone; another's session is as one that is not there.
+
+        Args:
+            user_id: whose sessions.
+
+        Raises:
+            InvalidArgument: the id is malformed.
+        """
+        from sessionstream.owned import UserSessions
+
+        return UserSessions(self, user_id)
 
     # What it does beside its calls
 

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, InstanceOf, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sessionstream.errors import InvalidArgument
+from sessionstream.redaction.rules import Redaction
 
 __all__ = ["Settings", "checked_durability", "settings_from"]
 
@@ -63,6 +64,8 @@ class Settings(BaseSettings):
         durability: what an append is kept by before it is acknowledged, ``memory``, ``process``, ``fsync`` or
             ``replicated(n)``, and a server that cannot give it is refused; None takes the server as it is.
         allow_unchecked_durability: take your word for the durability where the server does not tell its configuration.
+        redact: what is taken out before anything is encoded: a `Redaction`; True is the usual names of secrets, False
+            and None are nothing.
         seal_key: the secret that seals are made with, at least 32 bytes; with it sessions are sealed by themselves.
         seal_keys_old: the secrets that it had before, separated by commas; what was sealed with them is verified still.
         encryption_key: the secret that users' data keys are wrapped with, at least 32 bytes; with it, what users say is
@@ -92,6 +95,7 @@ class Settings(BaseSettings):
     allow_eviction: bool = False
     durability: Annotated[str | None, AfterValidator(checked_durability)] = None
     allow_unchecked_durability: bool = False
+    redact: InstanceOf[Redaction] | bool | None = True
     seal_key: _Keys = None
     seal_keys_old: _Keys = None
     encryption_key: _Keys = None

@@ -11,9 +11,10 @@ import pytest
 from sessionstream import SessionManager
 from sessionstream.cli.diagnosis.durability import durability_of
 from sessionstream.cli.diagnosis.finding import Level
-from sessionstream.log.store import FORMAT
+from sessionstream.log.stamp import FORMAT
 from tests.cli.conftest import Cli, Result
 from tests.servers import Server
+from tests.topologies import topology
 
 MakeServer = Callable[..., Server]
 
@@ -34,7 +35,7 @@ async def test_a_server_in_order_needs_no_attention(cli: Cli, session: str) -> N
     result = await cli("doctor", "--json")
     assert (result.code, result.record["attention"]) == (0, 0)
     assert found(result, "kind")["value"].split()[0] in ("Valkey", "Redis")
-    assert "standalone" in found(result, "kind")["value"]
+    assert ("cluster" if topology() == "cluster" else "standalone") in found(result, "kind")["value"]
     assert found(result, "made with")["value"].startswith(f"format={FORMAT} partitions=16 ")
     assert found(result, "sessions")["value"].startswith("1: 1 active")
     assert found(result, "feed")["value"].startswith("4 entries")
@@ -184,3 +185,30 @@ async def test_the_embedded_server_is_in_order(cli: Cli, tmp_path: Any) -> None:
     embedded = {"SESSIONSTREAM_URL": None, "SESSIONSTREAM_FOLDER": str(tmp_path), "SESSIONSTREAM_EMBEDDED_GRACE": "0"}
     result = await cli("doctor", "--json", **embedded)
     assert (result.code, found(result, "address")["value"]) == (0, f"embedded, its data in {tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "level", "code"),
+    [("memory", "fine", 0), ("process", "fine", 0), ("fsync", "attention", 1), ("replicated(1)", "attention", 1)],
+)
+async def test_a_durability_that_is_wanted_is_compared(
+    cli: Cli, make_server: MakeServer, monkeypatch: pytest.MonkeyPatch, wanted: str, level: str, code: int
+) -> None:
+    """Here a server that does not give it is named; every other command refuses it."""
+    monkeypatch.setenv("SESSIONSTREAM_DURABILITY", wanted)
+    result = await on(cli, make_server(appendfsync="everysec"))
+    assert (found(result, "wanted")["value"], found(result, "wanted")["level"]) == (wanted, level)
+    assert result.code == code
+
+
+async def test_a_durability_that_a_server_does_not_tell_of_is_unchecked(
+    cli: Cli, make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither fine nor a reason for exit code 1."""
+    server = make_server()
+    async with SessionManager.open(server.url) as manager:
+        words = ("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-config", "-info")
+        await manager.store.server.call(*words)
+    monkeypatch.setenv("SESSIONSTREAM_DURABILITY", "fsync")
+    result = await cli("doctor", "--url", server.url.replace("redis://", "redis://app:secret@"), "--json")
+    assert (found(result, "wanted")["level"], result.code) == ("unchecked", 0)

@@ -9,6 +9,7 @@ import pytest
 
 from sessionstream import SessionManager
 from tests.cli.conftest import Cli
+from tests.nodes import keys_of
 
 
 async def lapsed(manager: SessionManager, session_id: str) -> None:
@@ -57,13 +58,8 @@ async def test_the_memory_of_ended_sessions_is_what_the_server_says(cli: Cli, ma
 
 async def manager_keys(manager: SessionManager, session_id: str):  # type: ignore[no-untyped-def]
     """Yield the names of all keys of a session."""
-    cursor = b"0"
-    while True:
-        cursor, names = await manager.store.server.call("SCAN", cursor, "MATCH", f"*:{session_id}", "COUNT", 1000)
-        for name in names:
-            yield name
-        if cursor == b"0":
-            return
+    for name in await keys_of(manager.store, f"*:{session_id}"):
+        yield name
 
 
 async def test_many_ended_sessions_are_sampled(cli: Cli, manager: SessionManager) -> None:

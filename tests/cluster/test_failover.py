@@ -204,6 +204,22 @@ async def test_what_cannot_be_kept_out_is_not_repeated_elsewhere(
     assert await behind.texts(reader) in ([], ["interrupted"])
 
 
+async def test_a_primary_that_hangs_is_known_to_have_failed_by_the_address_that_the_caller_has_for_it(
+    cluster: TestCluster, behind: Behind, open_manager: Open
+) -> None:
+    """The others call it by another one; the repeat goes to its successor while it still hangs."""
+    successor = cluster.replica_of(behind.primary)
+    behind.primary.server.pause()
+    appending = asyncio.create_task(behind.manager.append(behind.session_id, NoteAdded(text="repeated")))
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(lambda: successor.is_primary):
+            await asyncio.sleep(0.02)
+        assert isinstance(await appending, Appended)
+    behind.primary.server.resume()
+    await asyncio.to_thread(cluster.wait_until_whole)
+    assert await behind.texts(open_manager()) == ["repeated"]
+
+
 async def test_slots_without_a_primary_are_waited_for_until_the_deadline(
     cluster: TestCluster, open_manager: Open
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from sessionstream import NoteAdded, RecordedEvent, SessionManager
 from sessionstream.feed import ear
+from sessionstream.feed.hub import Hub
 from sessionstream.wire.cluster.slots import slot_of
 from tests.cluster.conftest import Open
 from tests.cluster.test_moving_slots import elsewhere
@@ -37,6 +38,18 @@ async def _assert_all_given(
     for session_id, versions in histories.items():
         assert [event.version for event in found if event.session_id == session_id] == versions
         assert [event.version for event in await each[session_id].has(len(versions))] == versions
+
+
+async def test_who_waits_before_anything_was_asked_hears_of_changes(cluster: TestCluster, open_manager: Open) -> None:
+    """The nodes are not known yet, and nobody else in this process asks for them."""
+    manager = open_manager()
+    key = manager.store.keys.feed(0)
+    hub = Hub(manager.store.server)
+    with hub.watching([key]) as bell:
+        await bell.wait()
+        async with asyncio.timeout(10):
+            assert await bell.wait() == {key}
+    await hub.aclose()
 
 
 async def test_nothing_is_skipped_while_slots_move_and_primaries_change(

@@ -58,6 +58,10 @@ class Forks:
         """Return what a process ended with: a signal is negative."""
         return await asyncio.to_thread(self._do, "wait", str(number))
 
+    def ended(self, number: int) -> int:
+        """Do as `wait`, and let nothing else happen meanwhile."""
+        return self._do("wait", str(number))
+
     def _do(self, *words: str) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -18,6 +18,8 @@ from tests.consumers.conftest import PARTITIONS, QUICK, MakeManager
 from tests.consumers.joining import Seen, add_notes, caught_up
 from tests.sessions.waiting import until
 
+pytestmark = pytest.mark.guarantee
+
 ALL = list(range(PARTITIONS))
 
 

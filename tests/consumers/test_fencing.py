@@ -19,18 +19,27 @@ from sessionstream.consumers.committing import Commit, send_commit
 from sessionstream.consumers.leases import Lease, Leases
 from sessionstream.consumers.registry import found
 from sessionstream.errors import EventTypeError, InvalidArgument, LeaseLost
+from sessionstream.feed.reading import newest
 from sessionstream.projection import HEAD, Add, Increment, Put, Slide, counters, index, ranking, view
 from tests.consumers.conftest import QUICK, MakeManager
 from tests.consumers.joining import Seen, add_notes, caught_up
 from tests.servers import Server
 from tests.sessions.waiting import until
 
+pytestmark = pytest.mark.guarantee
+
 COUNT, OWN = counters("count"), view("own")
+
+
+async def _as_if_trimmed(manager: SessionManager) -> None:
+    """Let any position pass for one of which the feed has told: a commit to one that it never had is refused."""
+    await manager.store.server.call("HSET", manager.store.keys.log(0), ":feed_first", 1_000_000)
 
 
 async def _holder(manager: SessionManager, name: str, lease: float = 60.0) -> tuple[Leases, Lease]:
     """Return a holder of partition 0 of a group that is new."""
-    await found(manager.store, "g", ["beginning"] * manager.store.keys.partitions)
+    await found(manager.store, "g", ["0-0"] * manager.store.keys.partitions)
+    await _as_if_trimmed(manager)
     leases = Leases(manager.store, "g", name, f"holder-{name}", lease)
     acquired = await leases.acquire(0)
     assert acquired is not None
@@ -55,6 +64,21 @@ async def test_a_commit_from_another_position_is_refused(manager: SessionManager
     _, lease = await _holder(manager, "a")
     assert (await send_commit(manager.store, "g", "holder-a", lease, 1, "0-0", Commit("5-1"))).done
     assert not (await send_commit(manager.store, "g", "holder-a", lease, 2, "0-0", Commit("5-2"))).done
+
+
+async def test_a_commit_to_a_position_that_the_feed_has_not_is_refused(
+    manager: SessionManager, session_id: str
+) -> None:
+    """It had it when that was read, and has lost it since."""
+    _, lease = await _holder(manager, "a")
+    partition = manager.store.keys.partition(session_id)
+    log = manager.store.keys.log(0)
+    await manager.store.server.call("HDEL", log, ":feed_first")
+    assert not (await send_commit(manager.store, "g", "holder-a", lease, 1, "0-0", Commit("5-1"))).done
+    end = (await newest(manager.store)).positions[partition]
+    there = Lease(partition, 1, "0-0", 0, "")
+    await Leases(manager.store, "g", "a", "holder-a", 60.0).acquire(partition)
+    assert (await send_commit(manager.store, "g", "holder-a", there, 2, "0-0", Commit(end))).done
 
 
 async def test_a_commit_that_is_sent_twice_counts_once(manager: SessionManager) -> None:
@@ -185,7 +209,8 @@ class _Partition(RuleBasedStateMachine):
         super().__init__()
         self.group = f"g{next(_numbers)}"
         keys = self.manager.store.keys.partitions
-        self._run(found(self.manager.store, self.group, ["beginning"] * keys))
+        self._run(found(self.manager.store, self.group, ["0-0"] * keys))
+        self._run(_as_if_trimmed(self.manager))
         self.leases = {name: Leases(self.manager.store, self.group, name, f"h-{name}", 600.0) for name in self.names}
         self.known: dict[str, Lease] = {}
         self.holder: str | None = None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager
 from sessionstream.projection import Increment, counters
@@ -63,6 +64,37 @@ async def test_a_member_outlives_a_restart_of_the_server(make_server: Callable[.
             await manager.append(session_id, NoteAdded(text="b"))
             await caught_up(manager)
         assert await manager.consumers.view("g").counters(COUNT) == {"n": 3}
+
+
+async def test_what_was_handled_and_then_lost_by_the_server_is_not_committed(
+    make_server: Callable[..., Server],
+) -> None:
+    """G26, G27: the group goes on with what there is instead, and does not stand where the feed has never been."""
+    server = make_server(appendonly=False, save=(3600, 1))
+    async with SessionManager(url=server.url, namespace="n", partitions=1) as manager:
+        session_id = (await manager.create_session("u", "a")).session_id
+        begun, let_go, seen = asyncio.Event(), asyncio.Event(), list[str]()
+
+        async def handle(item: Any) -> None:
+            item.apply(Increment(COUNT, "n", 1))
+            if isinstance(item.data, NoteAdded):
+                seen.append(item.data.text)
+                begun.set()
+                await let_go.wait()
+
+        async with manager.consumers.join("g", handle, lease=5.0):
+            await caught_up(manager)
+            async with Redis.from_url(server.url) as client:
+                await client.save()
+            await add_notes(manager, session_id, "lost", "lost too")
+            await begun.wait()
+            server.kill()
+            server.start()
+            await add_notes(manager, session_id, "kept")
+            let_go.set()
+            await caught_up(manager)
+        assert seen[-1] == "kept"
+        assert await manager.consumers.view("g").counters(COUNT) == {"n": 2}
 
 
 async def test_a_commit_whose_answer_is_lost_counts_once(

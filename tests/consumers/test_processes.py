@@ -10,6 +10,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -96,12 +97,12 @@ async def _disturb(workers: Workers, total: int) -> None:
 
 
 async def test_every_event_is_handled_in_order_while_processes_die(
-    server: Server, client: Redis, namespace: str, workers: Workers, capsys: pytest.CaptureFixture[str]
+    reach: dict[str, Any], client: Redis, namespace: str, workers: Workers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """G26, G27: 50,000 events, each handled at least once, each session's in order, counted exactly once."""
     ids = [f"sess_{number:03}" for number in range(SESSIONS)]
     total = SESSIONS * EACH
-    async with SessionManager(url=server.unix_url, namespace=namespace, partitions=PARTITIONS) as manager:
+    async with SessionManager(**reach, namespace=namespace, partitions=PARTITIONS) as manager:
         await asyncio.gather(*(manager.create_session("u", "a", session_id=session_id) for session_id in ids))
         async with asyncio.timeout(100):
             await asyncio.gather(_append(manager, ids, workers), _disturb(workers, total))

@@ -22,6 +22,8 @@ from tests.consumers.noting import BUSY, LATEST, TEXTS, TOTALS, notes
 from tests.servers import Server
 from tests.sessions.waiting import until
 
+pytestmark = pytest.mark.guarantee
+
 
 async def _sessions(manager: SessionManager, count: int) -> list[str]:
     ids = [f"sess_{number}" for number in range(count)]

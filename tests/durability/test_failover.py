@@ -6,13 +6,18 @@ G36. How it is with other clients, faults and settings is measured by ``python -
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 
 import pytest
+from redis.asyncio import Redis
+from redis.asyncio.sentinel import Sentinel
 
-from sessionstream import NoteAdded, SessionManager
+from sessionstream import NoteAdded, SessionManager, Unavailable
+from tests.clusters import Node, until
 from tests.durability.failovers import fail_over
-from tests.sentinels import TestSentinels
+from tests.sentinels import NAME, TestSentinels
+from tests.servers import free_port
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +52,48 @@ async def test_followers_go_on_at_the_new_primary(sentinels: TestSentinels) -> N
             await manager.append(session_id, NoteAdded(text="after"))
             async with asyncio.timeout(3):
                 assert (await anext(events)).data.text == "after"
+
+
+def listeners(sentinel: Node) -> int:
+    """Return how many connections hear a sentinel's news of failovers, other sentinels aside."""
+    lines = sentinel.call("CLIENT", "LIST").decode().splitlines()
+    return sum(" sub=2 " in line for line in lines)
+
+
+async def test_a_client_that_was_told_of_one_sentinel_hears_all(sentinels: TestSentinels) -> None:
+    """They tell of each other; when that one dies a failover goes as ever, and the end frees every connection."""
+    told, *others = sentinels.sentinels
+    sentinel = Sentinel([("127.0.0.1", told.port)])
+    async with SessionManager(sentinel.master_for(NAME, Redis), namespace="n", deadline=30) as manager:
+        session_id = (await manager.create_session("user", "agent")).session_id
+        while not all(await asyncio.to_thread(lambda: [listeners(one) for one in sentinels.sentinels])):
+            await asyncio.sleep(0.01)
+        told.server.kill()
+        old = sentinels.primary()
+        await asyncio.to_thread(
+            until, lambda: bool(others[0].call("SENTINEL", "FAILOVER", NAME)), "a sentinel to begin"
+        )
+        await asyncio.to_thread(sentinels.wait_for_another, old)
+        assert (await manager.append(session_id, NoteAdded(text="x"))).version == 2
+    await asyncio.to_thread(until, lambda: not any(listeners(one) for one in others), "the connections to be closed")
+
+
+async def test_no_primary_is_used_that_no_sentinel_names(sentinels: TestSentinels) -> None:
+    """A manager that can ask none of them says so."""
+    sentinel = Sentinel([("127.0.0.1", free_port())])
+    async with SessionManager(sentinel.master_for(NAME, Redis), namespace="n", deadline=0.5) as manager:
+        with pytest.raises(Unavailable, match="no sentinel tells"):
+            await manager.create_session("user", "agent")
+
+
+async def test_a_manager_that_is_dropped_leaves_no_connection_to_sentinels(sentinels: TestSentinels) -> None:
+    """Though the event loop goes on, and though the sentinels would have been looked at again."""
+    sentinel = Sentinel(sentinels.addresses)
+    manager = SessionManager(sentinel.master_for(NAME, Redis), namespace="n")
+    await manager.create_session("user", "agent")
+    assert all([await asyncio.to_thread(listeners, one) for one in sentinels.sentinels])
+    del manager
+    async with asyncio.timeout(10):
+        while any([await asyncio.to_thread(listeners, one) for one in sentinels.sentinels]):
+            gc.collect()
+            await asyncio.sleep(0.02)

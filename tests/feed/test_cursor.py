@@ -10,6 +10,8 @@ from sessionstream.errors import CursorMismatch, InvalidArgument, InvalidType
 from sessionstream.feed.cursor import BEGINNING, Cursor
 from sessionstream.log.keys import Keys
 
+pytestmark = pytest.mark.guarantee
+
 _POSITION = st.one_of(
     st.just(BEGINNING),
     st.tuples(st.integers(1, 2**45), st.integers(1, 2**50)).map(lambda pair: f"{pair[0]}-{pair[1]}"),

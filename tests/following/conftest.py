@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import pytest
 
 from sessionstream import SessionManager
-from tests.proxy import Proxy
-from tests.servers import Server
 from tests.sessions.waiting import until
 
 Open = Callable[..., SessionManager]
@@ -25,13 +23,6 @@ async def manager(open_manager: Open) -> SessionManager:
     manager = open_manager()
     await manager.create_session("user_1", "agent_1", session_id=SESSION)
     return manager
-
-
-@pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
-    """A proxy in front of the shared server."""
-    with Proxy(server.socket) as proxy:
-        yield proxy
 
 
 class Noted(Generic[Item]):

@@ -14,6 +14,9 @@ from sessionstream.following.deltas import KEPT_MS, MOST_DELTAS
 from tests.following.conftest import SESSION, Noted, Open
 from tests.proxy import Fault, Proxy
 from tests.sessions.waiting import expired_session
+from tests.topologies import through
+
+pytestmark = pytest.mark.guarantee
 
 
 def _data(items: list[Delta | RecordedEvent]) -> list[Any]:
@@ -176,7 +179,7 @@ async def test_it_is_encoded_before_anything_is_awaited(manager: SessionManager)
 
 async def test_one_that_is_sent_again_comes_once(manager: SessionManager, open_manager: Open, proxy: Proxy) -> None:
     """After its reply was lost, though others were published meanwhile."""
-    behind = open_manager(proxy.url)
+    behind = open_manager(**through(proxy))
     async with Noted[Delta | RecordedEvent](manager.follow(SESSION)) as noted:
         await _caught_up(noted)
         await behind.publish(SESSION, 0)
@@ -194,7 +197,7 @@ async def test_they_reach_followers_across_lost_connections(
     manager: SessionManager, open_manager: Open, proxy: Proxy
 ) -> None:
     """Each once, in order."""
-    behind = open_manager(proxy.url)
+    behind = open_manager(**through(proxy))
     async with Noted[Delta | RecordedEvent](behind.follow(SESSION)) as noted:
         await _caught_up(noted)
         for number in range(200):

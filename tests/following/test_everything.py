@@ -13,6 +13,7 @@ from sessionstream.feed.owners import Owners
 from sessionstream.log.feed import Pointer
 from tests.following.conftest import Noted, Open
 from tests.proxy import Proxy
+from tests.topologies import through
 
 _IDS = [f"s{number}" for number in range(20)]
 
@@ -134,7 +135,7 @@ async def test_types_agents_users_and_sessions_are_chosen(busy: SessionManager) 
 
 async def test_whose_a_session_is_is_asked_once(busy: SessionManager, open_manager: Open, proxy: Proxy) -> None:
     """Not at every event; and of those that are not wanted nothing is read but the pointer."""
-    behind = open_manager(proxy.url)
+    behind = open_manager(**through(proxy))
     async with Noted[RecordedEvent](behind.follow_all(agents=["agent_1"])) as noted:
         await noted.has(30)
         assert await noted.events.caught_up

@@ -13,6 +13,7 @@ from tests.following.conftest import SESSION, Noted, Open
 from tests.proxy import Proxy
 from tests.servers import Server
 from tests.sessions.waiting import until
+from tests.topologies import through
 
 _SESSIONS = [f"sess_{number}" for number in range(8)]
 
@@ -65,7 +66,7 @@ async def _assert_all_given(noted: Noted[RecordedEvent], versions: dict[str, int
 @pytest.fixture
 def behind(proxy: Proxy, open_manager: Open) -> SessionManager:
     """A manager behind the proxy, that takes a connection for broken after 300 ms."""
-    return open_manager(proxy.url, reply_timeout=0.3)
+    return open_manager(**through(proxy), reply_timeout=0.3)
 
 
 async def test_connections_that_are_cut_lose_nothing(behind: SessionManager, proxy: Proxy, open_manager: Open) -> None:

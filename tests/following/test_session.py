@@ -14,6 +14,8 @@ from sessionstream.errors import HistoryTrimmed, InvalidArgument, UnknownPositio
 from tests.following.conftest import SESSION, Noted, Open
 from tests.sessions.waiting import until
 
+pytestmark = pytest.mark.guarantee
+
 
 async def _append(manager: SessionManager, count: int, session_id: str = SESSION) -> list[str]:
     return [(await manager.append(session_id, NoteAdded(text=str(number)))).offset for number in range(count)]

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from sessionstream import RecordedEvent, SessionManager
 from tests.gates import last_offset, move_gate
-from tests.servers import Server
 
 
 @pytest.fixture
-async def manager(server: Server, namespace: str) -> AsyncIterator[SessionManager]:
+async def manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[SessionManager]:
     """A manager on a fresh namespace."""
-    async with SessionManager(url=server.unix_url, namespace=namespace) as manager:
+    async with SessionManager(**reach, namespace=namespace) as manager:
         yield manager
 
 
 @pytest.fixture
-async def other(server: Server, namespace: str) -> AsyncIterator[SessionManager]:
+async def other(reach: dict[str, Any], namespace: str) -> AsyncIterator[SessionManager]:
     """A second manager on the same namespace, as another process has it."""
-    async with SessionManager(url=server.unix_url, namespace=namespace) as manager:
+    async with SessionManager(**reach, namespace=namespace) as manager:
         yield manager
 
 

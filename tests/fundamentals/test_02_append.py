@@ -28,6 +28,8 @@ from sessionstream import (
 )
 from sessionstream.errors import InvalidData, InvalidType, SessionArchived, TooLarge
 
+pytestmark = pytest.mark.guarantee
+
 LIFECYCLE = [
     SessionCreated(user_id="u", agent_id="a"),
     MetadataUpdated(set={"a": 1}),

@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import pytest
 from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager
 from sessionstream.log.feed import pointers_of
+
+pytestmark = pytest.mark.guarantee
 
 HOUR_MS = 3_600_000
 NOTE = {"id": "x" * 22, "type": "note.added", "data": '{"text":"x"}'}

@@ -9,6 +9,8 @@ from redis.asyncio import Redis
 
 from sessionstream import IdempotencyConflict, InvalidArgument, NoteAdded, SessionExists, SessionManager, ToolCalled
 
+pytestmark = pytest.mark.guarantee
+
 
 async def test_the_same_key_gives_the_first_result_again(manager: SessionManager, session_id: str) -> None:
     """Marked as a duplicate, and nothing is appended."""

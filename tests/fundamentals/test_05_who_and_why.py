@@ -12,6 +12,8 @@ from sessionstream import NoteAdded, RecordedEvent, SessionManager, SessionState
 from sessionstream.errors import InvalidData, InvalidType
 from tests.entries import entry
 
+pytestmark = pytest.mark.guarantee
+
 
 async def _last(manager: SessionManager, session_id: str) -> RecordedEvent:
     return [event async for event in manager.history(session_id)][-1]

@@ -17,6 +17,8 @@ from sessionstream import Event, NoteAdded, RecordedEvent, SessionManager, Unkno
 from sessionstream.errors import CorruptEvent, EventTypeError, InvalidArgument
 from tests.entries import ID, entry
 
+pytestmark = pytest.mark.guarantee
+
 EventsOf = Callable[[str], Awaitable[list[RecordedEvent]]]
 WriteEntry = Callable[..., Awaitable[str]]
 
@@ -232,13 +234,13 @@ async def test_a_newer_version_keeps_its_bytes(session_id: str, events_of: Event
 
 
 async def test_an_unknown_event_keeps_a_session_alive(
-    server: Any, make_namespace: Callable[[], str], client: Redis
+    reach: dict[str, Any], make_namespace: Callable[[], str], client: Redis
 ) -> None:
     """What happens in a session counts as activity, whether or not this process has a type for it."""
     from sessionstream.fold import fold
     from sessionstream.projections import BUILT_IN
 
-    async with SessionManager(url=server.unix_url, namespace=make_namespace(), ttl=60, extend_on="append") as manager:
+    async with SessionManager(**reach, namespace=make_namespace(), ttl=60, extend_on="append") as manager:
         session = await manager.create_session("user_1", "assistant")
         created = [recorded async for recorded in manager.history(session.session_id)]
     later = f"{int(created[0].offset.split('-')[0]) + 5_000}-2"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from sessionstream import InvalidArgument, NoteAdded, SessionManager, Settings
 from sessionstream.errors import TooLarge
-from tests.servers import Server
+
+pytestmark = pytest.mark.guarantee
 
 MIB = 1024 * 1024
 NOWHERE = "unix:///nowhere/at/all"
@@ -32,18 +34,18 @@ async def test_an_event_has_a_mebibyte(manager: SessionManager, session_id: str)
     assert [event.version async for event in manager.history(session_id)] == [1, 2]
 
 
-async def test_bytes_are_counted_and_not_characters(server: Server, make_namespace: Callable[[], str]) -> None:
+async def test_bytes_are_counted_and_not_characters(reach: dict[str, Any], make_namespace: Callable[[], str]) -> None:
     """A character may have four of them."""
-    async with SessionManager(url=server.unix_url, namespace=make_namespace(), max_event_bytes=1_000) as manager:
+    async with SessionManager(**reach, namespace=make_namespace(), max_event_bytes=1_000) as manager:
         session = await manager.create_session("user_1", "assistant")
         await manager.append(session.session_id, NoteAdded(text="x" * 900))
         with pytest.raises(TooLarge):
             await manager.append(session.session_id, NoteAdded(text="😀" * 900))
 
 
-async def test_metadata_is_part_of_an_event(server: Server, make_namespace: Callable[[], str]) -> None:
+async def test_metadata_is_part_of_an_event(reach: dict[str, Any], make_namespace: Callable[[], str]) -> None:
     """So the same limit holds for it, and a session that is refused is not in its user's list."""
-    async with SessionManager(url=server.unix_url, namespace=make_namespace(), max_event_bytes=1_000) as manager:
+    async with SessionManager(**reach, namespace=make_namespace(), max_event_bytes=1_000) as manager:
         with pytest.raises(TooLarge):
             await manager.create_session("user_1", "assistant", {"long": "x" * 1_000})
         assert await manager.get_sessions_by_user("user_1") == []
@@ -52,10 +54,10 @@ async def test_metadata_is_part_of_an_event(server: Server, make_namespace: Call
             await manager.update_session_metadata(session.session_id, {"long": "x" * 1_000})
 
 
-async def test_a_checkpoint_has_a_limit_of_its_own(server: Server, make_namespace: Callable[[], str]) -> None:
+async def test_a_checkpoint_has_a_limit_of_its_own(reach: dict[str, Any], make_namespace: Callable[[], str]) -> None:
     """Its body is no event: it may be larger than one, up to 64 MiB unless the settings say otherwise."""
     limits = {"max_event_bytes": 1_000, "max_checkpoint_bytes": 10_000}
-    async with SessionManager(url=server.unix_url, namespace=make_namespace(), **limits) as manager:
+    async with SessionManager(**reach, namespace=make_namespace(), **limits) as manager:
         session = await manager.create_session("user_1", "assistant")
         await manager.save_checkpoint(session.session_id, "x" * (10_000 - 2))
         with pytest.raises(TooLarge) as caught:

@@ -22,6 +22,8 @@ from sessionstream import (
 )
 from sessionstream.checkpoints.reading import Resumed
 
+pytestmark = pytest.mark.guarantee
+
 
 def _texts(resumed: Resumed) -> list[str]:
     return [event.data.text for event in resumed.events if isinstance(event.data, NoteAdded)]

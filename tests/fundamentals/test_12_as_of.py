@@ -21,6 +21,8 @@ from sessionstream import (
 )
 from sessionstream.errors import InvalidType
 
+pytestmark = pytest.mark.guarantee
+
 
 async def _apart(manager: SessionManager) -> None:
     """Let a millisecond pass on the server."""

@@ -27,7 +27,6 @@ from sessionstream import MessageAdded, NoteAdded, Projection, SessionManager, S
 from sessionstream.audit import Audit
 from sessionstream.log.store import Store
 from sessionstream.projection import Increment, counters
-from tests.servers import Server
 
 Contents = dict[bytes, Any]
 Method = Callable[[SessionManager], Awaitable[Any]]
@@ -214,9 +213,9 @@ REBUILDS: dict[str, Method] = {
 
 
 @pytest.fixture
-async def world(server: Server, namespace: str) -> AsyncIterator[SessionManager]:
+async def world(reach: dict[str, Any], namespace: str) -> AsyncIterator[SessionManager]:
     """A namespace with a session that lives, one whose time is over, and one that has ended."""
-    async with SessionManager(url=server.unix_url, namespace=namespace, retention=None) as manager:
+    async with SessionManager(**reach, namespace=namespace, retention=None) as manager:
         await manager.create_session(USER, AGENT, {"a": 1, "b": 2}, session_id=LIVE, ttl=3_600)
         await manager.append(LIVE, [MessageAdded(role="user", content="Hi"), NoteAdded(text="x")])
         await manager.save_checkpoint(LIVE, {"turn": 1}, checkpoint_id="one")

@@ -14,6 +14,7 @@ from sessionstream import MessageAdded, NoteAdded, ToolCalled, event
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.base import type_of
 from sessionstream.events.codec import encode_event
+from sessionstream.redaction import Names
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 PLAIN = st.one_of(TEXT, st.none(), st.booleans())
@@ -63,7 +64,7 @@ def test_what_is_encoded_reads_back_equal(role: str, fields: dict[str, Any]) -> 
 )
 def test_only_values_that_their_types_allow_are_plain(value: Any, plain: bool) -> None:
     """Texts, booleans, nulls and absent ones; and where the type asks for no more than JSON, dicts and lists."""
-    assert type_of(value).is_plain(value) is plain
+    assert type_of(value).is_plain(value, Names()) is plain
 
 
 @pytest.mark.parametrize("value", [MessageAdded(role=None), NoteAdded(text=5), ToolCalled(name="x", call_id=1)])  # type: ignore[arg-type]
@@ -85,7 +86,7 @@ def test_a_class_that_changes_its_values_when_it_is_made_is_read_back() -> None:
                 msgspec.structs.force_setattr(self, "text", self.text + "!")
 
     value = Loud(text="x")
-    assert not type_of(value).is_plain(value)
+    assert not type_of(value).is_plain(value, Names())
     assert encode_event(value, 100).value == value
 
 
@@ -106,7 +107,7 @@ def test_an_event_may_have_no_fields() -> None:
     class Empty(msgspec.Struct, frozen=True):
         pass
 
-    assert type_of(Empty()).is_plain(Empty())
+    assert type_of(Empty()).is_plain(Empty(), Names())
     assert encode_event(Empty(), 100).data == b"{}"
 
 

@@ -17,8 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(folder: Path, tests: str, **environment: str) -> str:
     """Run tests that use the project's fixtures, and return the summary."""
     (folder / "tests").mkdir()
-    for name in ("__init__", "conftest", "copies", "leaks", "servers"):
-        shutil.copy(ROOT / "tests" / f"{name}.py", folder / "tests")
+    for path in (ROOT / "tests").glob("*.py"):
+        if path.name != "keys.py":  # what an owner is, is for one of these tests to say
+            shutil.copy(path, folder / "tests")
     shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "tests" / "test_it.py").write_text(tests)
     result = subprocess.run(

@@ -11,7 +11,6 @@ from redis.asyncio import Redis
 from sessionstream import MessageAdded, NoteAdded, SessionManager, ToolCalled, acting
 from tests.integrity.attacks import Attacker, Entry, renumbered
 from tests.integrity.conftest import KEY
-from tests.servers import Server
 
 TEXTS = st.text(max_size=20)
 STEPS = st.lists(
@@ -111,11 +110,11 @@ async def _attack(attacker: Attacker, attack: str, at: int, other: int) -> bool:
 @settings(max_examples=40)
 @example([("message", ""), ("message", "")], "insert and renumber", 2, 0).via("the last event of all is the forged one")
 async def test_any_single_alteration_of_any_history_is_found(
-    server: Server, client: Redis, namespace: str, steps: list[tuple[str, str]], attack: str, at: int, other: int
+    reach: dict[str, Any], client: Redis, namespace: str, steps: list[tuple[str, str]], attack: str, at: int, other: int
 ) -> None:
     """All of it is sealed; the attacker brings the log in line with what the stream holds then."""
     await client.flushall()
-    async with SessionManager(url=server.unix_url, namespace=namespace, seal_key=KEY) as manager:
+    async with SessionManager(**reach, namespace=namespace, seal_key=KEY) as manager:
         for session_id in ("attacked", "left alone"):
             await manager.create_session("user", "agent", {"a": 1}, session_id=session_id)
             for step in steps:

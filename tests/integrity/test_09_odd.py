@@ -26,6 +26,8 @@ from tests.integrity.attacks import Attacker
 from tests.integrity.conftest import KEY, NEIGHBOUR, SESSION, fill
 from tests.integrity.test_01_histories import told
 
+pytestmark = pytest.mark.guarantee
+
 Attack = Callable[[Attacker], Awaitable[object]]
 NAME = name_in_log(SESSION)
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
 from sessionstream.settings import Settings
-from sessionstream.wire.connect import Dialer
+from sessionstream.wire.opening import server_for
 from sessionstream.wire.server import Server
 
 MakeStore = Callable[..., Store]
@@ -19,7 +19,7 @@ MakeStore = Callable[..., Store]
 @pytest.fixture
 async def lanes(client: Redis) -> AsyncIterator[list[Server]]:
     """Three connections, for three writers; closed after the test."""
-    servers = [Server(Dialer(client).dial) for _ in range(3)]
+    servers = [server_for(client, None) for _ in range(3)]
     yield servers
     for server in servers:
         await server.aclose()

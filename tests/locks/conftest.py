@@ -13,8 +13,7 @@ from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.locks import Locks
 from sessionstream.log.store import Store
 from sessionstream.settings import Settings
-from sessionstream.wire.connect import Dialer
-from sessionstream.wire.server import Server
+from sessionstream.wire.opening import server_for
 from tests.entries import data_of
 
 MakeStore = Callable[[], Store]
@@ -27,7 +26,7 @@ async def make_store(client: Redis, namespace: str) -> AsyncIterator[MakeStore]:
     async with AsyncExitStack() as stack:
 
         def make() -> Store:
-            store = Store(Server(Dialer(client).dial), Settings(namespace=namespace))
+            store = Store(server_for(client, None), Settings(namespace=namespace))
             stack.push_async_callback(store.aclose)
             return store
 

@@ -15,15 +15,14 @@ from sessionstream.events.runtime import NoteAdded
 from sessionstream.locks import Lock, Locks
 from sessionstream.log.store import Store
 from sessionstream.settings import Settings
-from sessionstream.wire.connect import Dialer
-from sessionstream.wire.server import Server
+from sessionstream.wire.opening import server_for
 
 
 class Holder:
     """What the process has."""
 
     def __init__(self, url: str, namespace: str, session_id: str, lease: str) -> None:
-        self.store = Store(Server(Dialer.from_url(url).dial), Settings(namespace=namespace))
+        self.store = Store(server_for(None, url), Settings(namespace=namespace))
         self.locks = Locks(self.store)
         self.session_id = session_id
         self.lease = float(lease)

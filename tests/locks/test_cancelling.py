@@ -100,6 +100,20 @@ async def test_a_release_that_is_cancelled_releases_all_the_same(
     await until(lambda: free(others, session_id))
 
 
+@pytest.mark.parametrize("before", range(6))
+async def test_a_release_that_is_cancelled_releases_also_where_its_script_is_unknown(
+    client: Redis, locks: Locks, others: Locks, session_id: str, before: int
+) -> None:
+    """As on a node of a Cluster that has released no lock yet: then the release takes a second message."""
+    task = asyncio.create_task(stay_inside(locks, session_id))
+    await until(lambda: _held(others, session_id))
+    await client.script_flush()
+    task.cancel()
+    await turns(1 + before)
+    await cancelled(task)
+    await until(lambda: free(others, session_id))
+
+
 async def _held(locks: Locks, session_id: str) -> bool:
     return not await free(locks, session_id)
 

@@ -15,6 +15,8 @@ from sessionstream.log.fencing import token_for
 from sessionstream.log.store import Store
 from tests.locks.conftest import MakeStore, Texts
 
+pytestmark = pytest.mark.guarantee
+
 
 async def took_over(client: Redis, store: Store, others: Locks, session_id: str) -> None:
     """Let somebody else have had the lock, as after a lease that ran out."""

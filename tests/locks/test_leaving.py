@@ -18,10 +18,9 @@ import asyncio, sys
 from sessionstream.locks import Locks
 from sessionstream.log.store import Store
 from sessionstream.settings import Settings
-from sessionstream.wire.connect import Dialer
-from sessionstream.wire.server import Server
+from sessionstream.wire.opening import server_for
 
-store = Store(Server(Dialer.from_url(sys.argv[1]).dial), Settings(namespace=sys.argv[2]))
+store = Store(server_for(None, sys.argv[1]), Settings(namespace=sys.argv[2]))
 locks = Locks(store)
 
 async def main():
@@ -35,7 +34,8 @@ asyncio.run(main())
 ENDS = {
     "holding": "await locks.acquire('sess_1', lease=0.2)",
     "waiting": """waiter = asyncio.create_task(locks.acquire('sess_2', timeout=60))
-    while not (await store.server.call("PUBSUB", "SHARDNUMSUB", store.keys.unlocked("sess_2")))[1]:
+    lane = await store.server.lane(asyncio.get_running_loop().time() + 30, store.keys.unlocked("sess_2"))
+    while not (await lane.call(("PUBSUB", "SHARDNUMSUB", store.keys.unlocked("sess_2"))))[1]:
         await asyncio.sleep(0)""",
     "subscribing": """waiter = asyncio.create_task(locks.acquire('sess_2', timeout=60))
     for _ in range(30):

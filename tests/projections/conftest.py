@@ -9,19 +9,18 @@ from typing import Any
 import pytest
 
 from sessionstream import Projection, SessionManager
-from tests.servers import Server
 
 MakeManager = Callable[..., SessionManager]
 
 
 @pytest.fixture
-async def make_manager(server: Server, namespace: str) -> AsyncIterator[MakeManager]:
+async def make_manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[MakeManager]:
     """Make a manager of the test's namespace: ``make_manager(projection, ttl=60)``."""
     async with AsyncExitStack() as stack:
 
         def make(*projections: Projection, **settings: Any) -> SessionManager:
             given = {"namespace": namespace, "partitions": 1, **settings}
-            manager = SessionManager(url=server.unix_url, projections=projections, **given)
+            manager = SessionManager(**reach, projections=projections, **given)
             stack.push_async_callback(manager.aclose)
             return manager
 

@@ -33,7 +33,6 @@ from sessionstream.projection import AT, OFFSET, VERSION, Put, Replace, Unset, v
 from tests.projections.conftest import MakeManager
 from tests.projections.marks import Marked, marking, programs, texts
 from tests.projections.views import assert_folded
-from tests.servers import Server
 
 SESSIONS = ["one", "zwei:2", "三 \n{3}", "4"]
 _metadata_names = ["a", "é", "a:b", "0"]
@@ -118,7 +117,12 @@ async def _write(manager: SessionManager, actions: Sequence[Action]) -> None:
 @settings(max_examples=100, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
 @given(mine=programs, more=programs, sliding=st.booleans(), writers=_writers)
 async def test_both_interpreters_make_the_same_views(
-    server: Server, make_namespace: Callable[..., str], mine: Any, more: Any, sliding: bool, writers: list[list[Action]]
+    reach: dict[str, Any],
+    make_namespace: Callable[..., str],
+    mine: Any,
+    more: Any,
+    sliding: bool,
+    writers: list[list[Action]],
 ) -> None:
     """Whatever the events, the user's projections and the order in which several writers come to append."""
     namespace = make_namespace(f"t{uuid.uuid4().hex}")
@@ -129,8 +133,8 @@ async def test_both_interpreters_make_the_same_views(
         "extend_on": "append" if sliding else "refresh",
     }
     async with (
-        SessionManager(url=server.unix_url, **options) as one,
-        SessionManager(url=server.unix_url, **options) as two,
+        SessionManager(**reach, **options) as one,
+        SessionManager(**reach, **options) as two,
     ):
         for number, session_id in enumerate(SESSIONS):
             await one.create_session("user", "agent", session_id=session_id, ttl=None if number % 2 else 60)

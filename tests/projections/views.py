@@ -11,6 +11,7 @@ from sessionstream.directory.listing import every_session_id
 from sessionstream.fold import fold
 from sessionstream.log.history import read_history
 from sessionstream.log.store import Store
+from tests.nodes import keys_of
 
 __all__ = ["Views", "assert_folded", "beside", "erase", "folded", "stored"]
 
@@ -29,7 +30,7 @@ async def assert_folded(manager: SessionManager) -> Views:
 async def stored(store: Store) -> Views:
     """Return what the server holds: without sentinels, and without what the log and the locks keep in the head."""
     views: Views = {}
-    for key in await _keys(store):
+    for key in await keys_of(store):
         if (kind := _KINDS.match(key)) is None:
             continue
         if kind[1] in ("ranking", "index"):
@@ -58,7 +59,7 @@ async def folded(store: Store) -> Views:
 
 async def erase(store: Store, which: Callable[[str], bool] = lambda key: True) -> None:
     """Delete every view whose key is chosen; of heads all but what the log and the locks keep there."""
-    for key in await _keys(store):
+    for key in await keys_of(store):
         kind = _KINDS.match(key)
         if kind is None or not which(key):
             continue
@@ -70,16 +71,7 @@ async def erase(store: Store, which: Callable[[str], bool] = lambda key: True) -
 
 async def beside(store: Store) -> list[str]:
     """Return the keys that a rebuild builds beside the views in use."""
-    return [key for key in await _keys(store) if ":beside" in key]
-
-
-async def _keys(store: Store) -> list[str]:
-    cursor, keys = b"0", set[str]()
-    while True:
-        cursor, page = await store.server.call("SCAN", cursor, "MATCH", f"{store.keys.namespace}:*", "COUNT", 1000)
-        keys.update(key.decode() for key in page)
-        if int(cursor) == 0:
-            return sorted(keys)
+    return [key for key in await keys_of(store) if ":beside" in key]
 
 
 def _of_the_log(field: bytes) -> bool:

@@ -22,7 +22,6 @@ from sessionstream.projection import (
     ranking,
     view,
 )
-from tests.servers import Server
 
 MakeManager = Callable[..., SessionManager]
 
@@ -43,13 +42,13 @@ def noting(version: int = 1) -> Projection:
 
 
 @pytest.fixture
-async def make_manager(server: Server, namespace: str) -> AsyncIterator[MakeManager]:
+async def make_manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[MakeManager]:
     """Make a manager of the test's namespace: ``make_manager(noting(), ttl=60)``."""
     async with AsyncExitStack() as stack:
 
         def make(*projections: Projection, **settings: Any) -> SessionManager:
             given = {"namespace": namespace, "partitions": 3, **settings}
-            manager = SessionManager(url=server.unix_url, projections=projections, **given)
+            manager = SessionManager(**reach, projections=projections, **given)
             stack.push_async_callback(manager.aclose)
             return manager
 

@@ -11,6 +11,8 @@ from sessionstream.projection import view
 from tests.projections.views import assert_folded, stored
 from tests.rebuild.conftest import MakeManager, noting
 
+pytestmark = pytest.mark.guarantee
+
 
 async def _kept(client: Redis, namespace: str) -> dict[bytes, bytes]:
     return {key: await client.dump(key) async for key in client.scan_iter(match=f"{namespace}:*", count=1000)}

@@ -21,6 +21,7 @@ async def _read(manager: SessionManager, session_id: str = "sess_1") -> Session:
     return session
 
 
+@pytest.mark.not_on("cluster", reason="a cache keeps nothing on a Cluster: every read goes to the server")
 async def test_a_hit_sends_no_command(
     cached: CachedSessionManager, manager: SessionManager, commands: Commands
 ) -> None:
@@ -88,6 +89,7 @@ async def test_a_hit_that_somebody_overtook_conflicts(cached: CachedSessionManag
         await cached.update_session("sess_1", hit)
 
 
+@pytest.mark.not_on("cluster", reason="a cache keeps nothing on a Cluster: every read goes to the server")
 async def test_an_expired_session_is_none_on_a_hit_too(
     cached: CachedSessionManager, manager: SessionManager, client: Redis, commands: Commands
 ) -> None:
@@ -101,6 +103,7 @@ async def test_an_expired_session_is_none_on_a_hit_too(
     assert await cached.get_session("sess_1") is None
 
 
+@pytest.mark.not_on("cluster", reason="a cache keeps nothing on a Cluster: every read goes to the server")
 async def test_the_sessions_used_last_are_kept(
     make_manager: MakeManager, manager: SessionManager, commands: Commands
 ) -> None:
@@ -181,6 +184,7 @@ async def test_update_session_is_seen_at_once(cached: CachedSessionManager, mana
         assert (await _read(cached)).metadata == {"turn": turn}
 
 
+@pytest.mark.not_on("cluster", reason="a cache keeps nothing on a Cluster: every read goes to the server")
 async def test_a_change_and_a_read_leave_a_hit(
     cached: CachedSessionManager, manager: SessionManager, commands: Commands
 ) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from sessionstream import MessageAdded, SessionManager
-from tests.servers import Server
 from tests.sessions.conftest import MakeManager
 
 __all__ = ["SESSION", "MakeManager", "said", "talk"]
@@ -19,12 +18,12 @@ SESSION = "sess_kept"
 
 
 @pytest.fixture
-async def make_manager(server: Server, namespace: str) -> AsyncIterator[MakeManager]:
+async def make_manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[MakeManager]:
     """Make one more manager of the test's namespace, as another process would have."""
     async with AsyncExitStack() as stack:
 
         def make(**settings: Any) -> SessionManager:
-            made = SessionManager(url=server.unix_url, **{"namespace": namespace, **settings})
+            made = SessionManager(**reach, **{"namespace": namespace, **settings})
             stack.push_async_callback(made.aclose)
             return made
 

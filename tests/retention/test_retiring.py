@@ -15,6 +15,8 @@ from sessionstream.errors import ArchiveFailed
 from tests.retention.conftest import MakeManager, said, talk
 from tests.retention.test_archives import lines_of
 
+pytestmark = pytest.mark.guarantee
+
 
 async def ended(manager: SessionManager, session: str) -> list[tuple[str, list[bytes]]]:
     """End the session, with a checkpoint, and return its entries."""

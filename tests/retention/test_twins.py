@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessionstream import HistoryTrimmed, NoteAdded, SessionManager
+from tests.nodes import lanes_of
 from tests.servers import Server
 
 Step = tuple[str, Any]
@@ -74,7 +75,8 @@ async def _facts(manager: SessionManager, session: str) -> Any:
 
 async def _compare(url: str, folder: Path, steps: Sequence[Step]) -> None:
     async with SessionManager(url=url, namespace="twins") as manager:
-        await manager.store.server.call("FLUSHALL")
+        for lane in await lanes_of(manager.store):
+            await lane.call(("FLUSHALL",))
         for session in ("trimmed", "twin"):
             await manager.create_session("user", "agent", session_id=session, ttl=3_600)
         versions, trimmed = [(1, 1)], 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.credentials import UsernamePasswordCredentialProvider
@@ -16,13 +17,21 @@ from sessionstream.errors import AuthenticationFailed
 from tests.servers import Server
 
 Make = Callable[[Server], Redis]
+
+
+def _place(server: Server) -> dict[str, Any]:
+    """Return the address as the arguments of a client, without a database."""
+    place: dict[str, Any] = {**parse_url(server.url), "ssl": server.url.startswith("rediss:")}
+    return {name: value for name, value in place.items() if name not in ("connection_class", "db")}
+
+
 _WAYS: dict[str, Make] = {
-    "host and port": lambda server: Redis(host="127.0.0.1", port=server.port),
+    "host and port": lambda server: Redis(**_place(server)),
     "url": lambda server: Redis.from_url(server.url),
     "decode_responses": lambda server: Redis.from_url(server.url, decode_responses=True),
     "another encoding": lambda server: Redis.from_url(server.url, decode_responses=True, encoding="latin-1"),
-    "db": lambda server: Redis(host="127.0.0.1", port=server.port, db=5),
-    "unix socket": lambda server: Redis(unix_socket_path=str(server.socket)),
+    "db": lambda server: Redis(**_place(server), db=5),
+    "unix socket": lambda server: Redis(unix_socket_path=str(server.socket), password=_place(server).get("password")),
     "unix url": lambda server: Redis.from_url(server.unix_url),
     "resp2": lambda server: Redis.from_url(server.url, protocol=2),
     "resp3": lambda server: Redis.from_url(server.url, protocol=3),
@@ -45,17 +54,24 @@ async def _works(manager: SessionManager) -> None:
     assert checkpoint.data == {"ключ": "значение"}
 
 
-@pytest.mark.parametrize("way", _WAYS)
+_ALONE = {
+    "db": pytest.mark.not_on("cluster", reason="a Cluster has one database"),
+    "unix socket": pytest.mark.not_on("cluster", reason="the nodes of a Cluster tell each other's ports alone"),
+}
+
+
+@pytest.mark.parametrize("way", [pytest.param(way, marks=_ALONE.get(way, ())) for way in _WAYS])
 async def test_a_client_made_any_way_will_do(server: Server, namespace: str, way: str) -> None:
     """Whatever its replies look like to its owner, the manager reads and writes the same."""
     async with _WAYS[way](server) as client, SessionManager(conn=client, namespace=namespace) as manager:
         await _works(manager)
 
 
+@pytest.mark.not_on("cluster", reason="a Cluster has one database")
 async def test_the_database_is_the_clients(server: Server, namespace: str) -> None:
     """Sessions lie in the database that the client names, and in no other."""
     async with (
-        Redis(host="127.0.0.1", port=server.port, db=5) as fifth,
+        Redis(**_place(server), db=5) as fifth,
         Redis.from_url(server.url) as zeroth,
         SessionManager(conn=fifth, namespace=namespace) as manager,
     ):

@@ -13,6 +13,8 @@ import pytest
 from sessionstream import SessionManager
 from tests.embedded.stage import Stage
 
+pytestmark = pytest.mark.guarantee
+
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stage]:

@@ -94,7 +94,8 @@ async def main():
     await manager.create_session("user_1", "agent_1", session_id="sess_1")
     await manager.acquire_lock("sess_1")
     waiter = asyncio.create_task(manager.acquire_lock("sess_1"))
-    while not await manager.store.server.call("PUBSUB", "SHARDCHANNELS"):
+    lane = await manager.store.server.lane(asyncio.get_running_loop().time() + 30, manager.store.keys.head("sess_1"))
+    while not await lane.call(("PUBSUB", "SHARDCHANNELS")):
         pass
 asyncio.run(main())
 """,
@@ -127,7 +128,7 @@ async def test_a_manager_that_is_dropped_closes_its_connection(server: Server, c
     before = len(await client.client_list())
     manager = SessionManager.open(server.url, namespace=namespace)
     await manager.create_session("user_1", "agent_1")
-    assert len(await client.client_list()) == before + 1
+    assert len(await client.client_list()) > before
     del manager
     gc.collect()
 

@@ -14,6 +14,8 @@ from sessionstream.log.feed import pointers_of
 from tests.sessions.conftest import Dump, MakeManager
 from tests.sessions.waiting import expired_session, until_past
 
+pytestmark = pytest.mark.guarantee
+
 _MARK = "sess_marked"
 
 

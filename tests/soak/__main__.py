@@ -74,6 +74,7 @@ def main(arguments: list[str]) -> int:
         soak(
             rounds,
             min(_ROUND, options.seconds / rounds),
+            filled=True,
             tell=lambda one: print(_line(next(numbers), one), flush=True),
             **settings,
         )

@@ -8,25 +8,29 @@ import itertools
 import random
 import shutil
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
 
 from sessionstream import MessageAdded, NoteAdded, SessionManager
-from sessionstream.errors import SessionStreamError
+from sessionstream.errors import FeedTrimmed, SessionEnded, SessionStreamError
 from sessionstream.projection import Increment, counters
 
 __all__ = ["GROUP", "SETTINGS", "Load"]
 
-SETTINGS: dict[str, Any] = {"partitions": 16, "retention": 0.5, "feed_retention": 4.0, "ttl": None}
+SETTINGS: dict[str, Any] = {"partitions": 16, "retention": 0.5, "feed_retention": 8.0, "ttl": None}
 """What is short enough for everything to be gone again soon."""
 
 GROUP = "soak"
 
+REMEMBERED = 12_288
+"""More sessions than a process remembers anything of."""
+
 _SEEN = counters("seen")
 _AHEAD = 20_000
+_TOGETHER = 256
 _DRAIN = 60.0
 
 
@@ -54,27 +58,51 @@ class Load:
         self._stop = asyncio.Event()
         self._room = asyncio.Event()
 
+    async def fill(self) -> None:
+        """Fill what a process remembers on purpose of the sessions that it used last."""
+        async with self._looked_on():
+            for first in range(0, REMEMBERED, _TOGETHER):
+                await asyncio.gather(*map(self._pass_by, range(first, first + _TOGETHER)))
+            await self._drain()
+
+    async def _pass_by(self, number: int) -> None:
+        session = await self.manager.create_session(f"user_{number % 1000}", f"agent_{number % 7}")
+        await self.manager.delete_session(session.session_id)
+
     async def run(self, seconds: float) -> None:
         """Do all of it for a time, then wait until what was done is handled, retired and trimmed."""
         self._stop.clear()
+        async with self._looked_on() as beside:
+            lives = [asyncio.create_task(self._live_on()) for _ in range(self._lives)]
+            try:
+                await asyncio.wait([*lives, *beside], timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+                self._stop.set()
+                self._room.set()
+                await asyncio.gather(*lives)
+                await self._drain()
+            finally:
+                for task in lives:
+                    task.cancel()
+                await asyncio.gather(*lives, return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def _looked_on(self) -> AsyncIterator[list[asyncio.Task[None]]]:
+        """Have a group, a follower of everything and a sweeper beside; raises what has ended one of them."""
         self._room.set()
         async with contextlib.AsyncExitStack() as stack:
             for member in ("a", "b"):
                 join = self.manager.consumers.join(GROUP, self._handle, member=member, types=[NoteAdded])
                 await stack.enter_async_context(join)
-            beside = [self._watch_all(), self._sweep(), self._throttle()]
-            tasks = [asyncio.create_task(one) for one in beside]
-            lives = [asyncio.create_task(self._live_on()) for _ in range(self._lives)]
+            tasks = [asyncio.create_task(one) for one in (self._watch_all(), self._sweep(), self._throttle())]
             try:
-                done, _ = await asyncio.wait([*lives, *tasks], timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
-                self._stop.set()
-                self._room.set()
-                await asyncio.gather(*done, *lives)
-                await self._drain()
+                yield tasks
+                for task in tasks:
+                    if task.done():
+                        task.result()
             finally:
-                for task in (*tasks, *lives):
+                for task in tasks:
                     task.cancel()
-                await asyncio.gather(*tasks, *lives, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _drain(self) -> None:
         deadline = asyncio.get_running_loop().time() + _DRAIN
@@ -105,9 +133,13 @@ class Load:
         self.done["handled"] += 1
 
     async def _watch_all(self) -> None:
-        async with self.manager.follow_all(after="now") as events:
-            async for _ in events:
-                self.done["followed"] += 1
+        while True:
+            async with self.manager.follow_all(after="now") as events:
+                try:
+                    async for _ in events:
+                        self.done["followed"] += 1
+                except FeedTrimmed:  # the feed is kept for seconds only, and a busy machine may take as long
+                    self.done["cut off"] += 1
 
     async def _sweep(self) -> None:
         while True:
@@ -127,6 +159,8 @@ class Load:
             await self._room.wait()
             try:
                 await self._life(next(self._numbers))
+            except SessionEnded:
+                self.done["lapsed"] += 1  # its time was over before its life was
             except SessionStreamError as error:
                 self.refused[type(error).__name__] += 1
 

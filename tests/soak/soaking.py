@@ -61,7 +61,13 @@ class Soaked:
 
 
 async def soak(
-    rounds: int, seconds: float, *, tell: Callable[[Round], object] = lambda one: None, lives: int = 64, **settings: Any
+    rounds: int,
+    seconds: float,
+    *,
+    tell: Callable[[Round], object] = lambda one: None,
+    lives: int = 64,
+    filled: bool = False,
+    **settings: Any,
 ) -> Soaked:
     """Run rounds of load.
 
@@ -70,6 +76,7 @@ async def soak(
         seconds: of full speed in each; what it takes to drain them comes on top.
         tell: called with each round.
         lives: how many sessions live at a time.
+        filled: whether what a process remembers on purpose is filled before the first round.
         settings: of the manager, over those of the load.
     """
     with Server() as server, tempfile.TemporaryDirectory(prefix="soak-") as folder:
@@ -80,6 +87,8 @@ async def soak(
             pool = BlockingConnectionPool.from_url(server.unix_url, max_connections=1, timeout=None)
             async with Redis.from_pool(pool) as client, manager:
                 load = Load(manager, client, Path(folder), lives=lives)
+                if filled:
+                    await load.fill()
                 for _ in range(rounds):
                     soaked.rounds.append(await _round(load, seconds))
                     tell(soaked.rounds[-1])

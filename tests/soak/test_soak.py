@@ -16,7 +16,7 @@ _MIB = 1024 * 1024
 
 async def test_nothing_is_left_of_sessions_that_came_and_went() -> None:
     """After each round there are as many connections, tasks and descriptors, and no key but the partitions' own."""
-    soaked = await soak(2, 1.0, lives=16, seal_key="soak" * 8, partitions=PARTITIONS)
+    soaked = await soak(2, 1.0, lives=8, seal_key="soak" * 8, partitions=PARTITIONS)
     first, last = (one.reading for one in soaked.rounds)
     for what in ("created", "saved", "expired", "deleted", "handled", "followed"):
         assert all(one.done[what] for one in soaked.rounds), what

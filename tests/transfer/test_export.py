@@ -22,6 +22,7 @@ from sessionstream.transfer import (
     import_events,
     import_messages,
 )
+from tests.nodes import lanes_of
 from tests.transfer.conftest import MakeManager
 from tests.transfer.recorded import everything, line, said, sessions_of
 
@@ -142,9 +143,9 @@ async def test_a_long_history_is_written_as_it_is_read(store: Store, manager: Se
 
 async def commands(store: Store) -> int:
     """Return how many pages of streams the server has been asked for."""
-    info = (await store.server.call("INFO", "commandstats")).decode()
-    found = [row for row in info.splitlines() if row.startswith("cmdstat_xrange:")]
-    return int(found[0].split("calls=")[1].split(",")[0]) if found else 0
+    infos = await asyncio.gather(*(lane.call(("INFO", "commandstats")) for lane in await lanes_of(store)))
+    found = [row for info in infos for row in info.decode().splitlines() if row.startswith("cmdstat_xrange:")]
+    return sum(int(row.split("calls=")[1].split(",")[0]) for row in found)
 
 
 @pytest.mark.parametrize(

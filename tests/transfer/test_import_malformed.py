@@ -67,7 +67,8 @@ async def test_a_refused_line_writes_nothing(store: Store, manager: SessionManag
     """Not even the good messages in front of the bad one, and no entry in its user's list."""
     bad = json.dumps({"session_id": "one", "messages": [{"role": "user"}, {"content": "Hi"}]})
     await import_messages(store, [bad], user_id="u")
-    assert not await store.server.call("EXISTS", store.keys.user("u"), store.keys.head("one"))
+    for key in (store.keys.user("u"), store.keys.head("one")):
+        assert not await store.server.call("EXISTS", key)
 
 
 async def test_gzip_data_that_ends_early_gives_the_lines_before(store: Store) -> None:

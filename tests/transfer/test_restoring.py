@@ -36,6 +36,8 @@ from tests.sessions.waiting import until_past
 from tests.transfer.conftest import MakeManager
 from tests.transfer.worlds import STEPS, Step, assert_views_are_folds, content_of, exported, take_step
 
+pytestmark = pytest.mark.guarantee
+
 
 @settings(max_examples=25)
 @given(steps=STEPS)

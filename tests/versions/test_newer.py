@@ -21,7 +21,7 @@ from sessionstream.errors import (
 )
 from sessionstream.integrity.keyring import Keyring
 from sessionstream.integrity.offline import verify_evidence
-from sessionstream.log.store import FORMAT
+from sessionstream.log.stamp import FORMAT
 from sessionstream.transfer import Wanted, export_events, export_to_file, import_events
 
 Open = Callable[..., SessionManager]

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, Projection, SessionManager, event
 from sessionstream.errors import NamespaceMismatch
-from sessionstream.log.store import FORMAT
+from sessionstream.log.stamp import FORMAT
 from sessionstream.projection import Increment, counters
 from tests.versions.conftest import Start
 from tests.versions.history import Refused

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from sessionstream.wire.connect import Dialer
 from sessionstream.wire.lane import Lane
 from tests.proxy import Proxy
-from tests.servers import Server
-
-
-@pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
-    """A proxy in front of the shared server."""
-    with Proxy(server.socket) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,9 @@ from tests.servers import Server
 
 
 @pytest.fixture
-async def manager(server: Server, namespace: str) -> AsyncIterator[SessionManager]:
+async def manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[SessionManager]:
     """A manager with the sessions s0 to s19."""
-    async with SessionManager(url=server.unix_url, namespace=namespace) as manager:
+    async with SessionManager(**reach, namespace=namespace) as manager:
         await asyncio.gather(*(manager.create_session("user_1", "assistant", session_id=f"s{n}") for n in range(20)))
         yield manager
 

@@ -241,3 +241,27 @@ async def test_a_lane_knows_the_servers_clock(lane: Lane) -> None:
     now = int(seconds) * 1000 + int(micros) // 1000
     assert abs(lane.server_ms - now) < 1_000
     assert lane.heard_ms <= now
+
+
+async def test_a_retired_lane_gives_what_is_due_and_then_closes(make_lane: Callable[..., Awaitable[Lane]]) -> None:
+    """It counts as closed at once, so that nobody takes it any more."""
+    lane = await make_lane()
+    replies = [lane.call(("ECHO", number)) for number in range(3)]
+    lane.retire()
+    assert lane.closed
+    assert await asyncio.gather(*replies) == [b"0", b"1", b"2"]
+    await lane.wait_closed()
+    with pytest.raises(LaneClosed) as caught:
+        lane.call(("PING",))
+    assert (caught.value.sent, caught.value.wanted) == (False, False)
+
+
+async def test_a_lane_that_is_abandoned_answers_nobody(make_lane: Callable[..., Awaitable[Lane]]) -> None:
+    """What was sent may have been executed."""
+    lane = await make_lane()
+    reply = lane.call(("ECHO", "x"))
+    lane.flush()
+    lane.abandon("the primary is another one")
+    with pytest.raises(LaneClosed, match="another one") as caught:
+        await reply
+    assert caught.value.sent

@@ -13,15 +13,17 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager
+from tests.conftest import ROOT
 from tests.proxy import Proxy
 from tests.servers import Server
+from tests.topologies import FINDING, through
 
 
 def test_one_manager_serves_one_loop_after_the_other(
     server: Server, proxy: Proxy, make_namespace: Callable[[], str]
 ) -> None:
     """As scripts do that call ``asyncio.run`` again and again; each loop's connection ends with it."""
-    manager = SessionManager(url=proxy.url, namespace=make_namespace())
+    manager = SessionManager(**through(proxy), namespace=make_namespace())
 
     async def turn(number: int) -> int:
         if number == 1:
@@ -29,7 +31,7 @@ def test_one_manager_serves_one_loop_after_the_other(
         return (await manager.append("s", NoteAdded(text=str(number)))).version
 
     assert [asyncio.run(turn(number)) for number in range(1, 6)] == [2, 3, 4, 5, 6]
-    assert proxy.connections == 5
+    assert proxy.connections == FINDING + 5
     asyncio.run(asyncio.wait_for(_until(lambda: proxy.open_connections == 0), 10))
 
 
@@ -37,7 +39,7 @@ def test_loops_side_by_side_have_a_connection_each(
     server: Server, proxy: Proxy, make_namespace: Callable[[], str]
 ) -> None:
     """Threads with loops of their own share the manager and lose nothing."""
-    manager = SessionManager(url=proxy.url, namespace=make_namespace())
+    manager = SessionManager(**through(proxy), namespace=make_namespace())
     asyncio.run(manager.create_session("user_1", "assistant", session_id="s"))
     outcomes: list[str] = []
 
@@ -56,14 +58,14 @@ def test_loops_side_by_side_have_a_connection_each(
 
     assert len(set(outcomes)) == 400
     assert asyncio.run(versions()) == list(range(1, 402))
-    assert proxy.connections == 10
+    assert proxy.connections == FINDING + 10
 
 
 def test_a_loop_that_ends_while_an_append_is_under_way_ends_quietly(
     server: Server, proxy: Proxy, make_namespace: Callable[[], str]
 ) -> None:
     """Nothing hangs, nothing warns, and the next loop goes on."""
-    manager = SessionManager(url=proxy.url, namespace=make_namespace())
+    manager = SessionManager(**through(proxy), namespace=make_namespace())
     asyncio.run(manager.create_session("user_1", "assistant", session_id="s"))
 
     async def leave() -> None:
@@ -79,8 +81,9 @@ def test_a_loop_that_ends_while_an_append_is_under_way_ends_quietly(
 
 
 FORKING = """
-import asyncio, multiprocessing, sys
+import asyncio, multiprocessing, sys, types
 from sessionstream import NoteAdded, SessionManager
+from tests.topologies import through
 
 async def work(name):
     return [(await manager.append("s", NoteAdded(text=name))).event_ids[0] for _ in range(20)]
@@ -107,7 +110,8 @@ async def parent():
     versions = [event.version async for event in manager.history("s")]
     assert versions == list(range(1, 122)), versions
 
-manager = SessionManager(url=sys.argv[1], namespace=sys.argv[2])
+proxy = types.SimpleNamespace(url=sys.argv[1], port=int(sys.argv[2]))
+manager = SessionManager(**through(proxy), namespace=sys.argv[3])
 asyncio.run(parent())
 """
 
@@ -117,14 +121,15 @@ def test_children_of_a_fork_connect_for_themselves(
 ) -> None:
     """Parent and children go on appending with the manager that was made before; replies never cross over."""
     run = [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c", FORKING]
-    done = subprocess.run([*run, proxy.url, make_namespace()], capture_output=True, text=True, timeout=60)
+    place = (proxy.url, str(proxy.port))
+    done = subprocess.run([*run, *place, make_namespace()], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
-    assert proxy.connections == 4
+    assert proxy.connections == FINDING + 4
 
 
 async def test_a_manager_that_is_dropped_closes_its_connection(proxy: Proxy, make_namespace: Callable[[], str]) -> None:
     """Nobody has to close it."""
-    manager = SessionManager(url=proxy.url, namespace=make_namespace())
+    manager = SessionManager(**through(proxy), namespace=make_namespace())
     await manager.create_session("user_1", "assistant")
     assert proxy.open_connections == 1
     del manager
@@ -132,6 +137,7 @@ async def test_a_manager_that_is_dropped_closes_its_connection(proxy: Proxy, mak
     await asyncio.wait_for(_until(lambda: proxy.open_connections == 0), 10)
 
 
+@pytest.mark.not_on("cluster", reason="a Cluster has one database")
 async def test_the_connection_settings_of_a_client_are_used(
     server: Server, client: Redis, make_namespace: Callable[[], str]
 ) -> None:

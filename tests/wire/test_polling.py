@@ -7,17 +7,17 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from sessionstream import NoteAdded, SessionManager
 from sessionstream.wire.polling import Polling
-from tests.servers import Server
 
 
-async def test_a_task_that_never_pauses_leaves_the_others_their_turns(server: Server, namespace: str) -> None:
+async def test_a_task_that_never_pauses_leaves_the_others_their_turns(reach: dict[str, Any], namespace: str) -> None:
     """Timers of other tasks fire while one task appends again and again, each append answered at once."""
-    async with SessionManager(url=server.unix_url, namespace=namespace) as manager:
+    async with SessionManager(**reach, namespace=namespace) as manager:
         await manager.create_session("user_1", "assistant", session_id="s")
         turns = 0
 
@@ -39,9 +39,9 @@ async def test_a_task_that_never_pauses_leaves_the_others_their_turns(server: Se
         assert session.version == 1 + appends
 
 
-async def test_a_task_that_never_pauses_can_be_cancelled(server: Server, namespace: str) -> None:
+async def test_a_task_that_never_pauses_can_be_cancelled(reach: dict[str, Any], namespace: str) -> None:
     """A deadline ends it."""
-    async with SessionManager(url=server.unix_url, namespace=namespace) as manager:
+    async with SessionManager(**reach, namespace=namespace) as manager:
         await manager.create_session("user_1", "assistant", session_id="s")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -15,6 +16,7 @@ from sessionstream.wire.lane import MOST_IN_FLIGHT
 from tests.proxy import Proxy
 from tests.servers import Server
 from tests.sessions.waiting import until
+from tests.topologies import through
 
 COUNT = 300
 
@@ -31,7 +33,7 @@ async def _notes(manager: SessionManager, session_id: str) -> list[str]:
 
 async def test_a_cut_under_hundreds_of_appends_loses_none_and_doubles_none(proxy: Proxy, namespace: str) -> None:
     """Some were executed and not answered, some not executed: all are there, once."""
-    async with SessionManager(url=proxy.url, namespace=namespace) as manager:
+    async with SessionManager(**through(proxy), namespace=namespace) as manager:
         ids = await _sessions(manager, COUNT)
         proxy.hold(replies=True)
         before = len(proxy.requests)
@@ -44,9 +46,9 @@ async def test_a_cut_under_hundreds_of_appends_loses_none_and_doubles_none(proxy
             assert await _notes(manager, one) == [one]
 
 
-async def test_a_refusal_among_appends_of_one_call_is_its_own(server: Server, namespace: str) -> None:
+async def test_a_refusal_among_appends_of_one_call_is_its_own(reach: dict[str, Any], namespace: str) -> None:
     """The others of the same turn and partition are appended."""
-    async with SessionManager(url=server.unix_url, namespace=namespace, partitions=1) as manager:
+    async with SessionManager(**reach, namespace=namespace, partitions=1) as manager:
         ids = await _sessions(manager, 20)
         outcomes = await asyncio.gather(
             *(manager.append(one, NoteAdded(text=one)) for one in [*ids[:10], "nobody", *ids[10:]]),
@@ -57,9 +59,11 @@ async def test_a_refusal_among_appends_of_one_call_is_its_own(server: Server, na
         ] * 10
 
 
-async def test_scripts_are_loaded_again_where_they_were_flushed(server: Server, namespace: str, client: Redis) -> None:
+async def test_scripts_are_loaded_again_where_they_were_flushed(
+    reach: dict[str, Any], namespace: str, client: Redis
+) -> None:
     """Under concurrent appends, again and again."""
-    async with SessionManager(url=server.unix_url, namespace=namespace) as manager:
+    async with SessionManager(**reach, namespace=namespace) as manager:
         ids = await _sessions(manager, 20)
         for turn in range(5):
             await client.script_flush()

@@ -18,6 +18,7 @@ from sessionstream.wire.connect import Dialer
 from sessionstream.wire.lane import LaneClosed
 from tests.proxy import Proxy
 from tests.servers import Server
+from tests.topologies import FINDING, through
 
 if sys.platform == "win32":
     pytest.skip("there is no uvloop for Windows", allow_module_level=True)
@@ -49,7 +50,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 @pytest.fixture
 def manager(proxy: Proxy, namespace: str) -> SessionManager:
     """A manager behind the proxy."""
-    return SessionManager(url=proxy.url, namespace=namespace)
+    return SessionManager(**through(proxy), namespace=namespace)
 
 
 async def notes(manager: SessionManager) -> dict[str, str]:
@@ -74,7 +75,7 @@ def test_appends_of_many_tasks_are_each_told_their_own_offset(run: Run, manager:
         texts = [str(number) for number in range(300)]
         appended = await asyncio.gather(*(manager.append("s", NoteAdded(text=text)) for text in texts))
         assert await notes(manager) == {one.offset: text for one, text in zip(appended, texts, strict=True)}
-        assert proxy.connections == 1
+        assert proxy.connections == FINDING + 1
 
     run(work())
 
@@ -144,7 +145,7 @@ def test_a_connection_cut_under_hundreds_of_calls_makes_no_event_twice(
         for one in sessions:
             events = [event.data async for event in manager.history(one.session_id)]
             assert events[1:] == [NoteAdded(text=one.session_id)]
-        assert proxy.connections == 2
+        assert proxy.connections == 2 + 2 * FINDING
 
     run(work())
 
@@ -217,7 +218,7 @@ def test_a_closed_manager_leaves_no_connection(run: Run, manager: SessionManager
     async def work() -> None:
         for number in range(1, 3):
             assert await manager.get_session("s") is None
-            assert (proxy.connections, proxy.open_connections) == (number, 1)
+            assert (proxy.connections, proxy.open_connections) == (FINDING + number, 1)
             await manager.aclose()
             await until(lambda: proxy.open_connections == 0)
 
@@ -228,7 +229,7 @@ def test_a_manager_that_is_dropped_leaves_no_connection(run: Run, proxy: Proxy, 
     """Nor does one that the loop's end finds open."""
 
     async def work() -> None:
-        manager: SessionManager | None = SessionManager(url=proxy.url, namespace=namespace)
+        manager: SessionManager | None = SessionManager(**through(proxy), namespace=namespace)
         assert manager is not None
         await manager.get_session("s")
         assert proxy.open_connections == 1
@@ -237,7 +238,7 @@ def test_a_manager_that_is_dropped_leaves_no_connection(run: Run, proxy: Proxy, 
         await until(lambda: proxy.open_connections == 0)
 
     run(work())
-    left = SessionManager(url=proxy.url, namespace=namespace)
+    left = SessionManager(**through(proxy), namespace=namespace)
 
     async def leave() -> None:
         await left.get_session("s")
@@ -302,4 +303,4 @@ def test_loops_of_both_kinds_share_one_manager(manager: SessionManager, proxy: P
     for thread in threads:
         thread.join()
     assert sorted(one.version for one in told) == list(range(2, 202))
-    assert proxy.connections == 5
+    assert proxy.connections == FINDING + 5

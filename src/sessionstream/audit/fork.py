@@ -19,7 +19,7 @@ from sessionstream.events.lifecycle import CheckpointSaved, SessionCreated, Stat
 from sessionstream.events.recorded import NOWHERE, at_ms, version_of
 from sessionstream.fold import Spot
 from sessionstream.forks import COPIED
-from sessionstream.lifecycle.creating import begin, checked_metadata, milliseconds
+from sessionstream.lifecycle.creating import begin, milliseconds, redacted_metadata
 from sessionstream.lifecycle.reading import session_from
 from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import ORDER, SAVED
@@ -64,7 +64,7 @@ async def fork(store: Store, session_id: str, at: Moment, wanted: Wanted) -> Ses
     """Begin a session as another one was at a moment; see `sessionstream.audit.Audit.fork`."""
     new = wanted.session_id is None
     forks_id = new_session_id() if wanted.session_id is None else checked_id(wanted.session_id, "new_session_id")
-    metadata = ... if wanted.metadata is ... else checked_metadata(wanted.metadata)
+    metadata = ... if wanted.metadata is ... else redacted_metadata(store, wanted.metadata)
     ttl_ms = ... if wanted.ttl is ... else milliseconds(wanted.ttl, "ttl")
     until = await until_of(store, session_id, at)
     folded = await folded_at(store, session_id, until)

@@ -23,7 +23,7 @@ from sessionstream.wire.scripts import load_script
 
 __all__ = ["Resumed", "checkpoint_from", "get", "latest", "list_checkpoints", "resume"]
 
-_LATEST = load_script("sessionstream.checkpoints", "latest")
+_LATEST = load_script("sessionstream.checkpoints", "latest", reads=True)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from sessionstream.errors import InvalidArgument, InvalidType, SessionNotFound, 
 from sessionstream.events.ids import checked_id, new_checkpoint_id
 from sessionstream.events.lifecycle import CheckpointDeleted, CheckpointSaved
 from sessionstream.events.recorded import version_of
-from sessionstream.events.strict_json import encode_json
+from sessionstream.events.strict_json import encode_redacted
 from sessionstream.lifecycle.holding import require_unheld
 from sessionstream.log.deciding import Decision, append_decided
 from sessionstream.log.history import parse_offset
@@ -23,13 +23,14 @@ async def save(
     store: Store, session_id: str, data: Any, *, offset: str | None, label: str | None, checkpoint_id: str | None
 ) -> str:
     """Save a checkpoint and return its id; see `SessionManager.save_checkpoint`."""
-    body = encode_json(data, "data")
+    body = encode_redacted(data, "data", store.redactor, "checkpoint")
     limit = store.settings.max_checkpoint_bytes
     if len(body) > limit:
         raise TooLarge("the checkpoint's data", len(body), limit, "max_checkpoint_bytes")
     if label is not None and not isinstance(label, str):
         raise InvalidType(f"label is a string, not a {type(label).__name__}")
     checked_id(session_id, "session_id")
+    label = store.redactor.value(label, "checkpoint.label")
     identifier = new_checkpoint_id() if checkpoint_id is None else checked_id(checkpoint_id, "checkpoint_id")
     covers = store.positions.known(session_id) if offset is None else await _checked_offset(store, session_id, offset)
     event = CheckpointSaved(

@@ -22,6 +22,7 @@ from sessionstream.cli import (
     holds,
     integrity,
     keys,
+    permissions,
     sessions,
     traces,
     transfers,
@@ -35,13 +36,13 @@ __all__ = ["application", "run"]
 
 _THEMES = (
     *(play, transfers, exports, sessions, history, following, travel, traces, checkpoints),
-    *(integrity, archives, holds, keys, erasing, consumers, upkeep, doctor),
+    *(integrity, archives, holds, keys, erasing, consumers, upkeep, permissions, doctor),
 )
 _ORDER = (
     *("demo", "import", "export", "sessions", "show", "history", "follow", "as-of", "diff", "trace", "checkpoints"),
     *("resume", "stats", "seal", "verify", "evidence"),
     *("fork", "archive", "hold", "keys", "erase", "consumers", "parked"),
-    *("rebuild", "cleanup", "doctor"),
+    *("rebuild", "cleanup", "acl", "doctor"),
 )
 application.registered_commands.sort(key=lambda one: _ORDER.index(one.name or ""))
 

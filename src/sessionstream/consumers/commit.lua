@@ -1,5 +1,5 @@
 -- Moves a group on in a partition, together with all that belongs to it: views, parked events, counters.
--- KEYS: 1 groups, 2 group, 3 parked, then those that the operations name by number.
+-- KEYS: 1 groups, 2 group, 3 parked; if the position moves, 4 log, 5 feed; then those that the operations name by number.
 -- ARGV: 1 group, 2 holder, 3 token, 4 number of this commit, 5 position as it was, 6 position as it shall be;
 --   7 number of words: fields of the group and values; then number of words: counters and what to add; then number of
 --   words: fields of what is parked, each with its value as it was and as it shall be, '' for none; then for each event
@@ -7,6 +7,7 @@
 -- Answers {'done', how often something was asked}, {'lost'}, or {'parked', fields that are not as they were}.
 -- include log/operations
 -- include log/memberships
+-- include told
 
 -- All that is kept of a session goes.
 function operate.drop(e, i, last)
@@ -18,6 +19,7 @@ if h[1] ~= ARGV[2] or h[2] ~= ARGV[3] then return {'lost'} end
 local number = ARGV[3] .. '.' .. ARGV[4]
 if h[3] == number then return {'done', h[4] or '0'} end
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[5] then return {'lost'} end
+if ARGV[6] ~= ARGV[5] and not is_told(KEYS[4], KEYS[5], ARGV[6]) then return {'lost'} end
 
 local fields = 7
 local counters = fields + 1 + ARGV[fields]

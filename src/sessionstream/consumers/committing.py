@@ -79,7 +79,7 @@ class Answer:
 async def send_commit(
     store: Store, group: str, holder: str, lease: Lease, number: int, before: str, one: Commit
 ) -> Answer:
-    """Carry a commit out, unless the lease or the position is another one by now.
+    """Carry a commit out, unless lease or position are others by now, or the feed has lost what it is about.
 
     Args:
         store: the namespace.
@@ -91,7 +91,8 @@ async def send_commit(
         one: what to commit.
     """
     keys, partition = store.keys, lease.partition
-    numbers = KeyNumbers([keys.groups(partition), keys.group(group, partition), keys.parked(group, partition)])
+    own = [keys.groups(partition), keys.group(group, partition), keys.parked(group, partition)]
+    numbers = KeyNumbers([*own, keys.log(partition), keys.feed(partition)] if one.position != before else own)
     words: list[Word] = []
     for pairs in (one.fields, one.counters):
         flat: list[Any] = [word for pair in pairs.items() if pair[1] != 0 for word in pair]

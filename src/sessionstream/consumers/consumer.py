@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import os
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -22,6 +21,7 @@ from sessionstream.consumers.patience import persist
 from sessionstream.consumers.registry import found
 from sessionstream.errors import InvalidArgument, InvalidType, OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.feed.hub import Hub
+from sessionstream.log.leases import holder_named
 from sessionstream.log.store import Store
 from sessionstream.projection import Projection
 
@@ -67,7 +67,7 @@ class Consumer:
         self._open_ones = open_ones
         self.group, self.member = group, member
         self._store, self._hub, self._after, self._options, self._handler = store, hub, after, options, handler
-        holder = os.urandom(12).hex()
+        holder = holder_named(options.lease)
         self._leases = Leases(store, group, member, holder, options.lease)
         called = (self._offer, self._returned, self._ended)
         self._membership = Membership(store, hub, group, holder, options, *called, projection)

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sessionstream.consumers.patience import persist
+from sessionstream.errors import UnknownPosition
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.owners import Owners
 from sessionstream.feed.reading import Told, read_events, read_pointers
@@ -42,6 +43,7 @@ class Reader:
 
         Raises:
             FeedTrimmed: what comes next is gone.
+            UnknownPosition: the group stands where the feed has never been.
         """
         held = self._held
         # What was built before this began has moved it.
@@ -50,7 +52,14 @@ class Reader:
         with held.member.hub.watching([held.store.keys.feed(partition)]) as bell:
             while True:
                 await self._until_room()
-                pointers = await persist(lambda: read_pointers(held.store, partition, self._after, _PAGE))
+                try:
+                    pointers = await persist(lambda: read_pointers(held.store, partition, self._after, _PAGE))
+                except UnknownPosition:
+                    if self._after == held.lease.position:
+                        raise
+                    # The server has lost what was read here; the group may stand at what it has kept.
+                    held.lose()
+                    return
                 if not pointers:
                     await persist(bell.wait)
                 while pointers:

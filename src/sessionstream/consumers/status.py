@@ -16,6 +16,7 @@ from sessionstream.events.recorded import at_ms, moment
 from sessionstream.feed.cursor import Cursor, number_of, position_of
 from sessionstream.log.feed import pointers_of
 from sessionstream.log.gates import fields_of
+from sessionstream.log.leases import is_running
 from sessionstream.log.store import Store
 from sessionstream.wire.lane import milliseconds
 
@@ -146,11 +147,8 @@ async def status_of(store: Store, group: str, stalled_after: float) -> GroupStat
 
 def _members(row: Sequence[object], found: Sequence[PartitionStatus]) -> list[Member]:
     fields, now = fields_of(row[2]), milliseconds(row[4])  # type: ignore[arg-type]
-    names = [
-        name[1:].decode()
-        for name, value in fields.items()
-        if name.startswith(b"@") and int(value.partition(b" ")[0]) > now
-    ]
+    beats = [(name, value.partition(b" ")) for name, value in fields.items() if name.startswith(b"@")]
+    names = [name[1:].decode() for name, (lapse, _, holder) in beats if is_running(int(lapse), holder, now)]
     return [Member(name, [one.partition for one in found if one.member == name]) for name in sorted(names)]
 
 
@@ -170,7 +168,7 @@ def _partition(
     since = at_ms(behind[0].position) if behind else (at_ms(position) if left > 0 else now)
     lag_seconds = max(0, now - since) / 1000
     moved = int(fields.get(b"moved", b"0"))
-    held = int(fields.get(b"until", b"0")) > now
+    held = is_running(int(fields.get(b"until", b"0")), fields.get(b"holder", b""), now)
     failing = msgspec.json.decode(fields.get(b"failing") or b"{}", type=dict[str, tuple[str, int, str]])
     failing = {
         session_id: (offset, attempts, readable_text(opener, session_id, error))

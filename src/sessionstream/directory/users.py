@@ -7,9 +7,10 @@ when it is older than an hour.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 
-from sessionstream.errors import SessionNotFound
+from sessionstream.errors import AuthenticationFailed, ServerReadOnly, SessionNotFound
 from sessionstream.events.ids import checked_id
 from sessionstream.lifecycle.enlisting import delist, latest_score
 from sessionstream.lifecycle.reading import live_session
@@ -56,7 +57,9 @@ async def sessions_of_user(
                 if left == 0:
                     return
             elif score // 1000 < now - _HOUR_MS:
-                await delist(store, user_id, member.decode(), score // 1000)
+                # Who may only read leaves it to others.
+                with contextlib.suppress(AuthenticationFailed, ServerReadOnly):
+                    await delist(store, user_id, member.decode(), score // 1000)
         if len(entries) < size:
             return
         last, size = (fresh[-1], _PAGE) if fresh else (last, size * 2)

@@ -11,6 +11,7 @@ import msgspec
 
 from sessionstream.errors import EventTypeError
 from sessionstream.events.plainness import Plainness
+from sessionstream.redaction.naming import Names
 
 __all__ = [
     "LIVE",
@@ -64,12 +65,14 @@ class EventType:
         reserved: whether it tells of something that a method of its own does, and nobody else may.
         encode: gives the JSON of an event's fields, unchecked.
         read: gives the event of the JSON of its fields, at the present version.
-        is_plain: whether an event is known to be read back as it is; see `Plainness`.
+        is_clean: whether an event that was read back is known to have no name of a secret.
+        is_plain: whether an event is known to be read back as it is, and to have no name of a secret; see `Plainness`.
     """
 
     __slots__ = (
         "cls",
         "encode",
+        "is_clean",
         "is_plain",
         "letters",
         "name",
@@ -102,12 +105,14 @@ class EventType:
         self.upcasters = upcasters
         self.reserved = cls.__module__ == _RESERVED
         self.usual = phases == LIVE and runtime and version == 1 and not self.reserved
-        self.is_plain: Callable[[Any], bool] = lambda value: False
+        self.is_clean: Callable[[Any, Names], bool] = lambda value, names: False
+        self.is_plain: Callable[[Any, Names], bool] = lambda value, names: False
         if issubclass(cls, msgspec.Struct):
             self.read: Callable[[bytes], Any] = msgspec.json.Decoder(cls).decode
             self.encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
             if not hasattr(cls, "__post_init__"):
-                self.is_plain = Plainness(cls).holds
+                plainness = Plainness(cls)
+                self.is_plain, self.is_clean = plainness.holds, plainness.is_clean
         else:
             self.read = cls.model_validate_json  # type: ignore[attr-defined]
             self.encode = lambda value: value.model_dump_json().encode()

@@ -10,9 +10,12 @@ import msgspec
 from sessionstream.errors import InvalidArgument, InvalidData, TooLarge
 from sessionstream.events.base import EventType, type_of
 from sessionstream.events.encrypted import Seal
-from sessionstream.events.strict_json import encode_json, refuse_unportable
+from sessionstream.events.strict_json import decode_json, encode_json, refuse_unportable
+from sessionstream.redaction import Names, Redacted, Redactor
 
 __all__ = ["EncodedEvent", "SealedEvent", "encode_event"]
+
+_NO_SECRETS = Names()
 
 
 class EncodedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -62,22 +65,24 @@ class SealedEvent(EncodedEvent, frozen=True, gc=False):
         return seal
 
 
-def encode_event(value: Any, max_bytes: int) -> EncodedEvent:
+def encode_event(value: Any, max_bytes: int, redactor: Redactor | None = None) -> EncodedEvent:
     """Encode an event, and make sure that it reads back equal.
 
     Args:
         value: an event of a declared type.
         max_bytes: the largest size of its JSON.
+        redactor: what takes secrets out of it; None leaves it as it is.
 
     Raises:
         EventTypeError: its class is not declared.
-        InvalidData: reading it back would give something else.
+        InvalidData: reading it back would give something else; or its type has no place for the mark of what was
+            taken out.
         TooLarge: its JSON is larger than ``max_bytes``.
     """
     kind = type_of(value)
     try:
         data = kind.encode(value)
-        plain = kind.is_plain(value)
+        plain = kind.is_plain(value, _NO_SECRETS if redactor is None else redactor.names)
         decoded = None if plain else kind.read(data)
         same = plain or decoded == value
     except _UNENCODABLE as error:
@@ -86,9 +91,32 @@ def encode_event(value: Any, max_bytes: int) -> EncodedEvent:
         raise _changed(kind, value, data)
     if not plain:
         refuse_unportable(data, kind.name, depth=-1)
+        if redactor is not None and not kind.is_clean(decoded, redactor.names):
+            data, decoded = _redacted(kind, data, decoded, redactor)
     if len(data) > max_bytes:
         raise TooLarge(f"the {kind.name} event", len(data), max_bytes, "max_event_bytes")
     return EncodedEvent(kind, data, decoded)
+
+
+def _redacted(kind: EventType, data: bytes, decoded: Any, redactor: Redactor) -> tuple[bytes, Any]:
+    value = decode_json(data)
+    without, found = redactor.traced(value, kind.name)
+    if not found:
+        return data, decoded
+    data = encode_json(without, kind.name)
+    try:
+        return data, kind.read(data)
+    except ValueError:  # the error would show the value
+        raise InvalidData(*_without_place(found)) from None
+
+
+def _without_place(found: list[Redacted]) -> tuple[str, str]:
+    """Return the path of a mark that the event's type does not take, and what to do."""
+    one = next((one for one in found if not one.was_text), found[0])
+    return one.path, (
+        f"it is redacted as {one.rule!r}, and its type does not take the mark, a text: "
+        "let the type take a text, call it otherwise, or keep that name by the setting redact"
+    )
 
 
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)

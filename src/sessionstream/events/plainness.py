@@ -1,4 +1,7 @@
-"""Whether JSON gives an event back as it is: of most events that is seen sooner than they are read back."""
+"""Whether JSON gives an event back as it is: of most events that is seen sooner than they are read back.
+
+In the same pass it is seen whether an event has a name that tells of a secret: it is looked at name by name anyway.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,15 @@ from typing import Any
 
 import msgspec
 
+from sessionstream.redaction.naming import BEGINS_JSON, Names, is_clean
+
 __all__ = ["Plainness"]
 
 _ANY = frozenset({str, bool, type(None), dict, list})
 _PLAIN = frozenset({str, bool, type(None), msgspec.UnsetType})
+_SCALARS = _PLAIN | {int, float}
 _OPEN = (dict, list, dict[str, Any], list[Any])
+_UNIONS = (typing.Union, types.UnionType)
 # Deeper than this is left to those who read it back.
 _DEEPEST = 8
 _LEAST, _MOST = -(2**63), 2**64 - 1
@@ -27,42 +34,79 @@ class Plainness:
         cls: the type's class, a `msgspec.Struct`.
     """
 
-    __slots__ = ("_fields", "_shape_of", "_shapes")
+    __slots__ = ("_fields", "_names", "_open", "_shape_of")
 
     def __init__(self, cls: type) -> None:
         self._fields = {field.name: _classes_of(field) for field in msgspec.structs.fields(cls)}
+        self._names = [field.encode_name for field in msgspec.structs.fields(cls)]
+        # The fields where the type says no more than that there is JSON; None where others are neither that nor simple.
+        self._open = _open_fields(cls)
         # Of a single name it would give no tuple.
         self._shape_of = attrgetter("__class__", "__class__", *[f"{name}.__class__" for name in self._fields])
-        # For each shape that was met, the fields that have to be looked into; None where it cannot be plain.
-        self._shapes: dict[tuple[type, ...], list[str] | None] = {}
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: Any, names: Names) -> bool:
         """Whether an event holds only plain values where its type has them: then every reader gets it back as it is.
+
+        And it has no name that tells of a secret, neither in itself nor in the JSON that a text holds where the type
+        says no more than that there is JSON.
 
         Plain are texts, booleans and nulls; and where the type says no more than that there is JSON, also dicts with
         texts as keys and lists, of these and of numbers, not too deep.
 
         Args:
             value: an event of this type, of which there is JSON.
+            names: which names tell of a secret; remembers what the shapes of events that were met hold.
         """
         shape = self._shape_of(value)
         try:
-            containers = self._shapes[shape]
+            to_look_into = names.shapes[shape]
         except KeyError:
-            containers = self._shapes[shape] = self._containers(shape[2:])
-        if containers is None:
+            to_look_into = names.shapes[shape] = self._to_look_into(shape[2:], names)
+        if to_look_into is None:
             return False
-        for name in containers:
+        for name in to_look_into:
             held = getattr(value, name)
-            if held and not _is_plain(held, _DEEPEST):
+            if type(held) is str:
+                if held[:1] in BEGINS_JSON and not names.pass_text(held):
+                    return False
+            elif held and not _is_plain(held, _DEEPEST, names):
                 return False
         return True
 
-    def _containers(self, shape: tuple[type, ...]) -> list[str] | None:
+    def is_clean(self, event: Any, names: Names) -> bool:
+        """Whether an event is known to have no name that tells of a secret.
+
+        Args:
+            event: as it is read back.
+            names: which names tell of a secret.
+        """
+        if self._open is None or names.thorough:
+            return False
+        if not names.harmless.issuperset(self._names) and not names.are_harmless(self._names):
+            return False
+        return not self._open or is_clean([getattr(event, name) for name in self._open], names)
+
+    def _to_look_into(self, shape: tuple[type, ...], names: Names) -> list[str] | None:
+        """Return the names of the fields that nobody can tell by their classes; None where it cannot be plain."""
+        if names.thorough or not names.are_harmless(self._names):
+            return None
         held = dict(zip(self._fields, shape, strict=True))
         if all(held[name] in fitting for name, fitting in self._fields.items()):
-            return [name for name, cls in held.items() if cls is dict or cls is list]
+            return [
+                name for name, cls in held.items() if cls in (dict, list) or (cls is str and dict in self._fields[name])
+            ]
         return None
+
+
+def _open_fields(cls: type) -> list[str] | None:
+    found = []
+    for field in msgspec.structs.fields(cls):
+        members = typing.get_args(field.type) if typing.get_origin(field.type) in _UNIONS else (field.type,)
+        if any(member is Any or member in _OPEN for member in members):
+            found.append(field.name)
+        elif not all(isinstance(member, type) and member in _SCALARS for member in members):
+            return None
+    return found
 
 
 def _classes_of(field: msgspec.structs.FieldInfo) -> frozenset[Any]:
@@ -76,7 +120,7 @@ def _classes(annotation: Any) -> frozenset[Any]:
     if isinstance(annotation, type) and annotation in _PLAIN:
         return frozenset({annotation})
     origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType):
+    if origin in _UNIONS:
         members = typing.get_args(annotation)
         # What is asked of one member is asked of the others too (https://jcristharif.com/msgspec/constraints.html).
         if any(typing.get_origin(member) is typing.Annotated for member in members):
@@ -85,18 +129,21 @@ def _classes(annotation: Any) -> frozenset[Any]:
     return frozenset({origin or annotation}) if annotation in _OPEN else frozenset()
 
 
-def _is_plain(container: Any, levels: int) -> bool:
+def _is_plain(container: Any, levels: int, names: Names) -> bool:
     if type(container) is dict:
-        for key in container:
-            if type(key) is not str:
-                return False
+        # What is no text is none of these names.
+        if not names.harmless.issuperset(container) and not names.are_harmless(container):
+            return False
         container = container.values()
     for item in container:
         kind = type(item)
-        if kind is str or kind is bool or item is None:
+        if kind is str:
+            if item[:1] in BEGINS_JSON and not names.pass_text(item):
+                return False
+        elif kind is bool or item is None:
             continue
-        if kind is dict or kind is list:
-            if not levels or not _is_plain(item, levels - 1):
+        elif kind is dict or kind is list:
+            if not levels or not _is_plain(item, levels - 1, names):
                 return False
         elif kind is int:
             if not _LEAST <= item <= _MOST:

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from sessionstream.errors import InvalidData
+from sessionstream.redaction import Redactor
 
-__all__ = ["DEEPEST", "copy_json", "decode_json", "encode_json", "refuse_unportable"]
+__all__ = ["DEEPEST", "copy_json", "decode_json", "encode_json", "encode_redacted", "refuse_unportable"]
 
 DEEPEST = 128
 """How deep lists and dicts may lie in one another: a reader's stack holds that, whatever it is doing."""
@@ -41,6 +42,20 @@ def encode_json(value: Any, path: str) -> bytes:
             reader could: it is nested deeper than `DEEPEST`, or an integer is beyond 64 bits.
     """
     return _encoded(value, path)[0]
+
+
+def encode_redacted(value: Any, path: str, redactor: Redactor, root: str | None = None) -> bytes:
+    """Return the JSON of a value without what the rules of redaction take out; it reads back equal to that.
+
+    Args:
+        value: see `encode_json`, whose errors it raises.
+        path: what to call the value in an error.
+        redactor: what applies the rules.
+        root: how the paths of the rules call the value, if otherwise.
+    """
+    encoded, copied = _encoded(value, path)
+    redacted = redactor.value(copied, root or path)
+    return encoded if redacted is copied else encode_json(redacted, path)
 
 
 def copy_json(value: Any, path: str) -> Any:

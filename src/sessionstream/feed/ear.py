@@ -129,7 +129,7 @@ class Ear:
 
     async def _ask_where(self, key: bytes) -> None:
         """Let the Cluster be asked for a key's node: where all only wait, nobody else does."""
-        if self.node is not None:
+        if self._server.clustered:
             with contextlib.suppress(SessionStreamError):
                 await self._server.call("EXISTS", key)
 

@@ -16,7 +16,7 @@ from sessionstream.errors import EncryptionError, SessionEnded, SessionNotFound,
 from sessionstream.events.encrypted import Opener, is_encrypted
 from sessionstream.events.ids import event_ids
 from sessionstream.events.recorded import at_ms, moment
-from sessionstream.events.strict_json import encode_json
+from sessionstream.events.strict_json import encode_redacted
 from sessionstream.log.gates import name_in_log
 from sessionstream.log.store import Store
 from sessionstream.wire.packing import Word
@@ -77,7 +77,7 @@ async def publish(store: Store, session_id: str, delta: object) -> str:
         KeyUnavailable: it is to be encrypted, and the key cannot be had.
     """
     route, keys = store.keys.route(session_id), store.keys
-    data = encode_json(delta, "delta")
+    data = encode_redacted(delta, "delta", store.delta_redactor)
     limit = store.settings.max_event_bytes
     if len(data) > limit:
         raise TooLarge("the delta", len(data), limit, "max_event_bytes")

@@ -14,7 +14,7 @@ from sessionstream.errors import ConflictError, InvalidArgument, InvalidType, Se
 from sessionstream.events.base import LIVE
 from sessionstream.events.ids import checked_id
 from sessionstream.events.lifecycle import MetadataUpdated, SessionExpired, SessionRefreshed, StateChanged
-from sessionstream.lifecycle.creating import checked_metadata
+from sessionstream.lifecycle.creating import redacted_metadata
 from sessionstream.lifecycle.ending import expired_event, forget_ended
 from sessionstream.lifecycle.reading import end_of, require_live, session_from
 from sessionstream.log.deciding import Decision, append_decided
@@ -34,7 +34,7 @@ async def update_metadata(
     """Set and remove top-level keys; None where there is nothing to do."""
     if isinstance(unset, str) or not isinstance(unset, Iterable):
         raise InvalidType(f"unset: a list of keys, not {unset!r}")
-    values, gone = checked_metadata(metadata), list(unset)
+    values, gone = redacted_metadata(store, metadata), list(unset)
     for key in gone:
         if not isinstance(key, str):
             raise InvalidType(f"unset: {key!r} is not a string")
@@ -103,7 +103,7 @@ async def update(store: Store, session_id: str, session: Session) -> Session:
     if not isinstance(session, Session):
         raise InvalidType(f"update_session takes the changed Session, not a {type(session).__name__}")
     checked_id(session_id, "session_id")
-    given = replace(session, metadata=checked_metadata(session.metadata))
+    given = replace(session, metadata=redacted_metadata(store, session.metadata))
 
     async def decide() -> Decision | None:
         # A time to live is counted from now, so an expiry that is given wants the very moment.

@@ -16,7 +16,7 @@ from sessionstream.lifecycle.enlisting import enlist, enlist_at
 from sessionstream.log.store import Store
 from sessionstream.session import Session, SessionState
 
-__all__ = ["begin", "checked_metadata", "create", "milliseconds"]
+__all__ = ["begin", "checked_metadata", "create", "milliseconds", "redacted_metadata"]
 
 
 async def create(
@@ -33,7 +33,7 @@ async def create(
     event = SessionCreated(
         user_id=checked_id(user_id, "user_id"),
         agent_id=checked_id(agent_id, "agent_id"),
-        metadata=checked_metadata(metadata),
+        metadata=redacted_metadata(store, metadata),
         ttl_ms=milliseconds(ttl, "ttl"),
         sliding=store.settings.extend_on == "append",
     )
@@ -110,6 +110,12 @@ def checked_metadata(metadata: object) -> dict[str, Any]:
             raise InvalidType(f"metadata: the key {key!r} is not a string")
     copied: dict[str, Any] = copy_json(dict(metadata), "metadata")
     return copied
+
+
+def redacted_metadata(store: Store, metadata: object) -> dict[str, Any]:
+    """Return what `checked_metadata` does, without what the store's rules take out."""
+    redacted: dict[str, Any] = store.redactor.value(checked_metadata(metadata), "metadata")
+    return redacted
 
 
 def milliseconds(seconds: object, name: str) -> int | None:

@@ -12,6 +12,7 @@ from sessionstream.fold import Views, fold
 from sessionstream.lifecycle.enlisting import delist
 from sessionstream.lifecycle.reading import ENDS
 from sessionstream.log.encoding import KeyNumbers, encode_each, encode_operations
+from sessionstream.log.fencing import owner_for
 from sessionstream.log.history import read_entries, read_history, trimmed_to
 from sessionstream.log.members import pages_of
 from sessionstream.log.store import Store
@@ -95,6 +96,8 @@ async def retire(store: Store, session_id: str, *, at: str | None = None) -> boo
     """
     head, _ = await store.head(session_id)
     if head.get(b"state") not in ENDS or b"held" in head:
+        return False
+    if (owner := owner_for(store.fence(session_id))) is not None and head[b"user_id"] != owner.encode():
         return False
     if at is not None and head[b"offset"] != at.encode():
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 import weakref
 from collections.abc import AsyncIterator, Sequence
@@ -27,7 +26,9 @@ from sessionstream.events.ids import checked_id
 from sessionstream.locks.lease import Lock
 from sessionstream.locks.waiting import Waiting
 from sessionstream.log.fencing import hold_token, release_token
+from sessionstream.log.leases import holder_named, is_running
 from sessionstream.log.store import Store
+from sessionstream.wire.lane import milliseconds
 from sessionstream.wire.scripts import load_script
 
 __all__ = ["Locks"]
@@ -37,7 +38,7 @@ _RELEASE = load_script("sessionstream.locks", "release")
 
 _LONGEST = 10**9
 _PATIENCE = 0.25
-"""Seconds for which a cancelled acquisition waits until the lock is surely free."""
+"""Seconds for which a cancelled acquisition or release waits until the lock is surely free."""
 
 
 class Locks:
@@ -79,7 +80,7 @@ class Locks:
         if session_id in mine and not mine[session_id].lost:
             raise LockReentered(session_id, f"this task holds the lock of session {session_id!r} already")
         await self._store.check_writable()
-        holder = os.urandom(12).hex()
+        holder = holder_named(lease)
         token, since = await self._token(session_id, holder, lease, timeout)
         # From here to the return nothing is awaited: who is cancelled now has the lock, and releases it.
         if session_id in mine:
@@ -139,9 +140,11 @@ class Locks:
         """Return which of the sessions are locked now, by anybody, in one round trip."""
         await self._store.check_readable()
         heads = [self._store.keys.head(checked_id(session_id, "session_id")) for session_id in session_ids]
-        *leases, time = await self._store.server.calls([*(("HGET", head, "lock_until") for head in heads), ("TIME",)])
-        now = int(time[0]) * 1000 + int(time[1]) // 1000
-        return [int(lock_until or 0) > now for lock_until in leases]
+        *leases, time = await self._store.server.calls(
+            [*(("HMGET", head, "lock_until", "lock_holder") for head in heads), ("TIME",)]
+        )
+        now = milliseconds(time)
+        return [is_running(int(until or 0), holder or b"", now) for until, holder in leases]
 
     async def aclose(self) -> None:
         """Renew no lock of the running loop any longer; what is held runs out by itself."""
@@ -208,7 +211,12 @@ class Locks:
         mine = self._held.get(lock.owner) if lock.owner is not None else None
         if mine is not None and mine.get(session_id) is lock:
             del mine[session_id]
-        freed = await self._release(session_id, lock.holder)
+        try:
+            freed = await self._release(session_id, lock.holder)
+        except asyncio.CancelledError:
+            # It may not have been sent, or only to be told that the server does not know the script.
+            await self._give_back(session_id, lock.holder)
+            raise
         lock.end(freed=freed)
         if not freed:
             raise LockLost(session_id, f"the lock of session {session_id!r} had gone to somebody else")

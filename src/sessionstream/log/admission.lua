@@ -1,7 +1,8 @@
 -- The guards of an append that has any, and what they answer. Everything that can refuse it is decided before the first
 -- write: a script is never rolled back.
 -- Guards, from ARGV[g]: idempotency hash (0: none), its key, digest, claim hash (0: none), claimed id, token, expected
--- version, on a repeat since when the first copy can have arrived, and '1' if no hold may stand.
+-- version, on a repeat since when the first copy can have arrived, '1' if no hold may stand, and the user whose session
+-- it has to be.
 
 -- Looks back for an event id, from the earliest moment at which its first copy can have arrived. Milliseconds are
 -- pinned to the session's last ones where the clock went back, so the bound is never too late.
@@ -14,6 +15,11 @@ local function offset_of(events, id, from)
     if #page < 100 then return nil end
     from = '(' .. page[#page][1]
   end
+end
+
+-- Whether the session is somebody else's than the append is for.
+local function foreign(g, head)
+  return ARGV[g + 9] ~= '' and redis.call('HGET', head, 'user_id') ~= ARGV[g + 9]
 end
 
 -- The answer to an append that was made before, or nil. An entry's value begins with its event's id.

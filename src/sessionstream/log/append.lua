@@ -15,7 +15,7 @@ local now_text = time[1] .. string.sub('00000' .. time[2], -6, -4)
 local now, now_prefix = now_text + 0, now_text .. '-'
 local log = call('HMGET', KEYS[1], ':stamp', ':feed', ':paused', unpack(ARGV, 4, 3 + appends))
 if log[1] ~= ARGV[1] then return {'stamp', log[1] or ''} end
-if log[3] and log[3] + 0 > now then return redis.error_reply('TRYAGAIN views are being rebuilt') end
+if log[3] and log[3] + 0 > now and log[3] - now < 1000 then return redis.error_reply('TRYAGAIN views are being rebuilt') end
 
 local feed_ms, feed_n = match(log[2] or '0-0', '^(%d+)-(%d+)$')
 if feed_ms + 0 <= now then feed_ms = now_text end

@@ -2,7 +2,7 @@
 -- 'words phases runtime slides events guards head', the last a key's number or 0, and so many words: the context ('' is
 -- none), the guards, for each event the field and the value of its entry, and if any append of the call has operations,
 -- for each event their number, and they.
-local write, operate_on, seen, guarded, remember
+local write, operate_on, foreign_to, seen, guarded, remember
 if match(ARGV[3], 'f') then
 -- include entries
 write = write_entries
@@ -13,12 +13,14 @@ operate_on = operate_events
 end
 if match(ARGV[3], 'g') then
 -- include admission
-seen, guarded, remember = seen_before, refused, note
+foreign_to, seen, guarded, remember = foreign, seen_before, refused, note
 end
 
 -- Answers the last offset and what the gate holds behind it, or a list that says why not.
 local function decide(gate, events, at, count, phases, runtime, slides, guards, head)
   local first, phase, prefix, version = at + 1 + (guards or 0), 'l', now_prefix, 0
+  -- Before all else, and as what is not there is told: nobody learns anything of a session of somebody else.
+  if guards and foreign_to(at + 1, head) then return {'phase', 'a', ''} end
   local answer = guards and seen(at + 1, events, ARGV[first + 1], count, now)
   if answer then return answer end
   local ms, last, rest, state, expires, sliding = match(gate or '', '^(%d+)-(%d+)( (%S*) (%S*) (%S*))$')

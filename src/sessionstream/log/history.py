@@ -28,7 +28,7 @@ __all__ = [
     "type_names",
 ]
 
-_LOCATE = load_script("sessionstream.log", "locate")
+_LOCATE = load_script("sessionstream.log", "locate", reads=True)
 _PAGE = 1000
 _LAST = 2**64 - 1
 _LARGEST_COUNT = 2**53 - 1

@@ -72,6 +72,7 @@ class Guards(NamedTuple):
         claims: ids and bodies of checkpoints, kept beside the stream; None removes the body.
         only: the phases in which alone it is meant, if narrower than what the events permit.
         unheld: refuse while a hold stands.
+        owner: refuse, as if there were no such session, unless it is this user's.
     """
 
     expected_version: int | None = None
@@ -80,6 +81,7 @@ class Guards(NamedTuple):
     claims: Sequence[tuple[str, bytes | None]] = ()
     only: frozenset[Phase] | None = None
     unheld: bool = False
+    owner: str | None = None
 
 
 UNGUARDED = Guards()
@@ -153,7 +155,8 @@ class Append(msgspec.Struct, gc=False):
         operations = [] if projections is None else self._operation_words(keys, numbers, projections)
         words = 1 + len(guards) + 2 * self.count + len(operations)
         runtime = any([event.kind.runtime for event in self.events])  # noqa: C419 - a generator is slower
-        looks = projections is not None or self.guards.token is not None or self.guards.unheld
+        guards_look = self.guards.token is not None or self.guards.unheld or self.guards.owner is not None
+        looks = projections is not None or guards_look
         head = numbers[self.route.head] if looks else 0
         form = f"{words} {self.phases} {runtime:d} {self.sliding:d} {self.count} {len(guards)} {head}"
         pieces = [bulk(form.encode()), bulk(self.meta), bulks(guards), *pieces_of(events)]
@@ -182,6 +185,7 @@ class Append(msgspec.Struct, gc=False):
             "" if guards.expected_version is None else guards.expected_version,
             self.since,
             "1" if guards.unheld else "",
+            guards.owner or "",
         ]
 
     def _beside(self, keys: Keys, numbers: KeyNumbers, event: EncodedEvent) -> list[list[Word]]:

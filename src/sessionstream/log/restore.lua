@@ -12,7 +12,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local log = redis.call('HMGET', KEYS[1], ':stamp', ':feed', ':paused', ARGV[2])
 if log[1] ~= ARGV[1] then return 'stamp' end
-if log[3] and log[3] + 0 > now then return redis.error_reply('TRYAGAIN views are being rebuilt') end
+if log[3] and log[3] + 0 > now and log[3] - now < 1000 then return redis.error_reply('TRYAGAIN views are being rebuilt') end
 local last_pair = 1 + 2 * ARGV[4]
 if log[4] or redis.call('EXISTS', KEYS[4], KEYS[6]) > 0 then return 'exists' end
 for n = 3, last_pair, 2 do

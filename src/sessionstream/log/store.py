@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -25,15 +26,16 @@ from sessionstream.events.lifecycle import EventErased, SessionErased
 from sessionstream.events.recorded import payload_of
 from sessionstream.log.appender import Appender
 from sessionstream.log.encrypting import Encryption
-from sessionstream.log.fencing import carries_any, token_for
+from sessionstream.log.fencing import carries_any, owner_for, token_for
 from sessionstream.log.gates import head_of
 from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.replicating import replicas_asked
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, append_of
-from sessionstream.log.stamp import FORMAT, is_encrypted_namespace, require_keys, require_same, shape_of
+from sessionstream.log.stamp import is_encrypted_namespace, require_keys, require_same, shape_of
 from sessionstream.projection import HEAD, Projection, nothing
 from sessionstream.projections import BUILT_IN
+from sessionstream.redaction import Redactor, redactor_of
 from sessionstream.wire.durability import level_of
 from sessionstream.wire.lane import LaneClosed, milliseconds
 from sessionstream.wire.scripts import load_script
@@ -42,7 +44,7 @@ from sessionstream.wire.server import Server
 if TYPE_CHECKING:
     from sessionstream.settings import Settings
 
-__all__ = ["FORMAT", "Store"]
+__all__ = ["Store"]
 
 _MOST_EVENTS = 10_000
 _MOST_LOOKS = 50
@@ -65,6 +67,7 @@ class Store:
         opener: decrypts what is read.
         archive_first: what archives an ended session before it is retired, and gives the offset of its last event; None
             leaves the session for now.
+        redactor: what takes secrets out of what users of the library give.
         endings: called with the id of a session that this process has ended, in the event loop and without waiting.
 
     Raises:
@@ -96,6 +99,7 @@ class Store:
         self._read_as_made = self._written_as_made = False
         self._most_event_bytes = settings.max_event_bytes
         self._replicas = 0 if settings.durability is None else level_of(settings.durability).replicas
+        self.redactor = redactor_of(settings.redact)
         self._appender = Appender(server, self.keys, self.projections, self.stamp, self.prepare, self.positions)
         self._send = self._appender.append
 
@@ -113,6 +117,11 @@ class Store:
     def milestones(self) -> list[Callable[[Appended], object]]:
         """What is called, in the event loop and without waiting, when a session comes to a milestone by an append."""
         return self._appender.milestones
+
+    @cached_property
+    def delta_redactor(self) -> Redactor:
+        """What takes secrets out of deltas."""
+        return redactor_of(self.settings.redact, of_deltas=True)
 
     def fence(self, session_id: str) -> str:
         """Return what fencing tokens for a session are held under; another store may have a session of the same id."""
@@ -156,7 +165,8 @@ class Store:
             only: the phases in which alone they are meant.
             claims: checkpoint bodies to keep, or with None to remove, in the same step.
             unheld: refuse while a hold stands.
-            from_caller: whether a user of the library made the events: then none may tell of a session's life.
+            from_caller: whether a user of the library made the events: then none may tell of a session's life, and
+                secrets are taken out of them.
             durability: ``replicated(n)`` for this append, instead of the store's.
 
         Raises:
@@ -168,17 +178,20 @@ class Store:
             raise InvalidArgument("there is no event to append")
         if count > _MOST_EVENTS:
             raise InvalidArgument(f"{count:,} events in one append: {_MOST_EVENTS:,} are allowed")
-        token = token_for(self.fence(session_id)) if carries_any() else None
-        unguarded = expected_version is None and idempotency_key is None and token is None and only is None
+        token = owner = None
+        if carries_any():
+            token, owner = token_for(self.fence(session_id)), owner_for(self.fence(session_id))
+        carried = token is not None or owner is not None
+        unguarded = expected_version is None and idempotency_key is None and not carried and only is None
         guards = UNGUARDED
         if not unguarded or claims or unheld:
-            guards = Guards(expected_version, idempotency_key, token, claims, only, unheld)
-        most = self._most_event_bytes
-        encoded = [encode_event(event, most) for event in events]
+            guards = Guards(expected_version, idempotency_key, token, claims, only, unheld, owner)
+        most, redactor = self._most_event_bytes, self.redactor if from_caller else None
+        encoded = [encode_event(event, most, redactor) for event in events]
         for event in encoded:
             if event.kind.reserved and from_caller:
                 raise InvalidArgument(f"{event.kind.name} is appended by the method that does it, not by append")
-        meta = current_meta(correlation_id, causation_id)
+        meta = self.redactor.encoded(current_meta(correlation_id, causation_id), "meta")
         request = append_of(session_id, route, encoded, meta, guards)
         request.replicas = self._replicas if durability is None else replicas_asked(durability)
         return self._send(request)
@@ -190,7 +203,7 @@ class Store:
             session_id: the session.
             value: the event.
         """
-        event = encode_event(value, self._most_event_bytes)
+        event = encode_event(value, self._most_event_bytes, self.redactor)
         if not event.kind.usual or carries_any() or self._replicas or meta_of_task() is not NOTHING:
             return self.append(session_id, [value], from_caller=True)
         return self._send(Append(session_id, self.keys.route(session_id), (event,), len(event.data)))

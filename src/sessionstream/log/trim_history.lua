@@ -12,7 +12,7 @@ local log = redis.call('HMGET', KEYS[1], ':stamp', ':feed', ':paused', ARGV[2])
 if log[1] ~= ARGV[1] then return {'stamp'} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if log[3] and log[3] + 0 > now then return redis.error_reply('TRYAGAIN views are being rebuilt') end
+if log[3] and log[3] + 0 > now and log[3] - now < 1000 then return redis.error_reply('TRYAGAIN views are being rebuilt') end
 local ms, last, rest = string.match(log[4] or '', '^(%d+)-(%d+)( %S* %S* %S*)$')
 if not ms then return {'gone'} end
 local head = redis.call('HMGET', KEYS[3], 'held', 'trimmed')

@@ -46,6 +46,7 @@ class Hold:
 async def hold(store: Store, session_id: str, reason: str, hold_id: str | None) -> str:
     """Place a hold and return its id; see `Retention.hold`."""
     _check_reason(reason)
+    reason = store.redactor.value(reason, "session.held.reason")
     if hold_id is None:
         # The id is new, so nothing that anybody else does can matter to it.
         identifier = new_hold_id()

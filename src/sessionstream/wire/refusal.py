@@ -42,7 +42,7 @@ _ADVICE = {
     "MISCONF": "the server cannot save and refuses writes: look at its log and its disk",
     "NOREPLICAS": "fewer replicas are connected than min-replicas-to-write asks for",
     "OOM": "the server is at its maxmemory: raise it, or shorten the retention of ended sessions",
-    "NOPERM": "the ACL of this user does not allow what is needed",
+    "NOPERM": "the ACL of this user does not allow what is needed: `sessionstream acl` prints the rules of each role",
 }
 
 # What OpenSSL calls a certificate that either side refuses (https://docs.openssl.org/master/man3/SSL_alert_type_string/).

@@ -304,7 +304,7 @@ class Server:
 
         With ``told`` its last argument is how often it was sent before.
         """
-        command: tuple[Word, ...] = ("EVALSHA", script.sha, len(keys), *keys, *args)
+        command: tuple[Word, ...] = (script.command, script.sha, len(keys), *keys, *args)
         tries = itertools.count()
 
         async def run(way: Way) -> Any:
@@ -314,7 +314,7 @@ class Server:
             except hiredis.ReplyError as error:
                 if code_of(error) != "NOSCRIPT":
                     raise
-            loading = way.call(("SCRIPT", "LOAD", script.text))
+            loading = way.call(script.loading(words))
             running = way.call(words)
             await asyncio.gather(loading, running)
             return running.result()

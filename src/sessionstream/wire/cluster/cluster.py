@@ -188,7 +188,7 @@ class Cluster:
             return True  # the same address, another process
         there = seat.lanes.get(lost.node)
         if there is None or there.closed:
-            if await _is_failed(lane, lost.node):
+            if await self._is_failed(lane, lost.node):
                 return False
             try:
                 async with asyncio.timeout(_FENCE_TIMEOUT):
@@ -202,21 +202,19 @@ class Cluster:
                 return None
         return True
 
-
-async def _is_failed(lane: Lane, address: Address) -> bool:
-    """Whether the majority has declared a node failed, by the account of another."""
-    try:
-        reply: Any = await lane.call(("CLUSTER", "NODES"))
-    except hiredis.ReplyError:
+    async def _is_failed(self, lane: Lane, address: Address) -> bool:
+        """Whether the majority has declared a node failed, by the account of another."""
+        try:
+            reply: Any = await lane.call(("CLUSTER", "NODES"))
+        except hiredis.ReplyError:
+            return False
+        for line in bytes(reply).decode().splitlines():
+            _, place, flags, *_ = line.split(" ")
+            socket, *names = place.split(",")
+            ip, _, port = socket.partition("@")[0].rpartition(":")
+            if any(self._topology.remapped((name, int(port))) == address for name in (ip, *names)):
+                return "fail" in flags.split(",")
         return False
-    host, port = address
-    for line in bytes(reply).decode().splitlines():
-        _, place, flags, *_ = line.split(" ")
-        socket, *names = place.split(",")
-        ip, _, told_port = socket.partition("@")[0].rpartition(":")
-        if told_port == str(port) and host in (ip, *names):
-            return "fail" in flags.split(",")
-    return False
 
 
 async def _nobody_listens(address: Address) -> bool:

@@ -13,10 +13,12 @@ from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, Projection, SessionManager, SessionStreamError
 from sessionstream.errors import InvalidArgument, NamespaceMismatch
-from sessionstream.log.store import FORMAT
+from sessionstream.log.stamp import FORMAT
 from sessionstream.projection import Increment, counters
-from tests.faults.conftest import Open
+from tests.fault.conftest import Open
 from tests.servers import Server
+
+pytestmark = pytest.mark.guarantee
 
 Dump = Callable[[], Awaitable[dict[bytes, bytes]]]
 

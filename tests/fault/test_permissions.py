@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 
 from sessionstream import OutcomeUnknown, SessionManager
 from sessionstream.errors import AuthenticationFailed
-from tests.faults.conftest import Open
-from tests.faults.ledger import Ledger
+from tests.fault.conftest import Open
+from tests.fault.ledger import Ledger
 from tests.proxy import Fault, Proxy
 from tests.servers import Server
 from tests.sessions.waiting import until

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -20,10 +21,9 @@ from sessionstream import (
 )
 from sessionstream.errors import EventTypeError, SessionArchived
 from sessionstream.projection import Put, view
-from tests.faults.conftest import Open
-from tests.faults.ledger import Ledger
+from tests.fault.conftest import Open
+from tests.fault.ledger import Ledger
 from tests.proxy import Fault, Proxy
-from tests.servers import Server
 
 
 async def test_order_is_kept_where_the_script_is_not_loaded(
@@ -70,9 +70,11 @@ async def test_order_is_kept_through_flushes_cuts_and_reconnections(
         assert await one.balance(beside) == made[one.session_id]
 
 
-async def test_one_refused_append_of_a_group_fails_alone(open_manager: Open, server: Server, namespace: str) -> None:
+async def test_one_refused_append_of_a_group_fails_alone(
+    open_manager: Open, reach: dict[str, Any], namespace: str
+) -> None:
     """All of them travel in one call: the others are appended as if it had not been there."""
-    manager = open_manager(server.unix_url, namespace=namespace, partitions=1)
+    manager = open_manager(**reach, namespace=namespace, partitions=1)
     ids = {}
     for name in ("fine", "conflict", "ended", "archived", "reused", "also fine"):
         ids[name] = (await manager.create_session("user_1", "assistant")).session_id
@@ -118,7 +120,7 @@ async def test_a_refused_append_between_two_of_its_session_fails_alone(
 
 @pytest.mark.parametrize("value", ["\ud800", object()], ids=["a lone surrogate", "an object"])
 async def test_what_a_projection_of_a_users_own_spoils_fails_alone(
-    open_manager: Open, server: Server, namespace: str, value: object
+    open_manager: Open, reach: dict[str, Any], namespace: str, value: object
 ) -> None:
     """Also before there is a connection, and the one behind it in its session is appended in its place."""
     spoiling = Projection("spoiling")
@@ -129,7 +131,7 @@ async def test_what_a_projection_of_a_users_own_spoils_fails_alone(
             raise RuntimeError("a mistake")
         return [Put(view("texts"), {"text": value if event.text == "spoiled" else event.text})]  # type: ignore[dict-item]
 
-    manager = open_manager(server.unix_url, namespace=namespace, partitions=1, projections=[spoiling])
+    manager = open_manager(**reach, namespace=namespace, partitions=1, projections=[spoiling])
     ids = [(await manager.create_session("user_1", "assistant")).session_id for _ in range(2)]
     for _ in range(2):
         outcomes = await asyncio.wait_for(

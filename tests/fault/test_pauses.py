@@ -11,8 +11,8 @@ import pytest
 
 from sessionstream import Appended, NoteAdded, OutcomeUnknown, SessionManager
 from tests.entries import entry
-from tests.faults.conftest import Open, in_a_hurry
-from tests.faults.ledger import Ledger
+from tests.fault.conftest import Open, in_a_hurry
+from tests.fault.ledger import Ledger
 from tests.gates import move_gate
 from tests.servers import Server
 

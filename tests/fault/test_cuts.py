@@ -8,9 +8,11 @@ import random
 import pytest
 
 from sessionstream import Appended, NoteAdded, OutcomeUnknown, SessionManager, Unavailable
-from tests.faults.conftest import in_a_hurry
-from tests.faults.ledger import Ledger
+from tests.fault.conftest import in_a_hurry
+from tests.fault.ledger import Ledger
 from tests.proxy import Fault, Proxy
+
+pytestmark = pytest.mark.guarantee
 
 FAULTS = list(Fault)
 

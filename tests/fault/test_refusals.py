@@ -21,8 +21,8 @@ from sessionstream.errors import (
     ServerReadOnly,
     UnsafeEviction,
 )
-from tests.faults.conftest import Open, in_a_hurry
-from tests.faults.ledger import Ledger
+from tests.fault.conftest import Open, in_a_hurry
+from tests.fault.ledger import Ledger
 from tests.servers import Server
 
 SHORT = {"deadline": 0.3, "reply_timeout": 0.1}  # for managers that are never answered
@@ -251,6 +251,7 @@ async def test_a_server_busy_with_a_script_is_waited_for(open_manager: Open, rea
     assert (await ledger.balance(manager))[-1] == "patient"
 
 
+@pytest.mark.guarantee
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
 async def test_a_server_that_would_drop_keys_is_refused(
     make_server: Callable[..., Server], open_manager: Open, policy: str

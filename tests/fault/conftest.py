@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from sessionstream import SessionManager
-from tests.faults.ledger import Ledger
+from tests.fault.ledger import Ledger
 from tests.proxy import Proxy
 from tests.servers import Server
+from tests.topologies import through
 
 Open = Callable[..., SessionManager]
 
@@ -31,7 +32,7 @@ async def open_manager(server: Server) -> AsyncIterator[Open]:
     """Open a manager that is closed after the test: ``open_manager(url, deadline=0.3)``."""
     async with contextlib.AsyncExitStack() as stack:
 
-        def make(url: str, **settings: Any) -> SessionManager:
+        def make(url: str | None = None, **settings: Any) -> SessionManager:
             manager = SessionManager(url=url, **{"namespace": "faults", **settings})
             stack.push_async_callback(manager.aclose)
             return manager
@@ -46,22 +47,15 @@ def real(make_server: Callable[..., Server]) -> Server:
 
 
 @pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
-    """A proxy in front of the shared server."""
-    with Proxy(server.socket) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 async def manager(proxy: Proxy, open_manager: Open, namespace: str) -> SessionManager:
     """A manager behind the proxy, that takes a connection for broken after 150 ms."""
-    return open_manager(proxy.url, namespace=namespace, reply_timeout=0.15)
+    return open_manager(**through(proxy), namespace=namespace, reply_timeout=0.15)
 
 
 @pytest.fixture
-async def beside(server: Server, open_manager: Open, namespace: str) -> SessionManager:
+async def beside(reach: dict[str, Any], open_manager: Open, namespace: str) -> SessionManager:
     """A manager of the same namespace that nothing happens to."""
-    return open_manager(server.unix_url, namespace=namespace)
+    return open_manager(**reach, namespace=namespace)
 
 
 @pytest.fixture

@@ -1,1 +1,0 @@
-"""Faults of servers and networks, made with real ones: an error of the tree, nothing written twice, nothing lost."""
