@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from sessionstream import EncryptedEvent, InvalidArgument, MessageAdded, NoteAdded, SessionManager, Unavailable, acting
+from sessionstream import (
+    EncryptedEvent,
+    InvalidArgument,
+    MessageAdded,
+    NoteAdded,
+    SessionEnded,
+    SessionManager,
+    Unavailable,
+    acting,
+)
 from sessionstream.encryption import DataKeys, FolderKeyStore, KeyStore, MasterKeys
 from sessionstream.errors import InvalidType, KeyDestroyed, KeyUnavailable
 from sessionstream.events.encrypted import Envelope
@@ -147,6 +156,15 @@ async def test_views_of_destroyed_sessions_are_still_made(manager: SessionManage
     await manager.rebuild()
     assert (await manager.get_session_state(SESSION)).value == "idle"  # type: ignore[union-attr]
     assert await manager.get_total_session_count() == 1
+
+
+async def test_nothing_is_appended_to_an_erased_session(manager: SessionManager, make_manager: MakeManager) -> None:
+    """Nobody's it is, so there is no key for it; it is over, for who knew it before too."""
+    await _begin(manager)
+    await manager.erase_user(USER)
+    for writer in (manager, make_manager()):
+        with pytest.raises(SessionEnded):
+            await writer.append(SESSION, NoteAdded(text="more"))
 
 
 class _Slow(MasterKeys):

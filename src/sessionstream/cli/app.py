@@ -21,6 +21,7 @@ from sessionstream.cli import (
     history,
     holds,
     integrity,
+    keys,
     permissions,
     sessions,
     traces,
@@ -35,12 +36,12 @@ __all__ = ["application", "run"]
 
 _THEMES = (
     *(play, transfers, exports, sessions, history, following, travel, traces, checkpoints),
-    *(integrity, archives, holds, erasing, consumers, upkeep, permissions, doctor),
+    *(integrity, archives, holds, keys, erasing, consumers, upkeep, permissions, doctor),
 )
 _ORDER = (
     *("demo", "import", "export", "sessions", "show", "history", "follow", "as-of", "diff", "trace", "checkpoints"),
     *("resume", "stats", "seal", "verify", "evidence"),
-    *("fork", "archive", "hold", "erase", "consumers", "parked"),
+    *("fork", "archive", "hold", "keys", "erase", "consumers", "parked"),
     *("rebuild", "cleanup", "acl", "doctor"),
 )
 application.registered_commands.sort(key=lambda one: _ORDER.index(one.name or ""))

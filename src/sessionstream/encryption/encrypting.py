@@ -16,11 +16,20 @@ from sessionstream.encryption.ciphers import encrypt
 from sessionstream.encryption.data_keys import DataKeys, UserKey
 from sessionstream.encryption.events import says_nothing, seal_event
 from sessionstream.encryption.opening import DecryptingOpener, body_place, delta_place
-from sessionstream.errors import InvalidArgument, KeyDestroyed, KeyUnavailable, OutcomeUnknown, SessionNotFound
+from sessionstream.errors import (
+    InvalidArgument,
+    KeyDestroyed,
+    KeyUnavailable,
+    OutcomeUnknown,
+    SessionEnded,
+    SessionNotFound,
+)
 from sessionstream.events.base import Phase
 from sessionstream.events.codec import EncodedEvent, encode_event
 from sessionstream.events.encrypted import Opener, key_ids_in
 from sessionstream.events.ids import event_ids
+from sessionstream.events.recorded import payload_of
+from sessionstream.lifecycle.reading import ENDS
 from sessionstream.log.request import UNGUARDED, Append, Appended, digest_of
 
 if TYPE_CHECKING:
@@ -137,12 +146,12 @@ class StoreEncryption:
         finally:
             del self._waiting[place]
             for _, future in waiting:
-                _fail(future, OutcomeUnknown("the event loop ended before it was sent"))
+                _fail(future, OutcomeUnknown("the event loop ended before the answer came"))
 
     async def _seal_when_possible(self, request: Append) -> None:
         try:
             _seal(request, await self._key_for(request))
-        except KeyDestroyed:
+        except (KeyDestroyed, SessionEnded):
             # What is over can be ended and removed; who did it would be the only thing that is encrypted of it.
             if not _says_nothing(request):
                 raise
@@ -153,8 +162,8 @@ class StoreEncryption:
         if first.kind.name != _CREATED:
             try:
                 return await self._key_of(request.session_id)
-            except SessionNotFound:
-                if Phase.ABSENT.value not in request.phases:
+            except SessionNotFound as error:
+                if Phase.ABSENT.value not in request.phases or isinstance(error, SessionEnded):
                     raise
                 raise InvalidArgument(
                     f"{first.kind.name} cannot begin a session that is encrypted: create_session says whose it is"
@@ -166,7 +175,9 @@ class StoreEncryption:
         if known is not None and known[1] > time.monotonic():
             return await self._in_time(self.keys.of_user(known[0], begin=False))
         asked_at = time.monotonic()
-        found = await self._store.server.call("HGET", self._store.keys.head(session_id), "user_id")
+        found, state = await self._store.server.call("HMGET", self._store.keys.head(session_id), "user_id", "state")
+        if found is None and state in ENDS:
+            raise SessionEnded(session_id, ENDS[state])  # it was erased: nobody's it is
         if found is None:
             raise SessionNotFound(session_id)
         user_id = found.decode()
@@ -183,7 +194,7 @@ class StoreEncryption:
             return await self.keys.of_user(user_id, begin=False)
         except KeyUnavailable:
             first = await self._store.server.call("XRANGE", self._store.keys.events(session_id), "-", "+", "COUNT", 1)
-            stored = [words[1][22:] for _, words in first if len(words or ()) > 1]
+            stored = [payload_of(words) for _, words in first if words]
             if any(key_ids_in(stored)):
                 raise
             return await self.keys.of_user(user_id, begin=True)
