@@ -160,7 +160,7 @@ SEALS: dict[str, Method] = {
     "audit.seal": lambda m: _auditor(m).seal(LIVE),
     "audit.seal_all": lambda m: _all(_auditor(m).seal_all([LIVE])),
 }
-CONNECTIONS = {"aclose", "open"}
+CONNECTIONS = {"aclose", "for_user", "open"}
 
 
 async def _join(manager: SessionManager) -> None:
