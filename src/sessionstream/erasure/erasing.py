@@ -41,6 +41,7 @@ class Erased:
         events: how many entries of their streams.
         checkpoints: how many checkpoints.
         files: how many files of archives were written anew, or removed since they were damaged.
+        keys: how many data keys of the user were destroyed, where the store encrypts.
         forks: the sessions of other users among them, which had begun as forks of the user's.
         unreached: what it could not reach, in words.
     """
@@ -50,6 +51,7 @@ class Erased:
     events: int = 0
     checkpoints: int = 0
     files: int = 0
+    keys: int = 0
     forks: list[str] = field(default_factory=list)
     unreached: list[str] = field(default_factory=list)
 
@@ -74,6 +76,7 @@ async def erase_user(
     Raises:
         SessionsHeld: a hold stands on some of them; then nothing was erased, or all others, if it came meanwhile.
         ArchiveFailed: an archive could not be read, then nothing was erased; or not be written.
+        KeyUnavailable: the key store did not destroy the user's keys; all else was erased.
     """
     checked_id(user_id, "user_id")
     folders = _folders(store, archives)
@@ -120,10 +123,21 @@ class _Erasing:
         await self._erase_listed(started)
         await self._erase_archived(archived, {(life.session_id, life.created_ms) for life in wanted})
         await forget_failures(self._store)
+        if not self._held:
+            await self._destroy_keys()
         await self._tell_unreached([life for life in found.forks if life in kept and self._keep_forks])
         if self._held:
             raise SessionsHeld(self._held, self._done.sessions)
         return self._done
+
+    async def _destroy_keys(self) -> None:
+        """Destroy what decrypts copies that lie elsewhere; what the user has begun meanwhile goes with it.
+
+        Last of all: with the keys it is seen what the events have made in views that sessions share.
+        """
+        if self._store.encryption is not None:
+            await self._erase_listed(await self._store.now_ms())
+            self._done.keys = await self._store.encryption.keys.destroy(self._user_id)
 
     async def _refuse_held(self, lives: Sequence[Life]) -> None:
         heads, _ = await self._store.heads([life.session_id for life in lives])
