@@ -23,6 +23,7 @@ __all__ = [
     "name_of",
     "registered",
     "type_of",
+    "types_by_class",
     "types_by_word",
 ]
 
@@ -131,7 +132,8 @@ _by_name: dict[str, EventType] = {}
 types_by_word: dict[bytes, EventType] = {}
 """The registered event types, as entries call them in their present version."""
 
-_by_class: dict[type, EventType] = {}
+types_by_class: dict[type, EventType] = {}
+"""The registered event types by the class of their events."""
 
 
 def event(
@@ -178,7 +180,7 @@ def event(
         kind = EventType(cls, name, version, phases, runtime, steps)
         _by_name[name] = kind
         types_by_word[kind.stored_as] = kind
-        _by_class[cls] = kind
+        types_by_class[cls] = kind
         return cls
 
     return declare
@@ -197,7 +199,7 @@ def registered(name: str) -> EventType | None:
 
 def name_of(cls: type) -> str:
     """Return the name under which a class's events are stored; raises `EventTypeError` if it is not declared."""
-    kind = _by_class.get(cls)
+    kind = types_by_class.get(cls)
     if kind is None:
         raise EventTypeError(f"{cls!r} is no event type: declare it with @sessionstream.event('what.happened')")
     return kind.name
@@ -209,7 +211,7 @@ def type_of(value: object) -> EventType:
     Raises:
         EventTypeError: its class is not declared as an event type.
     """
-    kind = _by_class.get(type(value))
+    kind = types_by_class.get(type(value))
     if kind is None:
         raise EventTypeError(
             f"{type(value).__qualname__} is no event type: declare it with @sessionstream.event('what.happened')"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from sessionstream.errors import InvalidArgument, InvalidData, TooLarge
-from sessionstream.events.base import EventType, type_of
+from sessionstream.events.base import EventType, type_of, types_by_class
 from sessionstream.events.encrypted import Seal
 from sessionstream.events.strict_json import decode_json, encode_json, refuse_unportable
 from sessionstream.redaction import Names, Redacted, Redactor
@@ -79,23 +79,33 @@ def encode_event(value: Any, max_bytes: int, redactor: Redactor | None = None) -
             taken out.
         TooLarge: its JSON is larger than ``max_bytes``.
     """
-    kind = type_of(value)
+    # Most events are of a declared type and plain: for these nothing is called that need not be.
+    kind = types_by_class.get(type(value)) or type_of(value)
     try:
         data = kind.encode(value)
         plain = kind.is_plain(value, _NO_SECRETS if redactor is None else redactor.names)
-        decoded = None if plain else kind.read(data)
-        same = plain or decoded == value
     except _UNENCODABLE as error:
         raise _unencodable(kind, value, error) from None
-    if not same:
-        raise _changed(kind, value, data)
+    decoded = None
     if not plain:
-        refuse_unportable(data, kind.name, depth=-1)
+        decoded = _read_back(kind, value, data)
         if redactor is not None and not kind.is_clean(decoded, redactor.names):
             data, decoded = _redacted(kind, data, decoded, redactor)
     if len(data) > max_bytes:
         raise TooLarge(f"the {kind.name} event", len(data), max_bytes, "max_event_bytes")
     return EncodedEvent(kind, data, decoded)
+
+
+def _read_back(kind: EventType, value: Any, data: bytes) -> Any:
+    try:
+        decoded = kind.read(data)
+        same = decoded == value
+    except _UNENCODABLE as error:
+        raise _unencodable(kind, value, error) from None
+    if not same:
+        raise _changed(kind, value, data)
+    refuse_unportable(data, kind.name, depth=-1)
+    return decoded
 
 
 def _redacted(kind: EventType, data: bytes, decoded: Any, redactor: Redactor) -> tuple[bytes, Any]:

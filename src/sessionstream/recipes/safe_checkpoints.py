@@ -41,7 +41,8 @@ async def save_checkpoint_safe(
 ) -> str:
     """Save a checkpoint without the named fields, encrypted if a key is given, and return its id.
 
-    The caller's data stays as it is; an encrypted checkpoint holds ``{"encrypted_data": …}``.
+    The caller's data stays as it is. What is not encrypted is redacted as every checkpoint is; an encrypted
+    checkpoint holds ``{"encrypted_data": …}``.
 
     Args:
         manager: where to.
