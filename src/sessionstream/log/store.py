@@ -13,6 +13,7 @@ import hiredis
 
 from sessionstream.errors import (
     CorruptEvent,
+    CorruptRecord,
     EncryptionError,
     InvalidArgument,
     SessionNotFound,
@@ -27,7 +28,7 @@ from sessionstream.events.recorded import payload_of
 from sessionstream.log.appender import Appender
 from sessionstream.log.encrypting import Encryption
 from sessionstream.log.fencing import carries_any, owner_for, token_for
-from sessionstream.log.gates import head_of
+from sessionstream.log.gates import head_of, problem_of
 from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.replicating import replicas_asked
@@ -274,6 +275,11 @@ class Store:
         self._encrypted = is_encrypted_namespace(found)
 
     async def head(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
+        """Return what `glance` does, or raise `CorruptRecord` where that does not read; the arguments are the same."""
+        fields, now = await self.glance(session_id, exact=exact)
+        return _sound(session_id, fields), now
+
+    async def glance(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
         """Return what is known of a session, nothing for an unknown one, and the server's milliseconds.
 
         That is the fields of its head, of which ``offset`` is the session's last one.
@@ -326,10 +332,11 @@ class Store:
         heads = [head_of(gate, words) for gate, words in zip(replies[::2], replies[1::2], strict=True)]
         for place, head in enumerate(heads):
             if head is None:
-                heads[place], _ = await self.head(session_ids[place])
+                heads[place], _ = await self.glance(session_ids[place])
             elif self.encryption is not None:
                 heads[place] = await self.opened(session_ids[place], head)
-        return [head or {} for head in heads], milliseconds(time)
+        found = [_sound(session_id, head or {}) for session_id, head in zip(session_ids, heads, strict=True)]
+        return found, milliseconds(time)
 
     async def opened(self, session_id: str, head: dict[bytes, bytes]) -> dict[bytes, bytes]:
         """Return a session's head in plain text; what cannot be decrypted stays, as `Undecrypted`.
@@ -397,4 +404,14 @@ def _altered(session_id: str, head: dict[bytes, bytes], field: bytes, error: Val
 
 def _is_before_expiry(fields: dict[bytes, bytes], ms: int) -> bool:
     expires = fields.get(b"expires_at")
-    return not expires or int(expires) > ms
+    try:
+        return not expires or int(expires) > ms
+    except ValueError:  # whoever reads on says so
+        return True
+
+
+def _sound(session_id: str, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the fields of a head as given; raises `CorruptRecord` where they do not read."""
+    if fields and (problem := problem_of(fields)):
+        raise CorruptRecord("the head", problem, session_id)
+    return fields
