@@ -81,7 +81,7 @@ def check(workers: Sequence[Sequence[Record]], state: State, fatal: Sequence[Hap
 
 
 def _note_when(lost: Iterable[Call], calls: Iterable[Call], places: dict[str, list[Place]]) -> None:
-    """Note of each lost call when it was gone: what was appended to its session later, and is there, came after that."""
+    """Note of each lost call when it was gone: what came to its session later, and is there, came after that."""
     kept = defaultdict[str, list[Call]](list)
     for call in calls:
         if call.told == "acknowledged" and call.texts[0] in places:
