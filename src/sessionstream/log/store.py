@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 
-from sessionstream.errors import (
-    CorruptEvent,
-    CorruptRecord,
-    EncryptionError,
-    InvalidArgument,
-    SessionNotFound,
-    Unavailable,
-)
+from sessionstream.errors import CorruptEvent, EncryptionError, InvalidArgument, SessionNotFound, Unavailable
 from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
 from sessionstream.events.context import NOTHING, current_meta, meta_of_task
@@ -28,7 +21,7 @@ from sessionstream.events.recorded import payload_of
 from sessionstream.log.appender import Appender
 from sessionstream.log.encrypting import Encryption
 from sessionstream.log.fencing import carries_any, owner_for, token_for
-from sessionstream.log.gates import head_of, problem_of
+from sessionstream.log.gates import head_of, is_before_expiry, sound
 from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.replicating import replicas_asked
@@ -217,7 +210,7 @@ class Store:
         """
         for number in dict.fromkeys((0, partition)):
             found = await self.server.script(_PREPARE, [self.keys.log(number)], [self.stamp])
-            self._compare(found.decode(), writing=True)
+            self._compare(found.decode(errors="replace"), writing=True)
 
     @asynccontextmanager
     async def paused(self, partition: int, *, unless: bool) -> AsyncIterator[None]:
@@ -253,7 +246,7 @@ class Store:
         """
         found = await self.server.call("HGET", self.keys.log(0), ":stamp")
         if found is not None:
-            require_keys(self.keys.namespace, found.decode(), self.stamp)
+            require_keys(self.keys.namespace, found.decode(errors="replace"), self.stamp)
 
     async def check_writable(self) -> None:
         """Make sure that what is written beside the appends belongs to the namespace; each append is checked by itself.
@@ -267,7 +260,7 @@ class Store:
     async def _made_as_we_are(self, *, writing: bool) -> bool:
         found = await self.server.call("HGET", self.keys.log(0), ":stamp")
         if found is not None:
-            self._compare(found.decode(), writing=writing)
+            self._compare(found.decode(errors="replace"), writing=writing)
         return found is not None
 
     def _compare(self, found: str, *, writing: bool) -> None:
@@ -277,7 +270,7 @@ class Store:
     async def head(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
         """Return what `glance` does, or raise `CorruptRecord` where that does not read; the arguments are the same."""
         fields, now = await self.glance(session_id, exact=exact)
-        return _sound(session_id, fields), now
+        return sound(session_id, fields), now
 
     async def glance(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
         """Return what is known of a session, nothing for an unknown one, and the server's milliseconds.
@@ -304,7 +297,7 @@ class Store:
             except (LaneClosed, hiredis.ReplyError) as error:
                 self.server.read_failed(error, lane)
             latest = lane.latest_ms()
-            if fields is not None and latest is not None and _is_before_expiry(fields, latest):
+            if fields is not None and latest is not None and is_before_expiry(fields, latest):
                 return fields if self.encryption is None else await self.opened(session_id, fields), latest
         fields, now = await self._exact_head(session_id, route)
         return fields if self.encryption is None else await self.opened(session_id, fields), now
@@ -335,7 +328,7 @@ class Store:
                 heads[place], _ = await self.glance(session_ids[place])
             elif self.encryption is not None:
                 heads[place] = await self.opened(session_ids[place], head)
-        found = [_sound(session_id, head or {}) for session_id, head in zip(session_ids, heads, strict=True)]
+        found = [sound(session_id, head or {}) for session_id, head in zip(session_ids, heads, strict=True)]
         return found, milliseconds(time)
 
     async def opened(self, session_id: str, head: dict[bytes, bytes]) -> dict[bytes, bytes]:
@@ -400,18 +393,3 @@ class Store:
 def _altered(session_id: str, head: dict[bytes, bytes], field: bytes, error: ValueError) -> CorruptEvent:
     offset = head.get(b"offset", b"").decode()
     return CorruptEvent(session_id, offset, f"the field {field.decode(errors='replace')!r} of its head: {error}")
-
-
-def _is_before_expiry(fields: dict[bytes, bytes], ms: int) -> bool:
-    expires = fields.get(b"expires_at")
-    try:
-        return not expires or int(expires) > ms
-    except ValueError:  # whoever reads on says so
-        return True
-
-
-def _sound(session_id: str, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return the fields of a head as given; raises `CorruptRecord` where they do not read."""
-    if fields and (problem := problem_of(fields)):
-        raise CorruptRecord("the head", problem, session_id)
-    return fields
