@@ -19,6 +19,8 @@ from tests.lengths import examples
 from tests.servers import Server
 
 KEY = "0123456789abcdef0123456789abcdef"
+pytestmark = pytest.mark.not_on("cluster", reason="the state of a whole server is compared")
+
 SECONDS = 20.0
 
 

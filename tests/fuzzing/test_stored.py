@@ -18,6 +18,8 @@ from tests.fuzzing.readers import KEY, READERS, WRITERS, Use, fill
 from tests.lengths import examples
 from tests.servers import Server
 
+pytestmark = pytest.mark.not_on("cluster", reason="a whole server is put back as it was")
+
 SECONDS = 30.0
 
 

@@ -35,6 +35,7 @@ _VALUES = "s t g c -1 0 1 2 1-1 2020-01-01 now oldest"
 _WORDS = st.sampled_from(f"{_COMMANDS} {_OPTIONS} {_VALUES}".split(" "))
 
 
+@pytest.mark.guarantee
 @given(st.dictionaries(st.sampled_from([*_SETTINGS, "", "other"]), JUNK, max_size=3))
 @examples(60)
 def test_settings_are_taken_or_refused(given_ones: dict[str, Any]) -> None:

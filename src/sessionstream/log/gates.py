@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["fields_of", "head_of", "name_in_log", "problem_of", "session_named"]
+from sessionstream.errors import CorruptRecord
+
+__all__ = ["fields_of", "head_of", "is_before_expiry", "name_in_log", "problem_of", "session_named", "sound"]
 
 _STATES = frozenset((b"active", b"idle", b"archived", b"expired", b"deleted", b"erased"))
 _NUMBERS = (b"created_at", b"expires_at", b"ttl", b"ended_at")
@@ -84,3 +86,19 @@ def _is_later(one: bytes, other: bytes) -> bool:
 def _numbers(offset: bytes) -> tuple[int, int]:
     ms, _, version = offset.partition(b"-")
     return int(ms), int(version)
+
+
+def is_before_expiry(fields: dict[bytes, bytes], ms: int) -> bool:
+    """Whether a session's time is not over by then; one whose expiry does not read is left to whoever reads on."""
+    expires = fields.get(b"expires_at")
+    try:
+        return not expires or int(expires) > ms
+    except ValueError:
+        return True
+
+
+def sound(session_id: str, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the fields of a head as given; raises `CorruptRecord` where they do not read."""
+    if fields and (problem := problem_of(fields)):
+        raise CorruptRecord("the head", problem, session_id)
+    return fields

@@ -1,13 +1,12 @@
-"""What is made of a session's head as the server gives it: plain text where it was encrypted, and whether it reads."""
+"""A session's head in plain text, where it was encrypted."""
 
 from __future__ import annotations
 
-from sessionstream.errors import CorruptEvent, CorruptRecord, EncryptionError
+from sessionstream.errors import CorruptEvent, EncryptionError
 from sessionstream.events.encrypted import Opener, Undecrypted
-from sessionstream.log.gates import problem_of
 from sessionstream.projection import HEAD
 
-__all__ = ["is_before_expiry", "opened_fields", "sound"]
+__all__ = ["opened_fields"]
 
 
 def opened_fields(
@@ -34,19 +33,3 @@ def opened_fields(
 def _altered(session_id: str, head: dict[bytes, bytes], field: bytes, error: ValueError) -> CorruptEvent:
     offset = head.get(b"offset", b"").decode()
     return CorruptEvent(session_id, offset, f"the field {field.decode(errors='replace')!r} of its head: {error}")
-
-
-def is_before_expiry(fields: dict[bytes, bytes], ms: int) -> bool:
-    """Whether a session's time is not over at a moment, in milliseconds since 1970, or cannot be told."""
-    expires = fields.get(b"expires_at")
-    try:
-        return not expires or int(expires) > ms
-    except ValueError:  # whoever reads on says so
-        return True
-
-
-def sound(session_id: str, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return the fields of a head as given; raises `CorruptRecord` where they do not read."""
-    if fields and (problem := problem_of(fields)):
-        raise CorruptRecord("the head", problem, session_id)
-    return fields

@@ -25,8 +25,8 @@ from sessionstream.events.recorded import payload_of
 from sessionstream.log.appender import Appender
 from sessionstream.log.encrypting import Encryption
 from sessionstream.log.fencing import carries_any, owner_for, token_for
-from sessionstream.log.gates import head_of
-from sessionstream.log.heads import is_before_expiry, opened_fields, sound
+from sessionstream.log.gates import head_of, is_before_expiry, sound
+from sessionstream.log.heads import opened_fields
 from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.replicating import replicas_asked
@@ -215,7 +215,7 @@ class Store:
         """
         for number in dict.fromkeys((0, partition)):
             found = await self.server.script(_PREPARE, [self.keys.log(number)], [self.stamp])
-            self._compare(found.decode(), writing=True)
+            self._compare(found.decode(errors="replace"), writing=True)
 
     @asynccontextmanager
     async def paused(self, partition: int, *, unless: bool) -> AsyncIterator[None]:
@@ -251,7 +251,7 @@ class Store:
         """
         found = await self.server.call("HGET", self.keys.log(0), ":stamp")
         if found is not None:
-            require_keys(self.keys.namespace, found.decode(), self.stamp)
+            require_keys(self.keys.namespace, found.decode(errors="replace"), self.stamp)
 
     async def check_writable(self) -> None:
         """Make sure that what is written beside the appends belongs to the namespace; each append is checked by itself.
@@ -265,7 +265,7 @@ class Store:
     async def _made_as_we_are(self, *, writing: bool) -> bool:
         found = await self.server.call("HGET", self.keys.log(0), ":stamp")
         if found is not None:
-            self._compare(found.decode(), writing=writing)
+            self._compare(found.decode(errors="replace"), writing=writing)
         return found is not None
 
     def _compare(self, found: str, *, writing: bool) -> None:
