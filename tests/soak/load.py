@@ -31,7 +31,7 @@ REMEMBERED = 12_288
 _SEEN = counters("seen")
 _AHEAD = 20_000
 _TOGETHER = 256
-_DRAIN = 60.0
+_DRAIN = 300.0
 
 
 class Load:
@@ -67,7 +67,7 @@ class Load:
 
     async def _pass_by(self, number: int) -> None:
         session = await self.manager.create_session(f"user_{number % 1000}", f"agent_{number % 7}")
-        await self.manager.delete_session(session.session_id)
+        await self.manager.delete_session(session.session_id, purge=True)
 
     async def run(self, seconds: float) -> None:
         """Do all of it for a time, then wait until what was done is handled, retired and trimmed."""
