@@ -26,6 +26,7 @@ async def test_a_user_is_erased(manager: SessionManager, session: str, cli: Cli,
         "events": 0,
         "checkpoints": 0,
         "files": 0,
+        "keys": 0,
         "forks": [],
         "unreached": [],
     }

@@ -72,7 +72,7 @@ def _life(folder: Path, namespace: str) -> ArchivedLife | None:
         if head.namespace != namespace:
             return None
         whose = Whose(head.namespace, head.session_id, head.created_ms)
-        created = first.data if first is not None and first.version == 1 else None
+        created = first.known if first is not None and first.version == 1 else None
         if not isinstance(created, SessionCreated):
             return ArchivedLife(folder, whose, Life(head.session_id, head.created_ms, ""))
         return ArchivedLife(folder, whose, Life(head.session_id, head.created_ms, created.user_id, created.forked_from))

@@ -29,6 +29,7 @@ from sessionstream.retention.places import checked_folder
 __all__ = ["Erased", "erase_user"]
 
 _PAGE = 100
+_NEVER = 2**53
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Erased:
         events: how many entries of their streams.
         checkpoints: how many checkpoints.
         files: how many files of archives were written anew, or removed since they were damaged.
+        keys: how many data keys of the user were destroyed, where the store encrypts: nobody reads a copy either.
         forks: the sessions of other users among them, which had begun as forks of the user's.
         unreached: what it could not reach, in words.
     """
@@ -50,6 +52,7 @@ class Erased:
     events: int = 0
     checkpoints: int = 0
     files: int = 0
+    keys: int = 0
     forks: list[str] = field(default_factory=list)
     unreached: list[str] = field(default_factory=list)
 
@@ -117,9 +120,13 @@ class _Erasing:
         lives = sorted({life for life in kept if life in wanted}, key=lambda life: -life.depth)
         for _, together in groupby(lives, key=lambda life: life.depth):
             await self._erase_each([life.session_id for life in together], {life.session_id for life in forks})
-        await self._erase_listed(started)
+        # What is encrypted with a key that is destroyed nobody reads: then no session may be left.
+        await self._erase_listed(started if self._store.encryption is None else _NEVER)
         await self._erase_archived(archived, {(life.session_id, life.created_ms) for life in wanted})
         await forget_failures(self._store)
+        # The last thing: what is to be taken back of shared views is read from the events.
+        if self._store.encryption is not None and not self._held:
+            self._done.keys = await self._store.encryption.keys.destroy(self._user_id)
         await self._tell_unreached([life for life in found.forks if life in kept and self._keep_forks])
         if self._held:
             raise SessionsHeld(self._held, self._done.sessions)
