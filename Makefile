@@ -13,7 +13,7 @@ FILES  := $(VENV)/.files
 PYTEST := $(BIN)/pytest -q -n $(WORKERS)
 
 # What is the same whatever server the tests run on: once is enough.
-ONCE := tests/benchmarks tests/embedded tests/house/test_fixtures.py tests/house/test_house.py tests/house/test_imports.py
+ONCE := tests/benchmarks tests/embedded tests/wire/test_tls.py tests/house/test_fixtures.py tests/house/test_house.py tests/house/test_imports.py
 BENCH  := $(PEERS)/.ready
 
 .DEFAULT_GOAL := help
@@ -79,6 +79,8 @@ soak: test
 	@$(BIN)/python -m tests.fault --seconds $(SOAK_SECONDS) --topology sentinel --level process
 	@$(BIN)/python -m tests.fault --seconds $(SOAK_SECONDS) --topology cluster --level process
 	@$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS)
+	@SESSIONSTREAM_TEST_SERVER=valkey $(BIN)/python -m tests.durability
+	@SESSIONSTREAM_TEST_SERVER=redis $(BIN)/python -m tests.durability
 
 check: lint types house wheel
 
