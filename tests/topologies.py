@@ -121,6 +121,13 @@ class SharedSentinels(_Several):
     def __init__(self) -> None:
         self.whole = TestSentinels(password=PASSWORD, down_after=_PATIENT)
 
+    def __enter__(self) -> Self:
+        super().__enter__()
+        # They connect anew where they have heard nothing for three times the second one, and tests count connections.
+        for sentinel in self.whole.sentinels:
+            sentinel.call("SENTINEL", "DEBUG", "INFO-PERIOD", 10_000, "PUBLISH-PERIOD", _PATIENT)
+        return self
+
     def reach(self, client: Redis) -> dict[str, Any]:
         """Return the arguments that lead a manager to it: a client that asks the sentinels."""
         return {"conn": client}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,7 +91,7 @@ async def test_sessions_are_spread_over_the_partitions(manager: SessionManager) 
     assert sum(count > 0 for count in counts) > keys.partitions // 2
 
 
-async def test_every_kind_of_key_is_known_to_the_check(manager: SessionManager, client: Redis, namespace: str) -> None:
+async def test_every_kind_of_key_is_known_to_the_check(reach: dict[str, Any], client: Redis, namespace: str) -> None:
     """A session with all there is leaves no key without an owner, alive, ended and removed."""
     own = Projection("mine")
 
@@ -103,7 +105,7 @@ async def test_every_kind_of_key_is_known_to_the_check(manager: SessionManager, 
         ]
 
     for name in ("s", "a:b", "{1}", "\n", "view:mine:x:y"):
-        async with SessionManager(url=manager.settings.url, namespace=namespace, projections=[own]) as all_of_it:
+        async with SessionManager(**reach, namespace=namespace, projections=[own]) as all_of_it:
             await all_of_it.create_session(f"user:{name}", f"agent:{name}", session_id=name, idempotency_key="k")
             await all_of_it.append(name, NoteAdded(text="x"), idempotency_key="k2")
             await all_of_it.save_checkpoint(name, {"turn": 1})

@@ -16,6 +16,7 @@ import sessionstream
 from sessionstream import SessionManager
 from sessionstream.errors import InvalidArgument, InvalidType, Unavailable
 from tests.servers import Server
+from tests.sessions.waiting import until
 
 pytestmark = pytest.mark.guarantee
 
@@ -29,6 +30,7 @@ async def _traffic(client: Redis) -> tuple[int, int]:
     return calls, (await client.info("stats"))["total_connections_received"]
 
 
+@pytest.mark.not_on("sentinel", reason="sentinels connect when they like, and are counted with clients")
 async def test_making_a_manager_sends_nothing(server: Server, client: Redis, namespace: str) -> None:
     """No connection is opened and no command is sent, by a client or a URL."""
     await client.ping()
@@ -49,10 +51,10 @@ async def test_making_a_manager_starts_no_task(client: Redis, namespace: str) ->
     """Nor does using it leave one that runs on."""
     before = asyncio.all_tasks()
     async with SessionManager(conn=client, namespace=namespace) as manager:
-        assert asyncio.all_tasks() == before
+        assert asyncio.all_tasks() <= before
         session = await manager.create_session("user_1", "agent_1")
         await manager.get_session(session.session_id)
-        assert asyncio.all_tasks() == before
+        await until(lambda: asyncio.all_tasks() <= before)
 
 
 async def test_a_server_that_is_away_is_noticed_by_the_first_call() -> None:
