@@ -24,7 +24,7 @@ pytest_plugins = ["tests.copies", "tests.leaks"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_OF_TESTS = ("SESSIONSTREAM_TEST_SERVER", "SESSIONSTREAM_TEST_TOPOLOGY", "SESSIONSTREAM_AIRLINE", "SESSIONSTREAM_SEED")
+_OF_TESTS = tuple(f"SESSIONSTREAM_{name}" for name in ("TEST_SERVER", "TEST_TOPOLOGY", "TEST_LONG", "AIRLINE", "SEED"))
 
 # Settings of the user's own must not lead a test to the user's own server.
 for _name in [name for name in os.environ if name.startswith("SESSIONSTREAM_")]:

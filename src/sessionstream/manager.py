@@ -100,7 +100,7 @@ class SessionManager(Opened):
 
     async def get_session(self, session_id: str) -> Session | None:
         """Return a session; None if it is unknown, expired or deleted."""
-        head, now = await self.store.head(session_id)
+        head, now = await self.store.glance(session_id)
         return reading.live_session(session_id, head, now)
 
     async def session_exists(self, session_id: str) -> bool:

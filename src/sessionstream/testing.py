@@ -4,8 +4,9 @@ In your ``conftest.py``::
 
     pytest_plugins = ["sessionstream.testing"]
 
-Needs pytest and the extra ``embedded``, or the URL of a server in ``SESSIONSTREAM_TEST_URL``. The fixtures are not
-async, so they serve any plugin that runs async tests on asyncio, and tests that call ``asyncio.run`` themselves.
+Needs pytest and the extra ``embedded``, or in ``SESSIONSTREAM_TEST_URL`` the URL of a server, or of a Cluster's node.
+The fixtures are not async, so they serve any plugin that runs async tests on asyncio, and tests that call
+``asyncio.run`` themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from redis import Redis
+from redis import Redis, RedisCluster
 
 from sessionstream.manager import SessionManager
 from sessionstream.wire.embedded import EmbeddedServer
@@ -49,9 +50,17 @@ def sessionstream_namespace(sessionstream_url: str) -> Iterator[str]:
     """A namespace that nobody else uses; all of its keys are removed after the test."""
     namespace = f"test-{uuid.uuid4().hex}"
     yield namespace
-    with Redis.from_url(sessionstream_url) as client:
+    with _client(sessionstream_url) as client:
         for key in client.scan_iter(match=f"{namespace}:*", count=1000):
             client.unlink(key)
+
+
+def _client(url: str) -> Redis | RedisCluster:
+    """Return a client of the server, or of all nodes of the Cluster, that a URL leads to."""
+    plain = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
+    with Redis.from_url(plain) as client:
+        clustered = client.info("cluster").get("cluster_enabled")
+    return RedisCluster.from_url(plain) if clustered else Redis.from_url(plain)
 
 
 @pytest.fixture

@@ -127,3 +127,13 @@ async def test_evidence_is_written_and_verified_without_a_server(cli: Cli, sessi
     path.write_bytes(b"".join(lines[:-1]))
     altered = await verified()
     assert (altered.code, "file altered" in altered.out) == (1, True)
+
+
+async def test_a_folder_that_is_not_there_says_nothing_of_what_was_altered(
+    cli: Cli, session: str, tmp_path: Path
+) -> None:
+    """It is told to be missing, and the code is that of a wrong call."""
+    key = {"SESSIONSTREAM_SEAL_KEY": "0123456789abcdef0123456789abcdef"}
+    done = await cli("verify", session, "--archive", str(tmp_path / "missing"), **key)
+    assert (done.code, done.out) == (2, "")
+    assert "there is no folder" in done.err

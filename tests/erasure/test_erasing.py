@@ -30,8 +30,6 @@ from sessionstream.projection import Put, view
 from tests.erasure.conftest import PLAIN, SESSION, USER, MakeManager, talk
 from tests.sessions.waiting import expired_session
 
-pytestmark = pytest.mark.guarantee
-
 Method = Callable[[SessionManager], Awaitable[Any]]
 
 
@@ -42,6 +40,7 @@ async def test_the_result_says_what_was_erased(manager: SessionManager, session:
     assert await manager.erase_user("nobody") == Erased("nobody")
 
 
+@pytest.mark.guarantee
 async def test_each_event_leaves_its_place(manager: SessionManager, session: str) -> None:
     """At the same offsets, and behind them the event that tells of the erasure, with who did it."""
     before = [event.offset async for event in manager.history(session)]
@@ -56,6 +55,7 @@ async def test_each_event_leaves_its_place(manager: SessionManager, session: str
     assert (told.type, told.data.agent_id, told.data.events) == ("session.erased", "agent_1", 8)
 
 
+@pytest.mark.guarantee
 async def test_reads_give_what_they_give_of_an_ended_session(manager: SessionManager, session: str) -> None:
     """Nothing, or that it has ended by erasure; a moment before it can be asked for no more."""
     await manager.erase_user(USER)
@@ -134,6 +134,7 @@ async def test_who_comes_back_is_a_new_user(manager: SessionManager, session: st
     assert (await manager.erase_user(USER)).sessions == 1
 
 
+@pytest.mark.guarantee
 async def test_sessions_of_all_states_are_erased_and_those_of_others_are_not(
     manager: SessionManager, client: Redis, session: str
 ) -> None:
@@ -167,6 +168,7 @@ async def test_a_hold_is_stronger_than_an_erasure(manager: SessionManager, sessi
     assert (await manager.erase_user(USER)).sessions == 2
 
 
+@pytest.mark.guarantee
 async def test_forks_of_others_are_erased_too(manager: SessionManager, session: str) -> None:
     """A fork has a copy of what its origin stood at; the result names them, and forks of forks."""
     fork = await manager.audit.fork(session, at=7, user_id="bob")
@@ -228,6 +230,7 @@ async def test_writers_that_go_on_do_not_hold_it_up(manager: SessionManager, mak
     assert (len(reasons), done.sessions, done.events) == (4, 4, made + 8)
 
 
+@pytest.mark.guarantee
 async def test_two_erasures_at_a_time_do_it_once(make_manager: MakeManager) -> None:
     """What one has erased the other passes over."""
     manager, other = make_manager(), make_manager()

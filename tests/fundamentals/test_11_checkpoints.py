@@ -164,6 +164,23 @@ async def test_who_still_reads_a_removed_session_knows_nothing_of_the_next_one(
     assert manager.store.positions.known(session_id) == own.offset
 
 
+async def test_what_was_known_of_a_removed_session_does_not_count_for_the_next_one_with_its_id(
+    manager: SessionManager, open_manager: Callable[..., SessionManager]
+) -> None:
+    """G15: another process removed it, and made another one under the same id."""
+    await manager.create_session("user_1", "agent_1", session_id="again")
+    await manager.append("again", [NoteAdded(text=str(number)) for number in range(3)])
+    other = open_manager()
+    await other.delete_session("again", purge=True)
+    await other.create_session("user_1", "agent_1", session_id="again")
+    await other.append("again", NoteAdded(text="not seen"))
+    await manager.save_checkpoint("again", {})
+    resumed = await other.resume("again")
+    assert resumed.checkpoint is not None
+    assert resumed.checkpoint.offset == "0-0"
+    assert _texts(resumed) == ["not seen"]
+
+
 async def test_the_caller_may_say_what_the_data_covers(manager: SessionManager, session_id: str) -> None:
     """An offset of this session, not past its end."""
     offsets = (await manager.append(session_id, [NoteAdded(text="a"), NoteAdded(text="b")])).offsets

@@ -89,6 +89,20 @@ async def test_a_checkpoint_comes_with_its_data_unless_it_was_deleted_since(
     assert (second.checkpoint_id, second.data) == ("two", None)
 
 
+async def test_the_data_of_a_later_checkpoint_with_the_same_id_is_not_taken_for_its_own(
+    manager: SessionManager, session_id: str
+) -> None:
+    """A deleted checkpoint's id may be used again; what was known before is not what is saved then."""
+    await manager.save_checkpoint(session_id, {"turn": 1}, checkpoint_id="again")
+    await manager.delete_checkpoint(session_id, "again")
+    await manager.save_checkpoint(session_id, {"turn": 3}, checkpoint_id="again")
+    first, last = [(await manager.audit.as_of(session_id, version=version)).checkpoint for version in (2, 4)]
+    assert first is not None
+    assert last is not None
+    assert (first.checkpoint_id, first.data) == ("again", None)
+    assert (last.checkpoint_id, last.data) == ("again", {"turn": 3})
+
+
 async def test_as_of_now_is_what_the_views_say(manager: SessionManager, session_id: str) -> None:
     """Two interpreters, one meaning."""
     await manager.update_session_metadata(session_id, {"a": [1, {"b": None}]})

@@ -103,6 +103,34 @@ async def test_sealing_goes_on_behind_a_trim(make_manager: MakeManager, sealed: 
     assert (found.ok, found.sealed_to) == (True, 24)
 
 
+async def test_what_was_trimmed_before_it_was_sealed_is_not_taken_for_a_seal_that_is_gone(
+    make_manager: MakeManager, sealed: SessionManager, folder: Path
+) -> None:
+    """With the archive its events are there, and no seal ever covered them; it is said that they are not proven."""
+    keyless = make_manager(seal_key=None)
+    await keyless.append(SESSION, [NoteAdded(text=str(number)) for number in range(10)])
+    await keyless.clear_checkpoints(SESSION)
+    await keyless.retention.trim(SESSION, folder, keep_events=3)
+    await sealed.audit.seal(SESSION)
+    found = await sealed.audit.verify(SESSION, archived=lambda name: sealed.retention.replay(name, folder))
+    assert (found.findings, found.sealed_to) == ((), 24)
+    [why] = [one.why for one in found.unchecked if one.name == "events"]
+    assert why == "versions 13 to 20 were trimmed before they were sealed"
+
+
+async def test_a_seal_that_is_gone_behind_a_trim_is_found(
+    make_manager: MakeManager, sealed: SessionManager, attacker: Attacker, folder: Path
+) -> None:
+    """The one behind it was made on it."""
+    await sealed.append(SESSION, NoteAdded(text="more"))
+    await sealed.audit.seal(SESSION)
+    await sealed.retention.trim(SESSION, folder, keep_events=3)
+    await sealed.audit.seal(SESSION)
+    await attacker.client.lpop(sealed.store.keys.seals(SESSION))
+    found = await sealed.audit.verify(SESSION, archived=lambda name: sealed.retention.replay(name, folder))
+    assert found.findings[0].kind is Kind.SEAL_REMOVED
+
+
 async def test_verifying_and_sealing_beside_trims_finds_nothing(
     make_manager: MakeManager, sealed: SessionManager, folder: Path
 ) -> None:

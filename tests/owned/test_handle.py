@@ -16,8 +16,6 @@ from sessionstream.errors import InvalidArgument, SessionNotFound, SessionStream
 from sessionstream.log.fencing import only_of
 from sessionstream.owned.ownership import Ownership
 
-pytestmark = pytest.mark.guarantee
-
 Call = Callable[[UserSessions, str], Awaitable[Any]]
 
 
@@ -124,6 +122,7 @@ def test_a_method_is_called_as_the_managers_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
+@pytest.mark.guarantee
 async def test_a_session_of_somebody_else_is_one_that_is_not_there(
     client: Redis, manager: SessionManager, mine: UserSessions, name: str
 ) -> None:
@@ -147,6 +146,7 @@ async def test_a_session_of_the_users_own_is_there(manager: SessionManager, mine
     assert await _outcome(CALLS[name](mine, own), own) != unknown
 
 
+@pytest.mark.guarantee
 async def test_what_is_of_the_user_alone(manager: SessionManager, mine: UserSessions) -> None:
     """Creating, listing, counting and deleting look at nobody else's."""
     theirs = await _session_of(manager, "you")
@@ -202,6 +202,7 @@ async def test_an_id_that_went_to_somebody_else_meanwhile_is_seen(
     assert (theirs.user_id, theirs.version, theirs.metadata) == ("you", 4, {})
 
 
+@pytest.mark.guarantee
 async def test_a_purge_removes_nobody_elses(manager: SessionManager) -> None:
     """What ends and removes carries the owner as every write does."""
     theirs = await _session_of(manager, "you")

@@ -85,8 +85,11 @@ async def soak(
             manager = SessionManager(url=server.unix_url, namespace=NAMESPACE, **{**SETTINGS, **settings})
             # One connection, so that their number tells of the manager alone.
             pool = BlockingConnectionPool.from_url(server.unix_url, max_connections=1, timeout=None)
-            async with Redis.from_pool(pool) as client, manager:
-                load = Load(manager, client, Path(folder), lives=lives)
+            trimmer = SessionManager(
+                url=server.unix_url, namespace=NAMESPACE, **{**SETTINGS, **settings, "feed_retention": 0.001}
+            )
+            async with Redis.from_pool(pool) as client, manager, trimmer:
+                load = Load(manager, trimmer, client, Path(folder), lives=lives)
                 if filled:
                     await load.fill()
                 for _ in range(rounds):

@@ -217,6 +217,16 @@ async def test_a_checkpoint_that_was_deleted_since_is_left_out(manager: SessionM
     assert [event.version for event in resumed.events if event.session_id == origin] == list(range(1, 10))
 
 
+async def test_a_later_checkpoint_with_the_same_id_is_not_taken_for_it(manager: SessionManager, origin: str) -> None:
+    """It was deleted, and its id used again: the fork has the one before it."""
+    await manager.delete_checkpoint(origin, "four")
+    await manager.save_checkpoint(origin, {"said": 9}, checkpoint_id="four")
+    fork = (await manager.audit.fork(origin, at=9)).session_id
+    checkpoint = await manager.get_latest_checkpoint(fork)
+    assert checkpoint is not None
+    assert checkpoint.checkpoint_id == "two"
+
+
 async def test_an_altered_checkpoint_is_not_copied(manager: SessionManager, origin: str, client: Redis) -> None:
     """It would look as if the fork had saved that."""
     await client.hset(manager.store.keys.bodies(origin), "four", '{"said":5}')

@@ -24,6 +24,8 @@ from sessionstream.integrity.offline import verify_evidence
 from sessionstream.log.stamp import FORMAT
 from sessionstream.transfer import Wanted, export_events, export_to_file, import_events
 
+pytestmark = pytest.mark.guarantee
+
 Open = Callable[..., SessionManager]
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -49,6 +51,7 @@ _CALLS: dict[str, Callable[[SessionManager, Path], Awaitable[Any]]] = {
     "rebuild": lambda manager, folder: manager.rebuild(),
     "rebuild one": lambda manager, folder: manager.rebuild("s"),
     "clean up": lambda manager, folder: manager.cleanup_expired_sessions(),
+    "erase": lambda manager, folder: manager.erase_user("user_1"),
     "delete": lambda manager, folder: manager.delete_session("s", purge=True),
 }
 
@@ -91,10 +94,10 @@ async def test_a_namespace_of_a_newer_format_is_refused_by_every_call(
     await _restamp(client, maker, change)
     before = await _dump(client, namespace)
     for name, call in _CALLS.items():
-        async with SessionManager.open(maker.settings.url, namespace=namespace, partitions=2, seal_key=KEY) as stranger:
-            with pytest.raises(NamespaceMismatch, match=says):
-                await call(stranger, tmp_path)
-                pytest.fail(f"{name} was not refused")
+        stranger = open_manager(partitions=2, seal_key=KEY)
+        with pytest.raises(NamespaceMismatch, match=says):
+            await call(stranger, tmp_path)
+            pytest.fail(f"{name} was not refused")
         assert await _dump(client, namespace) == before, name
     assert list(tmp_path.iterdir()) == []
 

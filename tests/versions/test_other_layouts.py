@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from tests.versions.history import Refused
 pytestmark = pytest.mark.guarantee
 
 Open = Callable[..., SessionManager]
+KEY = "0123456789abcdef0123456789abcdef"
 
 
 @event("orders.shipped_by_newer")
@@ -97,3 +99,31 @@ async def test_an_event_that_the_version_before_does_not_know_goes_past_it(
     assert session is not None
     assert (session.version, session.metadata["a"]) == (3, 1)
     assert (await asyncio.to_thread(old.do, "read", "s1"))[0] == [session.metadata, "active", 3]
+
+
+async def test_what_was_erased_stays_erased_beside_the_version_before(start_old: Start, open_manager: Open) -> None:
+    """It can neither write to the session nor make it anew, and its rebuild leaves the session as it is."""
+    manager, old = open_manager(seal_key=KEY), start_old(seal_key=KEY)
+    await asyncio.to_thread(old.do, "create", "s1")
+    await asyncio.to_thread(old.do, "append", "s1", "secret")
+    await manager.audit.seal("s1")
+    await manager.erase_user("user_1")
+    for words, refusal in ((("append", "s1", "x"), "SessionEnded"), (("create", "s1"), "SessionExists")):
+        with pytest.raises(Refused, match=refusal):
+            await asyncio.to_thread(old.do, *words)
+    await asyncio.to_thread(old.do, "rebuild")
+    assert (await manager.audit.verify("s1")).ok
+    assert (await manager.erase_user("user_1")).sessions == 0
+
+
+async def test_the_version_before_refuses_what_is_encrypted(
+    start_old: Start, open_manager: Open, client: Redis, namespace: str, tmp_path: Path
+) -> None:
+    """By the layout, before it has read or written anything."""
+    manager = open_manager(encryption_key=KEY, key_store=tmp_path / "keys")
+    await manager.create_session("user_1", "assistant", session_id="s1")
+    before, old = await _dump(client, namespace), start_old()
+    for words in (("append", "s1", "x"), ("create", "s2"), ("read", "s1")):
+        with pytest.raises(Refused, match=rf"NamespaceMismatch.*format {FORMAT}\+encrypted"):
+            await asyncio.to_thread(old.do, *words)
+    assert await _dump(client, namespace) == before

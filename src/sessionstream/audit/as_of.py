@@ -9,7 +9,7 @@ from typing import Any
 
 from sessionstream.audit.moments import Moment, Until, folded_at, until_of
 from sessionstream.bases import Folded
-from sessionstream.checkpoints.reading import checkpoint_from
+from sessionstream.checkpoints.reading import body_of, checkpoint_from
 from sessionstream.events.recorded import at_ms, version_of
 from sessionstream.events.recorded import moment as moment_of
 from sessionstream.fold import Spot, Views
@@ -87,5 +87,8 @@ async def _checkpoint(store: Store, session_id: str, views: Views) -> Checkpoint
     if identifier is None:
         return None
     kept = views.hashes[Spot("checkpoints", SAVED)][identifier]
-    body = await store.server.call("HGET", store.keys.bodies(session_id), identifier)
-    return checkpoint_from(session_id, identifier.decode(), kept, body, store.opener)
+    checkpoint = checkpoint_from(session_id, identifier.decode(), kept, None, store.opener)
+    body = await body_of(store, session_id, checkpoint.checkpoint_id, checkpoint.saved_at)
+    if body is None:
+        return checkpoint
+    return checkpoint_from(session_id, checkpoint.checkpoint_id, kept, body, store.opener)

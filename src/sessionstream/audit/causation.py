@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sessionstream.directory.listing import every_session_id
-from sessionstream.errors import HistoryTrimmed, InvalidArgument, InvalidType, SessionNotFound
+from sessionstream.errors import HistoryTrimmed, InvalidArgument, SessionNotFound
+from sessionstream.events.arguments import checked_list
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import RecordedEvent, at_ms, moment, version_of
 from sessionstream.log.history import Window, read_history
@@ -151,9 +152,8 @@ async def trace(
 
 
 async def _sessions(store: Store, session_id: str, among: Iterable[str], everywhere: bool) -> AsyncIterator[str]:
-    if isinstance(among, str | bytes):
-        raise InvalidType(f"among is a list of session ids, not {among!r}")
-    named = dict.fromkeys((session_id, *(checked_id(name, "among") for name in among)))
+    listed = checked_list(among, "among")
+    named = dict.fromkeys((checked_id(session_id, "session_id"), *(checked_id(name, "among") for name in listed)))
     for name in named:
         yield name
     if everywhere:

@@ -17,6 +17,7 @@ from sessionstream.audit.causation import Trace
 from sessionstream.audit.diff import Diff
 from sessionstream.audit.moments import Moment
 from sessionstream.errors import IntegrityError, InvalidArgument
+from sessionstream.events.arguments import checked_path
 from sessionstream.integrity import auditing, sealing, verifying
 from sessionstream.integrity.auditing import anchor_of
 from sessionstream.integrity.evidence import write_evidence
@@ -185,7 +186,7 @@ class Audit:
                 tells to be rolled back is not sealed any further; that, and which are lost, the new one tells too.
             refused: called with the error of a session that is not sealed any further, or lost, instead of raising.
         """
-        path = None if anchor is None else Path(anchor)
+        path = None if anchor is None else checked_path(anchor, "anchor")
         return auditing.seal_all(self._store, self._keyring(), session_ids, anchor=path, refused=refused)
 
     async def verify(
@@ -243,7 +244,9 @@ class Audit:
             SealKeyMissing: there is no ``seal_key``.
             InvalidEvidence: the file cannot be written.
         """
-        return await write_evidence(self._store, self._keyring(), session_id, Path(file), archived=archived)
+        return await write_evidence(
+            self._store, self._keyring(), session_id, checked_path(file, "file"), archived=archived
+        )
 
     def _keyring(self) -> Keyring:
         return Keyring.of(self._store.settings)

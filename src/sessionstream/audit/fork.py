@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sessionstream.audit.moments import Moment, folded_at, until_of
 from sessionstream.bases import Folded
-from sessionstream.checkpoints.reading import checkpoint_from
+from sessionstream.checkpoints.reading import body_of, checkpoint_from
 from sessionstream.errors import CorruptEvent, HistoryErased, InvalidArgument
 from sessionstream.events.forked import ForkedFrom
 from sessionstream.events.ids import checked_id, new_session_id
@@ -126,10 +126,10 @@ async def _latest_kept(store: Store, folded: Folded) -> tuple[Checkpoint, bytes]
     left = sorted(order, key=lambda member: order[member], reverse=True)
     while left:
         identifier = left[0]
-        body = await store.server.call("HGET", bodies, identifier)
+        name = identifier.decode()
+        checkpoint = checkpoint_from(folded.session_id, name, saved[identifier], None, store.opener)
+        body = await body_of(store, folded.session_id, checkpoint.checkpoint_id, checkpoint.saved_at)
         if body is not None:
-            name = identifier.decode()
-            checkpoint = checkpoint_from(folded.session_id, name, saved[identifier], None, store.opener)
             if hashlib.sha256(body).hexdigest() != checkpoint.sha256:
                 problem = f"the body of checkpoint {checkpoint.checkpoint_id!r} is not the one that was saved"
                 raise CorruptEvent(folded.session_id, checkpoint.saved_at, problem)

@@ -12,16 +12,17 @@ from sessionstream.events.forked import ForkedFrom
 from sessionstream.events.ids import checked_id
 from sessionstream.events.lifecycle import CheckpointSaved
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, at_ms, moment, version_of
+from sessionstream.events.stored import reading_stored
 from sessionstream.events.strict_json import decode_json
 from sessionstream.forks import COPIED, read_inherited
 from sessionstream.lifecycle.reading import end_of, require_live, session_from
-from sessionstream.log.history import Window, checked_count, read_history
+from sessionstream.log.history import Window, checked_count, parse_offset, read_history
 from sessionstream.log.store import Store
 from sessionstream.projections.checkpoints import ORDER, SAVED, checkpoints
 from sessionstream.session import Checkpoint, Session
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["Resumed", "checkpoint_from", "get", "latest", "list_checkpoints", "resume"]
+__all__ = ["Resumed", "body_of", "checkpoint_from", "get", "latest", "list_checkpoints", "resume"]
 
 _LATEST = load_script("sessionstream.checkpoints", "latest", reads=True)
 
@@ -49,7 +50,9 @@ class Resumed:
         return version_of(self.offset)
 
 
-def checkpoint_from(session_id: str, checkpoint_id: str, kept: bytes, body: bytes | None, opener: Opener) -> Checkpoint:
+def checkpoint_from(
+    session_id: str, checkpoint_id: str, kept: bytes | None, body: bytes | None, opener: Opener
+) -> Checkpoint:
     """Return the checkpoint that the view and, if given, the body tell of.
 
     Args:
@@ -60,14 +63,17 @@ def checkpoint_from(session_id: str, checkpoint_id: str, kept: bytes, body: byte
         opener: what decrypts both.
 
     Raises:
-        CorruptEvent: they are not what was saved.
+        CorruptEvent: the body is not what was saved.
+        CorruptRecord: the view does not read.
         KeyUnavailable: they are encrypted, and the key cannot be had.
         KeyDestroyed: they are encrypted, and the key was destroyed.
     """
-    saved_at = kept.partition(b" ")[0].decode()
-    try:
+    with reading_stored(f"what is known of checkpoint {checkpoint_id!r}", session_id):
+        if kept is None:
+            raise ValueError("it is missing")
         kept = opener.field(session_id, checkpoints.name, SAVED, checkpoint_id.encode(), kept)
-        saved_at, covers, size, sha256, label = kept.decode().split(" ", 4)
+        saved_at, covers, size, sha256, label = _fields_of(kept)
+    try:
         data = None if body is None else decode_json(opener.body(session_id, checkpoint_id, body))
     except ValueError as error:
         raise CorruptEvent(session_id, saved_at, f"the body of checkpoint {checkpoint_id!r}: {error}") from None
@@ -77,11 +83,18 @@ def checkpoint_from(session_id: str, checkpoint_id: str, kept: bytes, body: byte
         created_at=moment(at_ms(saved_at)),
         offset=covers,
         saved_at=saved_at,
-        size=int(size),
+        size=size,
         sha256=sha256,
-        label=decode_json(label),
+        label=label,
         data=data,
     )
+
+
+def _fields_of(kept: bytes) -> tuple[str, str, int, str, str | None]:
+    saved_at, covers, size, sha256, label = kept.decode().split(" ", 4)
+    for offset in (saved_at, covers):
+        parse_offset(offset)
+    return saved_at, covers, int(size), sha256, decode_json(label)
 
 
 async def latest(store: Store, session_id: str) -> Checkpoint | None:
@@ -117,17 +130,25 @@ async def _latest(store: Store, session_id: str) -> Checkpoint | None:
         ],
         [],
     )
-    return None if found is None else await _with_body(store, session_id, found[0].decode(), found[1], found[2])
+    if found is None:
+        return None
+    return await _with_body(store, session_id, _named(session_id, found[0]), found[1], found[2])
 
 
-async def _with_body(store: Store, session_id: str, checkpoint_id: str, kept: bytes, body: bytes | None) -> Checkpoint:
-    size = int(kept.split(b" ", 4)[2])
-    if body is None or len(body) != size:
-        problem = "is missing" if body is None else f"has {len(body):,} bytes, not {size:,}"
-        saved_at = kept.split(b" ", 1)[0].decode()
-        raise CorruptEvent(session_id, saved_at, f"the body of checkpoint {checkpoint_id!r} {problem}")
-    await store.remember((kept, body))
+async def _with_body(
+    store: Store, session_id: str, checkpoint_id: str, kept: bytes | None, body: bytes | None
+) -> Checkpoint:
+    await store.remember(value for value in (kept, body) if value)
+    known = checkpoint_from(session_id, checkpoint_id, kept, None, store.opener)
+    if body is None or len(body) != known.size:
+        problem = "is missing" if body is None else f"has {len(body):,} bytes, not {known.size:,}"
+        raise CorruptEvent(session_id, known.saved_at, f"the body of checkpoint {checkpoint_id!r} {problem}")
     return checkpoint_from(session_id, checkpoint_id, kept, body, store.opener)
+
+
+def _named(session_id: str, name: bytes) -> str:
+    with reading_stored("the id of a checkpoint", session_id):
+        return name.decode()
 
 
 async def get(store: Store, session_id: str, checkpoint_id: str) -> Checkpoint | None:
@@ -143,6 +164,19 @@ async def get(store: Store, session_id: str, checkpoint_id: str) -> Checkpoint |
     if before is None or kept is None:
         return None
     return await _with_body(store, session_id, checkpoint_id, kept, body)
+
+
+async def body_of(store: Store, session_id: str, checkpoint_id: str, saved_at: str) -> bytes | None:
+    """Return the body of a checkpoint that was saved at an offset; None if that was deleted since.
+
+    Its id may have been used again: the body that is there then is another one's.
+    """
+    keys = store.keys
+    row = ("HGET", keys.place("checkpoints", SAVED, session_id), checkpoint_id)
+    # The record once before the body and once behind it: in between it may have been saved anew.
+    before, body, after = await store.server.calls([row, ("HGET", keys.bodies(session_id), checkpoint_id), row])
+    others = [one for one in (before, after) if one is not None and one.split(b" ", 1)[0] != saved_at.encode()]
+    return None if others else body
 
 
 async def list_checkpoints(
@@ -174,7 +208,7 @@ async def list_checkpoints(
     bodies = rest[0] if rest else [None] * len(ids)
     await store.remember(value for value in (*kept, *bodies) if value)
     return [
-        checkpoint_from(session_id, identifier.decode(), row, body, store.opener)
+        checkpoint_from(session_id, _named(session_id, identifier), row, body, store.opener)
         for identifier, row, body in zip(ids, kept, bodies, strict=True)
         if row is not None
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from sessionstream.errors import InvalidArgument, InvalidType, SessionNotFound, TooLarge
 from sessionstream.events.ids import checked_id, new_checkpoint_id
 from sessionstream.events.lifecycle import CheckpointDeleted, CheckpointSaved
-from sessionstream.events.recorded import version_of
+from sessionstream.events.recorded import NOWHERE, at_ms, version_of
 from sessionstream.events.strict_json import encode_redacted
 from sessionstream.lifecycle.holding import require_unheld
 from sessionstream.log.deciding import Decision, append_decided
@@ -32,12 +32,23 @@ async def save(
     checked_id(session_id, "session_id")
     label = store.redactor.value(label, "checkpoint.label")
     identifier = new_checkpoint_id() if checkpoint_id is None else checked_id(checkpoint_id, "checkpoint_id")
-    covers = store.positions.known(session_id) if offset is None else await _checked_offset(store, session_id, offset)
+    covers = await (_known(store, session_id) if offset is None else _checked_offset(store, session_id, offset))
     event = CheckpointSaved(
         checkpoint_id=identifier, covers=covers, size=len(body), sha256=hashlib.sha256(body).hexdigest(), label=label
     )
     await store.append(session_id, [event], claims=[(identifier, body)])
     return identifier
+
+
+async def _known(store: Store, session_id: str) -> str:
+    """Return the offset up to which this process knows the session, and not one that was removed and had its id."""
+    known = store.positions.known(session_id)
+    if known != NOWHERE:
+        created = await store.server.call("HGET", store.keys.head(session_id), "created_at")
+        if created is not None and created.isdigit() and int(created) > at_ms(known):
+            store.positions.forget(session_id)
+            return NOWHERE
+    return known
 
 
 async def _checked_offset(store: Store, session_id: str, offset: str) -> str:

@@ -47,9 +47,10 @@ async def erase(
     for left in done.unreached:
         call.terminal.complain(left)
     of_others = f", {len(done.forks):,} of them forks that others had" if done.forks else ""
+    keys = f"; {counted(done.keys, 'data key')} destroyed" if done.keys else ""
     call.terminal.line(
         f"{counted(done.sessions, 'session')} erased{of_others}: {counted(done.events, 'event')}, "
-        f"{counted(done.checkpoints, 'checkpoint')}, {counted(done.files, 'file')} of archives"
+        f"{counted(done.checkpoints, 'checkpoint')}, {counted(done.files, 'file')} of archives{keys}"
     )
     if done.sessions:
         call.terminal.say(_REMAINS, "dim")

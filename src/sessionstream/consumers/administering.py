@@ -10,9 +10,12 @@ import msgspec
 from sessionstream.consumers.parking import Fields, Parked, Record, field_of, parked_of, read_fields, text_of
 from sessionstream.consumers.registry import positions_of_group
 from sessionstream.errors import FeedTrimmed, GroupNotFound
+from sessionstream.events.ids import checked_id
+from sessionstream.events.stored import reading_stored
 from sessionstream.feed.cursor import number_of
 from sessionstream.feed.reading import oldest, read_pointers
 from sessionstream.log.gates import fields_of
+from sessionstream.log.history import parse_offset
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
@@ -25,7 +28,9 @@ _RESET = load_script("sessionstream.consumers", "reset")
 async def group_names(store: Store) -> list[str]:
     """Return the names of all groups, sorted."""
     await store.check_readable()
-    return sorted(name.decode() for name in await store.server.call("HKEYS", store.keys.groups(0)))
+    names = await store.server.call("HKEYS", store.keys.groups(0))
+    with reading_stored("the consumer groups"):
+        return sorted(name.decode() for name in names)
 
 
 async def _fields(store: Store, group: str) -> list[Fields]:
@@ -57,7 +62,14 @@ async def ask(
         what: with all that fits.
         session_id: only of this session.
         offset: only this event.
+
+    Raises:
+        InvalidArgument: that is no session's id, or no offset.
     """
+    if session_id is not None:
+        checked_id(session_id, "session_id")
+    if offset is not None:
+        parse_offset(offset)
     count = 0
     for partition, fields in enumerate(await _fields(store, group)):
         found = [(field_of(session, None), session, record) for session, record in fields.waiting.items()]

@@ -15,7 +15,7 @@ from sessionstream.consumers.parking import Caught
 from sessionstream.consumers.patience import persist
 from sessionstream.consumers.removing import remove_views
 from sessionstream.directory.listing import session_ids_of
-from sessionstream.errors import HistoryTrimmed, SessionNotFound
+from sessionstream.errors import CorruptRecord, HistoryTrimmed, SessionNotFound
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.cursor import number_of
 from sessionstream.feed.reading import count_of, read_pointers
@@ -70,7 +70,8 @@ class Building:
                 data = event.foldable
                 if data is None:
                     continue
-                assert held.member.projection is not None
+                if held.member.projection is None:
+                    raise CorruptRecord("what a group builds", "it is of no projection")
                 operations = _operations_of(held.member.projection, session_id, data)
                 if not operations:
                     continue

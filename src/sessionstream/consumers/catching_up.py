@@ -17,6 +17,7 @@ from sessionstream.consumers.item import Aside, Item
 from sessionstream.consumers.parking import Caught, Fields, Record, field_of, read_parked, text_of
 from sessionstream.consumers.patience import persist
 from sessionstream.events.recorded import RecordedEvent
+from sessionstream.events.stored import reading_stored
 from sessionstream.feed.cursor import BEGINNING
 from sessionstream.feed.reading import count_of
 from sessionstream.log.feed import Pointer
@@ -58,8 +59,9 @@ class CatchingUp:
         found = await held.store.server.call("HGETALL", keys.group(held.group, partition))
         fields = fields_of(found)
         held.know_failing(fields.get(b"failing"))
-        held.places.know(fields)
-        self._asked = int(fields.get(b"asked", 0))
+        with reading_stored("what a group keeps"):
+            held.places.know(fields)
+            self._asked = int(fields.get(b"asked", 0))
         self.known = await self._read()
 
     async def _read(self) -> Fields:

@@ -20,6 +20,7 @@ from sessionstream.consumers.removing import delete_group
 from sessionstream.consumers.status import GroupStatus, status_of
 from sessionstream.consumers.views import GroupViews
 from sessionstream.errors import InvalidType
+from sessionstream.events.arguments import checked_flag, checked_function, checked_seconds
 from sessionstream.feed.cursor import Cursor
 from sessionstream.feed.hub import Hub
 from sessionstream.feed.reading import newest, oldest
@@ -111,6 +112,8 @@ class Consumers:
             InvalidArgument: an argument is malformed; entering the block, a later version is in use.
         """
         name = _own_name() if member is None else checked_name(member, "member")
+        checked_function(progress, "progress")
+        checked_flag(anew, "anew")
         options = options_from(lease=lease, concurrency=concurrency)
 
         def join(group: str, handler: Handler) -> Consumer:
@@ -162,7 +165,8 @@ class Consumers:
         Raises:
             GroupNotFound: there is no such group.
         """
-        return await status_of(self._store, checked_name(group, "group", known=True), stalled_after)
+        seconds = checked_seconds(stalled_after, "stalled_after")
+        return await status_of(self._store, checked_name(group, "group", known=True), seconds)
 
     async def parked(self, group: str) -> list[Parked]:
         """Return the events that a group could not handle; raises `GroupNotFound`."""

@@ -24,6 +24,7 @@ from sessionstream.consumers.progress import Mark, Progress
 from sessionstream.consumers.reading import Reader
 from sessionstream.errors import LeaseLost
 from sessionstream.events.recorded import RecordedEvent
+from sessionstream.events.stored import reading_stored
 from sessionstream.feed.hub import Hub
 from sessionstream.log.encoding import KeyNumbers, encode_each
 from sessionstream.log.store import Store
@@ -179,7 +180,8 @@ class Held:
     def know_failing(self, text: bytes | None) -> None:
         """Go on counting the attempts that a holder before this one has made."""
         if text:
-            self._failing = dict(msgspec.json.decode(text, type=dict[str, tuple[str, int, str]]))
+            with reading_stored("what has failed in a group"):
+                self._failing = dict(msgspec.json.decode(text, type=dict[str, tuple[str, int, str]]))
 
     def _offer(self, item: Item) -> None:
         if not self.lost:

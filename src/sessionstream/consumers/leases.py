@@ -6,6 +6,8 @@ import math
 from typing import NamedTuple
 
 from sessionstream.errors import GroupNotFound, MemberExists
+from sessionstream.events.stored import reading_stored
+from sessionstream.feed.cursor import position_of
 from sessionstream.log.encoding import Word
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
@@ -73,7 +75,8 @@ class Leases:
             raise MemberExists(self._group, self._member)
         if answer == b"unknown":
             raise GroupNotFound(self._group)
-        return sorted(name.decode() for name in members)
+        with reading_stored(f"the members of group {self._group!r}"):
+            return sorted(name.decode() for name in members)
 
     async def leave(self) -> None:
         """Say that the member is gone."""
@@ -92,13 +95,15 @@ class Leases:
         if answer == b"held":
             return None
         token, position, asked, build = rest
-        return Lease(partition, int(token), position.decode(), int(asked), build.decode())
+        with reading_stored(f"what is known of group {self._group!r}"):
+            return Lease(partition, int(token), position_of(position), int(asked), build.decode())
 
     async def renew(self, lease: Lease) -> int | None:
         """Let a lease begin anew; return how often something was asked of its holder, or None if it was lost."""
         keys = self._keys(lease.partition)[1:]
         asked = await self._server.script(_RENEW, keys, [self._holder, lease.token, self._ms])
-        return None if asked is None else int(asked)
+        with reading_stored(f"what is known of group {self._group!r}"):
+            return None if asked is None else int(asked)
 
     async def release(self, lease: Lease) -> None:
         """Give a partition back; one that was lost already stays with whoever has it."""

@@ -16,6 +16,7 @@ import msgspec
 from sessionstream.errors import EncryptionError
 from sessionstream.events.encrypted import Opener
 from sessionstream.events.recorded import RecordedEvent, moment
+from sessionstream.events.stored import reading_stored
 from sessionstream.log.gates import fields_of
 from sessionstream.log.history import parse_offset
 from sessionstream.log.store import Store
@@ -129,6 +130,12 @@ class Fields(NamedTuple):
 def read_fields(found: dict[bytes, bytes]) -> Fields:
     """Return what the hash of a partition says."""
     fields = Fields({}, {}, {})
+    with reading_stored("what a group has parked"):
+        _read_into(fields, found)
+    return fields
+
+
+def _read_into(fields: Fields, found: dict[bytes, bytes]) -> None:
     for name, value in found.items():
         kind, _, rest = name.decode().partition(":")
         if kind == "s":
@@ -138,7 +145,6 @@ def read_fields(found: dict[bytes, bytes]) -> Fields:
             fields.single[session_id, offset] = msgspec.json.decode(value, type=Record)
         elif kind == "d":
             fields.caught[rest] = msgspec.json.decode(value, type=Caught)
-    return fields
 
 
 async def read_parked(store: Store, group: str, partition: int) -> Fields:

@@ -8,8 +8,9 @@ from sessionstream.consumers.generations import Generations
 from sessionstream.consumers.parking import field_of
 from sessionstream.consumers.views import GroupViews
 from sessionstream.errors import GroupNotFound, NotProjected
+from sessionstream.events.arguments import checked_seconds
 from sessionstream.events.ids import checked_id
-from sessionstream.feed.cursor import number_of
+from sessionstream.feed.cursor import number_of, position_of
 from sessionstream.feed.hub import Hub
 from sessionstream.feed.reading import count_of
 from sessionstream.log.request import Appended
@@ -59,10 +60,11 @@ class Projected(GroupViews):
                 the session that is parked.
             GroupNotFound: the projection was not built yet.
         """
+        seconds = checked_seconds(timeout, "timeout")
         session_id = checked_id(getattr(appended, "session_id", appended), "session_id")
         partition = self._store.keys.partition(session_id)
         wanted = await count_of(self._store, partition)
-        until = asyncio.get_running_loop().time() + timeout
+        until = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(until):
                 while not await self._holds(partition, session_id, wanted):
@@ -71,7 +73,7 @@ class Projected(GroupViews):
             raise
         except TimeoutError:
             raise NotProjected(
-                self._name, f"projection {self._name!r} did not hold it within {timeout:g} s: is anybody running it?"
+                self._name, f"projection {self._name!r} did not hold it within {seconds:g} s: is anybody running it?"
             ) from None
 
     async def _holds(self, partition: int, session_id: str, wanted: int) -> bool:
@@ -84,7 +86,7 @@ class Projected(GroupViews):
                 if position is None:
                     await asyncio.sleep(_LOOK)  # somebody may make it again
                     return False
-                if number_of(position.decode()) >= wanted:
+                if number_of(position_of(position)) >= wanted:
                     break
         if await server.call("HEXISTS", keys.parked(group, partition), field_of(session_id, None)):
             raise NotProjected(self._name, f"an event of session {session_id!r} is parked by {group!r}")

@@ -11,6 +11,7 @@ import asyncio
 import re
 
 from sessionstream.errors import GroupNotFound, InvalidArgument, InvalidType
+from sessionstream.events.stored import reading_stored
 from sessionstream.feed.cursor import position_of
 from sessionstream.log.gates import fields_of
 from sessionstream.log.store import Store
@@ -74,7 +75,8 @@ async def positions_of_groups(store: Store, partition: int) -> dict[str, str]:
         that has not moved yet may be 0, so positions compare by ``n`` alone.
     """
     found: list[bytes] | dict[bytes, bytes] = await store.server.call("HGETALL", store.keys.groups(partition))
-    return {name.decode(): position.decode() for name, position in fields_of(found).items()}
+    with reading_stored("the consumer groups"):
+        return {name.decode(): position_of(position) for name, position in fields_of(found).items()}
 
 
 async def positions_of_group(store: Store, group: str) -> list[str]:

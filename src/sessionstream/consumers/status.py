@@ -13,6 +13,7 @@ from sessionstream.consumers.parking import readable_text
 from sessionstream.consumers.registry import positions_of_group
 from sessionstream.events.encrypted import Opener
 from sessionstream.events.recorded import at_ms, moment
+from sessionstream.events.stored import reading_stored
 from sessionstream.feed.cursor import Cursor, number_of, position_of
 from sessionstream.log.feed import pointers_of
 from sessionstream.log.gates import fields_of
@@ -138,11 +139,12 @@ async def status_of(store: Store, group: str, stalled_after: float) -> GroupStat
         )
     replies = await store.server.calls(commands)
     rows = [replies[start : start + 5] for start in range(0, len(replies), 5)]
-    found = [
-        _partition(number, position, row, stalled_after, store.opener)
-        for number, (position, row) in enumerate(zip(positions, rows, strict=True))
-    ]
-    return GroupStatus(group, _members(rows[0], found), found, Cursor.of(keys, positions))
+    with reading_stored(f"what is known of group {group!r}"):
+        found = [
+            _partition(number, position, row, stalled_after, store.opener)
+            for number, (position, row) in enumerate(zip(positions, rows, strict=True))
+        ]
+        return GroupStatus(group, _members(rows[0], found), found, Cursor.of(keys, positions))
 
 
 def _members(row: Sequence[object], found: Sequence[PartitionStatus]) -> list[Member]:

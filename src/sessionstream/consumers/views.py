@@ -9,8 +9,10 @@ from functools import partial
 from typing import Any
 
 from sessionstream.consumers.committing import owner_of
-from sessionstream.errors import CorruptEvent, InvalidArgument
+from sessionstream.errors import CorruptEvent, InvalidArgument, InvalidType
+from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import NOWHERE
+from sessionstream.log.history import checked_count
 from sessionstream.log.store import Store
 from sessionstream.projection import Place
 
@@ -87,7 +89,7 @@ class GroupViews:
             limit: at most so many.
             lowest: whether the lowest come first.
         """
-        if limit < 1:
+        if checked_count(limit, "limit") < 1:
             raise InvalidArgument(f"limit is {limit}, not 1 or more")
         command = "ZRANGE" if lowest else "ZREVRANGE"
         rows = await self._from_all(command, place, "index", "0", str(limit), "WITHSCORES")
@@ -97,6 +99,7 @@ class GroupViews:
 
     async def _read(self, command: str, place: Place, kind: str, session_id: str, *rest: str) -> tuple[str, Any]:
         _check(place, kind)
+        checked_id(session_id, "session_id")
         await self._store.check_readable()
         while True:
             group = await self._group()
@@ -115,7 +118,9 @@ class GroupViews:
                 return found
 
 
-def _check(place: Place, kind: str) -> None:
+def _check(place: object, kind: str) -> None:
+    if not isinstance(place, Place):
+        raise InvalidType(f"a place is made by sessionstream.projection.{kind}, not a {type(place).__name__}")
     if place.kind != kind:
         raise InvalidArgument(f"{place!r} is no {kind}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sessionstream.directory.users import sessions_of_user
+from sessionstream.events.stored import reading_stored
 from sessionstream.log.store import Store
 from sessionstream.projections.directory import EXPIRY, STATES
 from sessionstream.projections.statistics import LIFETIMES
@@ -45,8 +46,9 @@ async def average_duration(store: Store) -> float:
         "sessions",
         "milliseconds",
     )
-    sessions = sum(int(row[0] or 0) for row in rows)
-    return sum(int(row[1] or 0) for row in rows) / sessions / 1000 if sessions else 0.0
+    with reading_stored("how many sessions have ended, and after how long"):
+        sessions = sum(int(row[0] or 0) for row in rows)
+        return sum(int(row[1] or 0) for row in rows) / sessions / 1000 if sessions else 0.0
 
 
 def _state(store: Store, name: str) -> Callable[[int], str]:

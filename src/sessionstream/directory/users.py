@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 
 from sessionstream.errors import AuthenticationFailed, ServerReadOnly, SessionNotFound
 from sessionstream.events.ids import checked_id
+from sessionstream.events.stored import reading_stored
 from sessionstream.lifecycle.enlisting import delist, latest_score
 from sessionstream.lifecycle.reading import live_session
 from sessionstream.log.history import checked_count
@@ -45,12 +46,14 @@ async def sessions_of_user(
     while left is None or left > 0:
         highest = "+inf" if last is None else last[0]
         page = await store.server.call("ZRANGE", key, highest, 0, "BYSCORE", "REV", "LIMIT", 0, size, "WITHSCORES")
-        entries = [(int(score), member) for member, score in zip(page[::2], page[1::2], strict=True)]
+        with reading_stored(f"the list of user {user_id!r}"):
+            entries = [(int(float(score)), member) for member, score in zip(page[::2], page[1::2], strict=True)]
+            ids = {member: member.decode() for _, member in entries}
         # A page begins with the score where the one before ended, so some of it may have been seen.
         fresh = [entry for entry in entries if last is None or entry < last]
-        heads, now = await store.heads([member.decode() for _, member in fresh])
+        heads, now = await store.heads([ids[member] for _, member in fresh])
         for (score, member), head in zip(fresh, heads, strict=True):
-            session = live_session(member.decode(), head, now)
+            session = live_session(ids[member], head, now)
             if session is not None and session.user_id == user_id:
                 yield session
                 left = None if left is None else left - 1
@@ -59,7 +62,7 @@ async def sessions_of_user(
             elif score // 1000 < now - _HOUR_MS:
                 # Who may only read leaves it to others.
                 with contextlib.suppress(AuthenticationFailed, ServerReadOnly):
-                    await delist(store, user_id, member.decode(), score // 1000)
+                    await delist(store, user_id, ids[member], score // 1000)
         if len(entries) < size:
             return
         last, size = (fresh[-1], _PAGE) if fresh else (last, size * 2)
@@ -73,7 +76,8 @@ async def _score_of(store: Store, key: str, after: Session | str) -> int:
     session_id = _id_of(after)
     score = await store.server.call("ZSCORE", key, session_id)
     if score is not None:
-        return int(score)
+        with reading_stored("a score of a user's list", session_id):
+            return int(float(score))
     # It has ended and left the list, and with it went its microsecond: rather one twice than one that is passed over.
     if isinstance(after, Session):
         return latest_score(round(after.created_at.timestamp() * 1000))

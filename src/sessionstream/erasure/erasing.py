@@ -77,6 +77,7 @@ async def erase_user(
     Raises:
         SessionsHeld: a hold stands on some of them; then nothing was erased, or all others, if it came meanwhile.
         ArchiveFailed: an archive could not be read, then nothing was erased; or not be written.
+        KeyUnavailable: the key store did not destroy the user's keys; all else was erased.
     """
     checked_id(user_id, "user_id")
     folders = _folders(store, archives)

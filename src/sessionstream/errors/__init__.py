@@ -44,6 +44,7 @@
     │   └── FollowerTooSlow                   dropped as it chose; go on from `.position`
     ├── EventTypeError (TypeError)            a wrong declaration of an event type or upcaster
     ├── CorruptEvent                          a stream entry that does not decode; `.offset` names it
+    ├── CorruptRecord                         what is kept beside the events does not read; `.what` names it
     ├── IntegrityError                        a session is not sealed any further
     │   ├── HistoryAltered                    what is to be sealed is not what was appended; `.offset` says where
     │   └── SealKeyUnknown                    the last seal was made with a key that is not here; `.key_id` names it
@@ -129,6 +130,7 @@ from sessionstream.errors.sessions import (
     CheckpointExists,
     ConflictError,
     CorruptEvent,
+    CorruptRecord,
     IdempotencyConflict,
     NamespaceMismatch,
     NotPermittedInPhase,
@@ -148,6 +150,7 @@ __all__ = [
     "ConflictError",
     "ConsumerError",
     "CorruptEvent",
+    "CorruptRecord",
     "CursorMismatch",
     "DurabilityUnavailable",
     "EmbeddedUnavailable",

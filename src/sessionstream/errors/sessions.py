@@ -9,6 +9,7 @@ __all__ = [
     "CheckpointExists",
     "ConflictError",
     "CorruptEvent",
+    "CorruptRecord",
     "IdempotencyConflict",
     "NamespaceMismatch",
     "NotPermittedInPhase",
@@ -159,6 +160,23 @@ class CorruptEvent(SessionStreamError):
         super().__init__(f"event {offset} of session {session_id!r}: {problem}")
         self.session_id = session_id
         self.offset = offset
+
+
+class CorruptRecord(SessionStreamError):
+    """What is kept beside the events does not read: somebody else has written there; `rebuild` makes views anew.
+
+    Attributes:
+        what: the record.
+        session_id: whose it is; None for what sessions share.
+        problem: why it does not read.
+    """
+
+    def __init__(self, what: str, problem: str, session_id: str | None = None) -> None:
+        whose = "" if session_id is None else f" of session {session_id!r}"
+        super().__init__(f"{what}{whose} does not read ({problem}): rebuild makes views anew from the events")
+        self.what = what
+        self.session_id = session_id
+        self.problem = problem
 
 
 class NamespaceMismatch(SessionStreamError):

@@ -199,7 +199,7 @@ def registered(name: str) -> EventType | None:
 
 def name_of(cls: type) -> str:
     """Return the name under which a class's events are stored; raises `EventTypeError` if it is not declared."""
-    kind = types_by_class.get(cls)
+    kind = types_by_class.get(cls) if isinstance(cls, type) else None
     if kind is None:
         raise EventTypeError(f"{cls!r} is no event type: declare it with @sessionstream.event('what.happened')")
     return kind.name

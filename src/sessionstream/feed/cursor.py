@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sessionstream.errors import CursorMismatch, InvalidArgument, InvalidType
+from sessionstream.events.stored import reading_stored
 from sessionstream.log.history import parse_offset
 from sessionstream.log.keys import Keys
 
@@ -31,7 +32,12 @@ _CHECK = 2
 
 def position_of(reply: bytes | None) -> str:
     """Return a position as the server gives it: where there is none, the beginning."""
-    return BEGINNING if reply is None else reply.decode()
+    if reply is None:
+        return BEGINNING
+    with reading_stored("a position in the feed"):
+        text = reply.decode()
+        parse_offset(text)
+        return text
 
 
 def number_of(position: str) -> int:

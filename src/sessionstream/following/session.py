@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from sessionstream.errors import FollowerTooSlow, HistoryTrimmed, SessionNotFound, UnknownPosition
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, at_ms, version_of
+from sessionstream.events.stored import reading_stored
 from sessionstream.feed.hub import Bell, Hub
 from sessionstream.following.deltas import Delta, delta_of
 from sessionstream.following.follower import Follower, WhenFull
@@ -227,5 +228,7 @@ class SessionFollower(Follower[RecordedEvent | Delta]):
 
 
 def _last_and_ended(gate: bytes) -> tuple[str, bool]:
-    offset, state, *_ = gate.decode().split(" ")
-    return offset, state in ("expired", "deleted", "erased")
+    with reading_stored("the gate of a followed session"):
+        offset, state, *_ = gate.decode().split(" ")
+        parse_offset(offset)
+        return offset, state in ("expired", "deleted", "erased")

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 from sessionstream.directory.listing import every_session_id, session_ids_of
-from sessionstream.errors import IntegrityError, InvalidArgument, InvalidType, SessionNotFound
+from sessionstream.errors import IntegrityError, InvalidArgument, SessionNotFound
+from sessionstream.events.arguments import checked_list, checked_path
 from sessionstream.events.ids import checked_id
 from sessionstream.integrity.anchors import Anchor, Anchored, read_anchor
 from sessionstream.integrity.feeds import FeedWords
@@ -27,7 +28,7 @@ _FIELDS = 1000
 
 def anchor_of(store: Store, keyring: Keyring, path: Path | str | None) -> Anchor | None:
     """Return what an anchor says, None where none is named; raises `InvalidAnchor`."""
-    return None if path is None else read_anchor(Path(path), store.keys.namespace, keyring)
+    return None if path is None else read_anchor(checked_path(path, "anchor"), store.keys.namespace, keyring)
 
 
 async def _every_known_session(store: Store) -> AsyncIterator[str]:
@@ -76,7 +77,7 @@ async def verify_all(
         SessionNotFound: a session that was named is not there, and no anchor knows it.
     """
     if session_ids is not None:
-        for session_id in _listed(session_ids):
+        for session_id in checked_list(session_ids, "session_ids"):
             yield await verify_session(store, keyring, session_id, anchor=anchor, archived=archived)
         return
     feeds = FeedWords(store)
@@ -158,11 +159,5 @@ async def _each(store: Store, session_ids: Iterable[str] | None) -> AsyncIterato
         async for session_id in every_session_id(store):
             yield session_id
     else:
-        for session_id in _listed(session_ids):
+        for session_id in checked_list(session_ids, "session_ids"):
             yield session_id
-
-
-def _listed(session_ids: Iterable[str]) -> Iterable[str]:
-    if isinstance(session_ids, str | bytes):
-        raise InvalidType(f"session_ids is a list, not {session_ids!r}")
-    return session_ids

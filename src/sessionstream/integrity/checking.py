@@ -40,6 +40,7 @@ class HistoryCheck:
         sealed_to: the version up to which authentic seals go.
         seals: those that are not found to be altered, by their versions.
         foreign: of each seal whose key is not here, or whose format is not known, what it covers and why, as words.
+        never_sealed: what was trimmed before anything sealed it, as words.
         unproven: whether seals are altered or gone, so that what they covered cannot be checked.
         erased: how many entries stand in the place of events that were erased.
         unproven_erased: of how many a seal knows, and they do not prove that they were that.
@@ -65,6 +66,7 @@ class HistoryCheck:
         self.sealed_to = 0
         self.seals: dict[int, str] = {}
         self.foreign: list[str] = []
+        self.never_sealed: list[str] = []
         self.unproven = False
         self.erased = self.unproven_erased = 0
         self._erased_to = self._told_at = 0
@@ -124,11 +126,15 @@ class HistoryCheck:
             return False
         # What was trimmed need not have been sealed before.
         missing = range(max(expected, self.begins), seal.first)
-        if missing and self._known_first:
+        follows = self._previous_authentic and seal.previous == self._seal_before
+        if missing and self._known_first and follows:
+            # An archive has them. What one who has no key changes of the seal is found below.
+            self.never_sealed.append(f"versions {missing[0]} to {missing[-1]}")
+        elif missing and self._known_first:
             text = f"the seal of versions {missing[0]} to {missing[-1]} is gone"
             self._find(Kind.SEAL_REMOVED, text, version=missing[0])
             self.unproven = True
-        elif self._known_first and self._previous_authentic and seal.previous != self._seal_before:
+        elif self._known_first and self._previous_authentic and not follows:
             text = "the seal was not made on the one before it"
             self._find(Kind.SEAL_ALTERED, text, seal.offset, seal.version)
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from sessionstream.errors import CorruptRecord
 from sessionstream.events.recorded import version_of
 from sessionstream.integrity.reporting import Undecodable
 from sessionstream.log.feed import Pointer, pointers_of
@@ -89,7 +90,7 @@ def _farthest(known: Pointer | None, pointer: Pointer) -> Pointer:
 def _pointers(entry: Sequence[Any]) -> list[Pointer]:
     try:
         return pointers_of(entry)
-    except ValueError:
+    except CorruptRecord:
         raise Undecodable(f"entry {entry[0].decode()} of the feed") from None
 
 

@@ -42,17 +42,18 @@ class LinesWriter:
     """
 
     def __init__(self, path: Path, kind: str, key: SealKey, facts: Mapping[str, Any], refusal: _Refusal) -> None:
-        path = path.resolve() if path.is_symlink() else path
+        self._refusal, self._path = refusal, path
+        with self._as_ours():
+            self._path = path = path.resolve() if path.is_symlink() else path
+            is_other = path.exists() and not path.is_file()
         if not path.name:
             raise refusal(str(path), "it has no name")
         # What is in its place is replaced, which a device or a pipe would not survive.
-        if path.exists() and not path.is_file():
+        if is_other:
             raise refusal(str(path), "it is there, and is no file")
-        self._path = path
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._header = {kind: FORMAT, "key": key.id, **facts}
         self._digest = hmac.new(key.files, kind.encode(), "sha256")
-        self._refusal = refusal
         self._file: BinaryIO | None = None
         self.lines = -1
 

@@ -127,7 +127,9 @@ def history_claims(check: HistoryCheck) -> list[Claim]:
     left = check.version - check.covered_to
     tail = f"no seal covers the last {left:,} yet" if check.covered_to and left > 0 else none
     why = "; ".join(unproven) or none
-    claims = [claim("order"), claim("events", why), claim("seals", why), claim("tail", tail)]
+    unsealed = [f"{one} were trimmed before they were sealed" for one in check.never_sealed[:3]]
+    events = "; ".join([*unproven, *unsealed]) or none
+    claims = [claim("order"), claim("events", events), claim("seals", why), claim("tail", tail)]
     if check.erased:
         unsure = check.unproven_erased
         lacking = f"{unsure:,} of {check.erased:,} erased events: who erased them had no key to prove it with"

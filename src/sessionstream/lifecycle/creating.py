@@ -38,6 +38,8 @@ async def create(
         sliding=store.settings.extend_on == "append",
     )
     encode_event(event, store.settings.max_event_bytes)
+    if idempotency_key is not None:
+        checked_id(idempotency_key, "idempotency_key")
     new = session_id is None and idempotency_key is None
     if session_id is not None:
         checked_id(session_id, "session_id")

@@ -125,7 +125,7 @@ async def end_forgotten(store: Store, partition: int, most: int) -> int:
     forgotten = await store.now_ms() - int(store.settings.retention * 1000)
     key = store.keys.partition_place("directory", EXPIRY, partition)
     page = await store.server.call("ZRANGEBYSCORE", key, 0, forgotten, "LIMIT", 0, most)
-    return await _end_lapsed(store, [member.decode() for member in page]) if page else 0
+    return await _end_lapsed(store, [member.decode(errors="replace") for member in page]) if page else 0
 
 
 async def _end_lapsed(store: Store, session_ids: list[str]) -> int:
@@ -148,7 +148,7 @@ async def _lapsed(store: Store, partition: int) -> AsyncIterator[list[str]]:
         page = await store.server.call("ZRANGEBYSCORE", key, 0, now, "LIMIT", passed, _PAGE)
         if not page:
             return
-        fresh = [session_id for member in page if (session_id := member.decode()) not in seen]
+        fresh = [session_id for member in page if (session_id := member.decode(errors="replace")) not in seen]
         # What was ended has left the index; what stayed, because it was refreshed meanwhile, is passed over.
         passed += len(page) - len(fresh)
         seen.update(fresh)

@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 from sessionstream.errors import SessionHeld
 from sessionstream.events.encrypted import Undecrypted, mark_in
+from sessionstream.events.recorded import version_of
+from sessionstream.events.stored import reading_stored
 from sessionstream.events.strict_json import decode_json
 from sessionstream.lifecycle.reading import Head
+from sessionstream.log.history import parse_offset
 from sessionstream.projections.retention import HOLD
 
 __all__ = ["Standing", "require_unheld", "standing_holds"]
@@ -35,13 +38,15 @@ def standing_holds(head: Head) -> list[Standing]:
     if b"held" not in head:
         return []
     found = []
-    for field, value in head.items():
-        if field.startswith(_PREFIX):
-            offset, _, reason = value.decode().partition(" ")
-            # A hold stands, whoever can read why.
-            why = _ENCRYPTED if isinstance(value, Undecrypted) or mark_in(value) >= 0 else decode_json(reason)
-            found.append(Standing(field[len(_PREFIX) :].decode(), offset, why))
-    return sorted(found, key=lambda hold: int(hold.offset.partition("-")[2]))
+    with reading_stored("a hold"):
+        for field, value in head.items():
+            if field.startswith(_PREFIX):
+                offset, _, reason = value.decode().partition(" ")
+                parse_offset(offset)
+                # A hold stands, whoever can read why.
+                why = _ENCRYPTED if isinstance(value, Undecrypted) or mark_in(value) >= 0 else decode_json(reason)
+                found.append(Standing(field[len(_PREFIX) :].decode(), offset, str(why)))
+    return sorted(found, key=lambda hold: version_of(hold.offset))
 
 
 def require_unheld(session_id: str, head: Head) -> None:

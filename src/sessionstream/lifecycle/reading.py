@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from sessionstream.errors import SessionEnded, SessionNotFound
+from sessionstream.errors import CorruptRecord, SessionEnded, SessionNotFound
 from sessionstream.events.encrypted import NO_KEYS, Undecrypted
 from sessionstream.events.forked import ForkedFrom
 from sessionstream.events.recorded import moment
+from sessionstream.events.stored import UNREADABLE
 from sessionstream.projection import HEAD
 from sessionstream.projections.session import METADATA
 from sessionstream.session import Session, SessionState
@@ -91,13 +92,22 @@ def is_live(head: Head, now_ms: int) -> bool:
 
 def live_session(session_id: str, head: Head, now_ms: int) -> Session | None:
     """Return the session, or None if it is unknown, expired or deleted."""
-    if b"offset" not in head or ended_or_lapsed(head, now_ms):
-        return None
-    return session_from(session_id, head)
+    try:
+        gone = b"offset" not in head or ended_or_lapsed(head, now_ms)
+    except ValueError as error:
+        raise CorruptRecord("the head", str(error), session_id) from None
+    return None if gone else session_from(session_id, head)
 
 
 def session_from(session_id: str, head: Head) -> Session:
-    """Return the session that a head tells of, whatever its state."""
+    """Return the session that a head tells of, whatever its state; raises `CorruptRecord` where that does not read."""
+    try:
+        return _session_from(session_id, head)
+    except UNREADABLE as error:
+        raise CorruptRecord("the head", f"{type(error).__name__}: {error}", session_id) from None
+
+
+def _session_from(session_id: str, head: Head) -> Session:
     get = head.get
     ms, _, version = head[b"offset"].partition(b"-")
     expires = get(b"expires_at")

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from sessionstream.errors import CorruptRecord
+from sessionstream.events.stored import UNREADABLE
 from sessionstream.log.gates import session_named
 
 __all__ = ["Pointer", "pointers_of"]
@@ -39,6 +41,13 @@ def pointers_of(entry: Sequence[Any]) -> list[Pointer]:
     Args:
         entry: its id and its fields, as XRANGE gives them.
     """
+    try:
+        return _pointers_of(entry)
+    except UNREADABLE as error:
+        raise CorruptRecord("an entry of the feed", f"{type(error).__name__}: {error}") from None
+
+
+def _pointers_of(entry: Sequence[Any]) -> list[Pointer]:
     identifier, fields = entry
     ms, _, last = identifier.decode().partition("-")
     first = int(last) - len(fields) // 2 + 1
@@ -47,6 +56,9 @@ def pointers_of(entry: Sequence[Any]) -> list[Pointer]:
         offset, _, count = told.decode().partition(" ")
         if "-" not in offset:
             offset = f"{ms}-{offset}"
+        version = offset.partition("-")[2]
+        if not version.isdigit():
+            raise ValueError(f"{offset!r} is no offset")
         number = first + place
         found.append(Pointer(number, session_named(name.decode()), offset, int(count or 1), f"{ms}-{number}"))
     return found

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["fields_of", "head_of", "name_in_log", "session_named"]
+from sessionstream.errors import CorruptRecord
+
+__all__ = ["fields_of", "head_of", "is_before_expiry", "name_in_log", "problem_of", "session_named", "sound"]
+
+_STATES = frozenset((b"active", b"idle", b"archived", b"expired", b"deleted", b"erased"))
+_NUMBERS = (b"created_at", b"expires_at", b"ttl", b"ended_at")
+_OFFSETS = (b"offset", b"trimmed")
+_LONGEST_NUMBER = 20
 
 
 def name_in_log(session_id: str) -> str:
@@ -43,12 +50,55 @@ def head_of(gate: bytes | None, words: Sequence[bytes] | dict[bytes, bytes]) -> 
     fields = words if isinstance(words, dict) else dict(zip(words[::2], words[1::2], strict=True))
     offset = gate[: gate.find(b" ")]
     changed = fields.get(b"offset")
-    if changed is not None and changed != offset and _numbers(changed) > _numbers(offset):
+    if changed is not None and changed != offset and _is_later(changed, offset):
         return None
     fields[b"offset"] = offset
     return fields
 
 
+def problem_of(head: dict[bytes, bytes]) -> str:
+    """Return why the head of a session does not read, or nothing; its metadata and its holds are not looked at."""
+    for name in (b"user_id", b"agent_id", b"created_at", b"state"):
+        if name not in head:
+            return f"it has no {name.decode()}"
+    if head[b"state"] not in _STATES:
+        return "there is no such state"
+    if head[b"state"] in (b"expired", b"deleted", b"erased") and not head.get(b"ended_at"):
+        return "it has no ended_at"
+    offsets = [part for name in _OFFSETS if name in head for part in head[name].partition(b"-")[::2]]
+    for number in (*offsets, *filter(None, map(head.get, _NUMBERS))):
+        if not number.isdigit() or len(number) > _LONGEST_NUMBER:
+            return f"{number!r} is no number"
+    try:
+        head[b"user_id"].decode(), head[b"agent_id"].decode()
+    except UnicodeDecodeError:
+        return "an id is no text"
+    return "" if head[b"created_at"] else "it has no created_at"
+
+
+def _is_later(one: bytes, other: bytes) -> bool:
+    try:
+        return _numbers(one) > _numbers(other)
+    except ValueError:  # whoever reads on says so
+        return False
+
+
 def _numbers(offset: bytes) -> tuple[int, int]:
     ms, _, version = offset.partition(b"-")
     return int(ms), int(version)
+
+
+def is_before_expiry(fields: dict[bytes, bytes], ms: int) -> bool:
+    """Whether a session's time is not over by then; one whose expiry does not read is left to whoever reads on."""
+    expires = fields.get(b"expires_at")
+    try:
+        return not expires or int(expires) > ms
+    except ValueError:
+        return True
+
+
+def sound(session_id: str, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the fields of a head as given; raises `CorruptRecord` where they do not read."""
+    if fields and (problem := problem_of(fields)):
+        raise CorruptRecord("the head", problem, session_id)
+    return fields

@@ -63,6 +63,12 @@ class Positions:
         if known is None or known[0] == before or before == 0:
             self._note(session_id, version, appended.offset)
 
+    def forget(self, session_id: str) -> None:
+        """Forget what is known of a removed session, whose id another one has now."""
+        self._change_readings(session_id, lambda readings: ())
+        self._young.pop(session_id, None)
+        self._old.pop(session_id, None)
+
     def read(self, session_id: str, offset: str) -> None:
         """Note that the events up to an offset were given to the caller."""
         known, version = self._young.get(session_id) or self._old.get(session_id), version_of(offset)

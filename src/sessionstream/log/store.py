@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import hiredis
 
 from sessionstream.errors import (
-    CorruptEvent,
-    EncryptionError,
     InvalidArgument,
     SessionNotFound,
     Unavailable,
@@ -21,19 +19,20 @@ from sessionstream.errors import (
 from sessionstream.events.base import Phase
 from sessionstream.events.codec import encode_event
 from sessionstream.events.context import NOTHING, current_meta, meta_of_task
-from sessionstream.events.encrypted import NO_KEYS, Opener, Undecrypted, mark_in
+from sessionstream.events.encrypted import NO_KEYS, Opener, mark_in
 from sessionstream.events.lifecycle import EventErased, SessionErased
 from sessionstream.events.recorded import payload_of
 from sessionstream.log.appender import Appender
 from sessionstream.log.encrypting import Encryption
 from sessionstream.log.fencing import carries_any, owner_for, token_for
-from sessionstream.log.gates import head_of
+from sessionstream.log.gates import head_of, is_before_expiry, sound
+from sessionstream.log.heads import opened_fields
 from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.replicating import replicas_asked
 from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, append_of
 from sessionstream.log.stamp import is_encrypted_namespace, require_keys, require_same, shape_of
-from sessionstream.projection import HEAD, Projection, nothing
+from sessionstream.projection import Projection, nothing
 from sessionstream.projections import BUILT_IN
 from sessionstream.redaction import Redactor, redactor_of
 from sessionstream.wire.durability import level_of
@@ -216,7 +215,7 @@ class Store:
         """
         for number in dict.fromkeys((0, partition)):
             found = await self.server.script(_PREPARE, [self.keys.log(number)], [self.stamp])
-            self._compare(found.decode(), writing=True)
+            self._compare(found.decode(errors="replace"), writing=True)
 
     @asynccontextmanager
     async def paused(self, partition: int, *, unless: bool) -> AsyncIterator[None]:
@@ -252,7 +251,7 @@ class Store:
         """
         found = await self.server.call("HGET", self.keys.log(0), ":stamp")
         if found is not None:
-            require_keys(self.keys.namespace, found.decode(), self.stamp)
+            require_keys(self.keys.namespace, found.decode(errors="replace"), self.stamp)
 
     async def check_writable(self) -> None:
         """Make sure that what is written beside the appends belongs to the namespace; each append is checked by itself.
@@ -266,7 +265,7 @@ class Store:
     async def _made_as_we_are(self, *, writing: bool) -> bool:
         found = await self.server.call("HGET", self.keys.log(0), ":stamp")
         if found is not None:
-            self._compare(found.decode(), writing=writing)
+            self._compare(found.decode(errors="replace"), writing=writing)
         return found is not None
 
     def _compare(self, found: str, *, writing: bool) -> None:
@@ -274,6 +273,11 @@ class Store:
         self._encrypted = is_encrypted_namespace(found)
 
     async def head(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
+        """Return what `glance` does, or raise `CorruptRecord` where that does not read; the arguments are the same."""
+        fields, now = await self.glance(session_id, exact=exact)
+        return sound(session_id, fields), now
+
+    async def glance(self, session_id: str, *, exact: bool = False) -> tuple[dict[bytes, bytes], int]:
         """Return what is known of a session, nothing for an unknown one, and the server's milliseconds.
 
         That is the fields of its head, of which ``offset`` is the session's last one.
@@ -298,7 +302,7 @@ class Store:
             except (LaneClosed, hiredis.ReplyError) as error:
                 self.server.read_failed(error, lane)
             latest = lane.latest_ms()
-            if fields is not None and latest is not None and _is_before_expiry(fields, latest):
+            if fields is not None and latest is not None and is_before_expiry(fields, latest):
                 return fields if self.encryption is None else await self.opened(session_id, fields), latest
         fields, now = await self._exact_head(session_id, route)
         return fields if self.encryption is None else await self.opened(session_id, fields), now
@@ -326,10 +330,11 @@ class Store:
         heads = [head_of(gate, words) for gate, words in zip(replies[::2], replies[1::2], strict=True)]
         for place, head in enumerate(heads):
             if head is None:
-                heads[place], _ = await self.head(session_ids[place])
+                heads[place], _ = await self.glance(session_ids[place])
             elif self.encryption is not None:
                 heads[place] = await self.opened(session_ids[place], head)
-        return [head or {} for head in heads], milliseconds(time)
+        found = [sound(session_id, head or {}) for session_id, head in zip(session_ids, heads, strict=True)]
+        return found, milliseconds(time)
 
     async def opened(self, session_id: str, head: dict[bytes, bytes]) -> dict[bytes, bytes]:
         """Return a session's head in plain text; what cannot be decrypted stays, as `Undecrypted`.
@@ -342,13 +347,7 @@ class Store:
         if not marked:
             return head
         await self.remember(marked.values())
-        for field, value in marked.items():
-            try:
-                marked[field] = self.opener.field(session_id, "", HEAD, field, value)
-            except (EncryptionError, ValueError) as error:
-                left = marked[field] = Undecrypted(value)
-                left.error = error if isinstance(error, EncryptionError) else _altered(session_id, head, field, error)
-        return {**head, **marked}
+        return opened_fields(self.opener, session_id, head, marked)
 
     async def remember(self, stored: Iterable[bytes]) -> None:
         """Look up the keys with which something is encrypted, so that decrypting it blocks nobody."""
@@ -388,13 +387,3 @@ class Store:
         """Close the running loop's connections."""
         await self._appender.aclose()
         await self.server.aclose()
-
-
-def _altered(session_id: str, head: dict[bytes, bytes], field: bytes, error: ValueError) -> CorruptEvent:
-    offset = head.get(b"offset", b"").decode()
-    return CorruptEvent(session_id, offset, f"the field {field.decode(errors='replace')!r} of its head: {error}")
-
-
-def _is_before_expiry(fields: dict[bytes, bytes], ms: int) -> bool:
-    expires = fields.get(b"expires_at")
-    return not expires or int(expires) > ms

@@ -19,7 +19,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 # What redis-py and a lane say and ask when they connect, and where a Cluster's slots are.
 _CONNECTING = (
-    "asking client|caching client|id client|setinfo client|setname client|tracking cluster|nodes cluster|slots command "
+    "asking client|caching client|id client|setname client|tracking cluster|nodes cluster|slots command "
     "info ping select time"
 )
 _READING = (

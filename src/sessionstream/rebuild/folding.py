@@ -11,10 +11,11 @@ from sessionstream.bases import Folded, nearest, write
 from sessionstream.bases.reading import base_names, is_erased
 from sessionstream.errors import HistoryTrimmed, SessionNotFound
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, UnreadableEvent, version_of
+from sessionstream.events.stored import reading_stored
 from sessionstream.fold import Spot, Views, fold
 from sessionstream.log.encoding import Word
 from sessionstream.log.gates import name_in_log
-from sessionstream.log.history import Window, read_entries, read_history, trimmed_to
+from sessionstream.log.history import Window, parse_offset, read_entries, read_history, trimmed_to
 from sessionstream.log.store import Store
 from sessionstream.projection import HEAD
 from sessionstream.wire.scripts import load_script
@@ -168,6 +169,8 @@ class Folding:
         """Fold what was appended since, which the refusal told; a longer rest is read."""
         if not known:
             raise SessionNotFound(self._session_id)
+        with reading_stored("the gate", self._session_id):
+            parse_offset(known)
         if version_of(known) < version_of(self._folded) or (events and self._is_renewed(events[0])):
             self._begin()
             await self.catch_up()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sessionstream.directory.listing import session_ids_of
 from sessionstream.errors import SessionNotFound, Unavailable
 from sessionstream.events.recorded import version_of
+from sessionstream.feed.cursor import position_of
 from sessionstream.fold import Spot
 from sessionstream.log.feed import pointers_of
 from sessionstream.log.store import Store
@@ -155,7 +156,7 @@ class SharedViews:
 
 
 def _number(position: bytes) -> int:
-    return version_of(position.decode()) if position else 0
+    return version_of(position_of(position)) if position else 0
 
 
 def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

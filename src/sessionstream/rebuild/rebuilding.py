@@ -154,7 +154,7 @@ async def _sessions_until_now(store: Store, partition: int) -> AsyncIterator[lis
     if not last or not last[0]:
         return
     group: list[str] = []
-    async for session_id in session_ids_of(store, partition, int(last[1])):
+    async for session_id in session_ids_of(store, partition, int(min(float(last[1]), 2.0**62))):
         group.append(session_id)
         if len(group) == _GROUP:
             yield group

@@ -6,6 +6,7 @@ from sessionstream.errors import InvalidArgument, LockLost, SessionHeld, Session
 from sessionstream.events.ids import checked_id
 from sessionstream.events.lifecycle import CheckpointDeleted
 from sessionstream.events.recorded import version_of
+from sessionstream.events.stored import reading_stored
 from sessionstream.lifecycle.holding import require_unheld
 from sessionstream.log.deciding import Decision, append_decided
 from sessionstream.log.gates import fields_of
@@ -63,9 +64,10 @@ async def keep_last_quietly(store: Store, session_id: str, last: int) -> None:
 def _due(saved: dict[bytes, bytes] | list[bytes], last: int) -> list[str]:
     """Return the ids of those to delete, the oldest first."""
     unlabelled = []
-    for identifier, row in fields_of(saved).items():
-        if identifier:
-            saved_at, _, _, _, label = row.decode().split(" ", 4)
-            if label == NO_LABEL:
-                unlabelled.append((version_of(saved_at), identifier.decode()))
+    with reading_stored("what is known of a session's checkpoints"):
+        for identifier, row in fields_of(saved).items():
+            if identifier:
+                saved_at, _, _, _, label = row.decode().split(" ", 4)
+                if label == NO_LABEL:
+                    unlabelled.append((version_of(saved_at), identifier.decode()))
     return [identifier for _, identifier in sorted(unlabelled)[: max(0, len(unlabelled) - last)]]

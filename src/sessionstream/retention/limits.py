@@ -9,6 +9,7 @@ from sessionstream.consumers.registry import positions_of_groups
 from sessionstream.errors import FeedTrimmed, UnknownPosition
 from sessionstream.events.encrypted import mark_in
 from sessionstream.events.recorded import version_of
+from sessionstream.events.stored import reading_stored
 from sessionstream.events.strict_json import decode_json
 from sessionstream.feed.cursor import number_of
 from sessionstream.feed.reading import read_pointers
@@ -54,7 +55,8 @@ async def limit_of(store: Store, session_id: str, trimmed: int = 0) -> Limit:
             ("HGETALL", store.keys.place("checkpoints", SAVED, session_id)),
         ]
     )
-    saved_ones = [_of_checkpoint(name.decode(), row.decode()) for name, row in fields_of(saved).items() if name]
+    with reading_stored("what is known of the checkpoints", session_id):
+        saved_ones = [_of_checkpoint(name.decode(), row.decode()) for name, row in fields_of(saved).items() if name]
     checkpoints = [one for one in saved_ones if one[0] >= trimmed]
     positions = await positions_of_groups(store, store.keys.partition(session_id))
     groups = [await _of_group(store, session_id, name, position) for name, position in positions.items()]

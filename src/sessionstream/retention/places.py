@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sessionstream.errors import ArchiveFailed, InvalidArgument, InvalidType
+from sessionstream.errors import ArchiveFailed, InvalidArgument
+from sessionstream.events.arguments import checked_path
 
 __all__ = [
     "BODIES",
@@ -49,11 +50,14 @@ class Segment(NamedTuple):
 
 def checked_folder(folder: object) -> Path:
     """Return a folder as a path; raises `InvalidArgument` for what can be none."""
-    if not isinstance(folder, str | os.PathLike):
-        raise InvalidType(f"folder is a path, not a {type(folder).__name__}")
-    if "\0" in str(folder):
+    path = checked_path(folder, "folder")
+    if "\0" in str(path):
         raise InvalidArgument("folder holds a NUL, which no path can")
-    return Path(folder)
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise InvalidArgument("folder holds what this system has no bytes for") from None
+    return path
 
 
 def life_folder(folder: Path, session_id: str, created_ms: int) -> Path:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
-from sessionstream.errors import ArchiveDamaged, HistoryTrimmed, SessionNotFound
+from sessionstream.errors import ArchiveDamaged, HistoryTrimmed, InvalidArgument, SessionNotFound
 from sessionstream.events.encrypted import Opener
 from sessionstream.events.ids import checked_id
 from sessionstream.events.lifecycle import SessionTrimmed
@@ -127,8 +128,8 @@ async def archived_events(store: Store, session_id: str, folder: Path) -> AsyncI
 
 async def _created_ms(store: Store, session_id: str) -> int:
     """Return when a kept session was created: its head says so, and if that is damaged the registry does."""
-    head, _ = await store.head(session_id)
-    if b"created_at" in head:
+    head, _ = await store.glance(session_id)
+    if head.get(b"created_at", b"").isdigit():
         return int(head[b"created_at"])
     score = await store.server.call("ZSCORE", store.keys.registry(store.keys.partition(session_id)), session_id)
     if score is None:
@@ -137,8 +138,14 @@ async def _created_ms(store: Store, session_id: str) -> int:
 
 
 def archived_in(store: Store, folder: object) -> Callable[[str], AsyncIterator[RecordedEvent]]:
-    """Return what gives, for a session's id, the events that were trimmed from its stream; see `archived_events`."""
+    """Return what gives, for a session's id, the events that were trimmed from its stream; see `archived_events`.
+
+    Raises:
+        InvalidArgument: there is no such folder, so nothing can be told of what it should hold.
+    """
     where = checked_folder(folder)
+    if not os.path.isdir(where):
+        raise InvalidArgument(f"there is no folder {str(where)!r}: name that of the archive")
     return lambda session_id: archived_events(store, session_id, where)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ class Call:
         version: the version that was told.
         error: which error it was.
         says: its words.
+        gone_by: until when it was lost, if it was.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Call:
     version: int = 0
     error: str = ""
     says: str = ""
+    gone_by: float = math.inf
 
 
 def calls_of(workers: Iterable[Sequence[Record]]) -> list[Call]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ def check(workers: Sequence[Sequence[Record]], state: State, fatal: Sequence[Hap
         for entry in stream:
             places[entry.text].append(Place(session_id, entry))
     lost = [call for call in calls if call.told == "acknowledged" and any(text not in places for text in call.texts)]
+    _note_when(lost, calls, places)
     found = [
         *_streams(state),
         *_events(calls, places),
@@ -76,6 +78,17 @@ def check(workers: Sequence[Sequence[Record]], state: State, fatal: Sequence[Hap
         if loser_of(call, fatal) is None
     ]
     return Checked(calls, lost, list(_few_of_each(found)))
+
+
+def _note_when(lost: Iterable[Call], calls: Iterable[Call], places: dict[str, list[Place]]) -> None:
+    """Note of each lost call when it was gone: what came to its session later, and is there, came after that."""
+    kept = defaultdict[str, list[Call]](list)
+    for call in calls:
+        if call.told == "acknowledged" and call.texts[0] in places:
+            kept[call.session].append(call)
+    for call in lost:
+        later = (one.told_at for one in kept[call.session] if one.asked_at > call.told_at)
+        call.gone_by = min(later, default=math.inf)
 
 
 def _streams(state: State) -> Iterator[Violation]:

@@ -24,9 +24,9 @@ class Happened(NamedTuple):
 
 
 def loser_of(call: Call, faults: Iterable[Happened]) -> Happened | None:
-    """Return the first of some faults that can have cost what was acknowledged in or before it, not long before."""
-    found = (one for one in faults if one.began - _LONGEST_WINDOW <= call.told_at <= one.ended)
-    return next(found, None)
+    """Return the last of some faults that can have cost what was acknowledged in it, or not long before."""
+    able = [one for one in faults if one.began - _LONGEST_WINDOW <= call.told_at <= one.ended]
+    return next((one for one in reversed(able) if one.began <= call.gone_by), None)
 
 
 @dataclass

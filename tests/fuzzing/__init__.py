@@ -1,0 +1,1 @@
+"""Whatever is put in, nothing but the errors of the tree comes out."""
