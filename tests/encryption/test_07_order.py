@@ -78,7 +78,8 @@ async def test_a_key_that_does_not_come_fails_in_time(
 ) -> None:
     """With an error that says that nothing was written, for all that waited for it."""
     await manager.create_session(USER, "agent_1", session_id=SESSION)
-    hasty = make_manager(encryption=DataKeys(FolderKeyStore(key_store), gate), deadline=0.3)
+    hasty = make_manager(encryption=DataKeys(FolderKeyStore(key_store), gate), deadline=2)
+    await hasty.session_exists(SESSION)
     gate.open.clear()
     found = await asyncio.gather(
         *(hasty.append(SESSION, NoteAdded(text="x")) for _ in range(3)), return_exceptions=True

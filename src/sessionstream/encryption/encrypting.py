@@ -127,13 +127,20 @@ class StoreEncryption:
         return known[0] if known is not None and known[1] > time.monotonic() else None
 
     async def _send_waiting(self, place: _Place, waiting: deque[tuple[Append, asyncio.Future[Appended]]]) -> None:
+        lacking: KeyUnavailable | None = None
         try:
             while waiting:
                 request, future = waiting[0]
                 creating = request.events[0].kind.name == _CREATED
                 try:
+                    # What has waited for a key that does not come waits no second time.
+                    if lacking is not None and not creating and not _says_nothing(request):
+                        raise lacking
                     await self._seal_when_possible(request)
                     sent = self._send(request)
+                except KeyUnavailable as error:
+                    lacking = error
+                    _fail(future, KeyUnavailable(str(error), user_id=error.user_id, key_id=error.key_id))
                 except Exception as error:
                     _fail(future, error)
                 else:
