@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
+from sessionstream.log.keys import Route
+
 __all__ = ["Reading", "growth", "memory_of", "problems", "read_gauges"]
 
 MEMORY = ("client_bytes", "server_bytes")
@@ -28,7 +30,8 @@ class Reading(NamedTuple):
     Attributes:
         client_bytes: resident memory of this process.
         server_bytes: memory that the server's allocator has given out, but for the buffers of its append-only file.
-        objects: objects that the garbage collector knows.
+        objects: objects that the garbage collector knows, but for the routes of up to 10,000 sessions, which are
+            remembered until so many are, and then forgotten all at once.
         keys: of the server.
         connections: of the server.
         tasks: of the event loop.
@@ -51,7 +54,7 @@ async def read_gauges(client: Redis) -> Reading:
     return Reading(
         client_bytes=client_bytes,
         server_bytes=server_bytes,
-        objects=len(gc.get_objects()),
+        objects=sum(not isinstance(one, Route) for one in gc.get_objects()),
         keys=await client.dbsize(),
         connections=len(await client.client_list()),
         tasks=len(asyncio.all_tasks()),
