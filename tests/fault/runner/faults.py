@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from tests.fault.runner.scene import Fault, Scene, call, give_room, limit_files
 from tests.fault.runner.workers import Stuck
@@ -103,7 +104,8 @@ def _write_anew(server: Server, command: str) -> None:
     Redis 7.0 and Valkey 9.1, if they have written their append-only file anew since they were started, leave a hole in
     it at the first write that fails, and go on; with that hole they cannot be started again.
     """
-    call(server, command)
+    with contextlib.suppress(ResponseError):  # one is under way already
+        call(server, command)
     _until(
         server,
         lambda: (
