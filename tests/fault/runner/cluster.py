@@ -7,7 +7,7 @@ from typing import Any
 from sessionstream.log.keys import Keys
 from sessionstream.wire.cluster.slots import slot_of
 from tests.clusters import Node, TestCluster, until
-from tests.fault.runner.faults import EVERYWHERE, killed_and_restarted, restarted
+from tests.fault.runner.faults import EVERYWHERE, REPLACING, killed_and_restarted, restarted
 from tests.fault.runner.scene import Fault, Place, Scene, Target
 from tests.proxy import Proxy
 from tests.servers import Server
@@ -21,6 +21,7 @@ class Cluster(Place):
     partitions = 64
     # They take a node for dead after two seconds.
     longest_pause = 0.9
+    failovers = REPLACING
 
     nodes: TestCluster
     _proxied: dict[int, Proxy]

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from tests.fault.runner.scene import Fault, Scene, call, give_room, limit_files
 from tests.fault.runner.workers import Stuck
 from tests.proxy import Proxy
 from tests.servers import Server
 
-__all__ = ["CLOCKS", "EVERYWHERE", "killed_and_restarted", "restarted"]
+__all__ = ["CLOCKS", "EVERYWHERE", "REPLACING", "killed_and_restarted", "restarted"]
 
 _YEAR = 365 * 86_400.0
 _PATIENCE = 20.0
@@ -86,6 +87,8 @@ def _disk_full(scene: Scene) -> None:
     sizes = [path.stat().st_size for path in server.folder.rglob("*.aof")] if keeps_log else []
     limit_files(server, max(sizes, default=0) + scene.dice.randrange(2_000, 20_000))
     status = "aof_last_write_status" if keeps_log else "rdb_last_bgsave_status"
+    if not keeps_log:
+        _write_anew(server, "BGSAVE")
     _until(server, lambda: _says(server, status) != "ok")
     scene.last(0.1, 0.6)
     give_room(server)
@@ -101,7 +104,8 @@ def _write_anew(server: Server, command: str) -> None:
     Redis 7.0 and Valkey 9.1, if they have written their append-only file anew since they were started, leave a hole in
     it at the first write that fails, and go on; with that hole they cannot be started again.
     """
-    call(server, command)
+    with contextlib.suppress(ResponseError):  # one is under way already
+        call(server, command)
     _until(
         server,
         lambda: (
@@ -126,8 +130,12 @@ def _memory_full(scene: Scene) -> None:
 
 
 def _clock_back(scene: Scene) -> None:
-    """The clock of all servers is set back by up to an hour, and stays there."""
+    """The clock of all servers is set back by up to an hour, and stays there.
+
+    Until it has caught up with the last snapshot a server makes no more of them by itself, so it is told to.
+    """
     scene.place.clock.set(scene.place.clock.seconds - scene.dice.uniform(1, 3600))
+    scene.place.save()
 
 
 def _clock_ahead(scene: Scene) -> None:
@@ -135,6 +143,7 @@ def _clock_ahead(scene: Scene) -> None:
     scene.place.clock.set(_YEAR)
     scene.progress()
     scene.place.clock.set(0)
+    scene.place.save()
 
 
 def _worker_killed_ahead(scene: Scene) -> None:
@@ -145,6 +154,7 @@ def _worker_killed_ahead(scene: Scene) -> None:
         worker.kill()
         worker.start()
     scene.place.clock.set(0)
+    scene.place.save()
 
 
 def _scripts_flushed(scene: Scene) -> None:
@@ -194,6 +204,11 @@ EVERYWHERE = {
     )
 }
 """What can happen in every topology, by name."""
+
+REPLACING = frozenset(
+    {"failover", "primary killed", "primary paused", "server killed", "server paused", "server restarted"}
+)
+"""By what a replica is promoted, where there is one: by the last three if they take longer than the others wait."""
 
 CLOCKS = {
     fault.name: fault

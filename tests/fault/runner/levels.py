@@ -13,24 +13,33 @@ class Level(NamedTuple):
     Attributes:
         name: as the settings of a store call it.
         settings: of the servers.
-        may_lose: the faults that may cost what was acknowledged.
+        kills: the faults that may cost what was acknowledged where the server goes on with its own data.
+        waits: whether replicas have what is acknowledged, so that a failover costs nothing.
     """
 
     name: str
     settings: dict[str, Any]
-    may_lose: frozenset[str]
+    kills: frozenset[str]
+    waits: bool = False
+
+    def may_lose(self, failovers: frozenset[str]) -> frozenset[str]:
+        """Return the faults that may cost what was acknowledged.
+
+        Args:
+            failovers: those by which a replica may take the place of a primary.
+        """
+        return self.kills if self.waits else self.kills | failovers
 
 
-_FAILOVERS = frozenset({"primary killed", "primary paused", "failover"})
 _KILLS = frozenset({"server killed"})
 
 LEVELS = {
     level.name: level
     for level in (
         # Without any file a kill costs everything; with snapshots, what came after the last one.
-        Level("memory", {"appendonly": False, "save": ("1", "1")}, _FAILOVERS | _KILLS),
-        Level("process", {"appendonly": True, "appendfsync": "everysec"}, _FAILOVERS | _KILLS),
-        Level("fsync", {"appendonly": True, "appendfsync": "always"}, _FAILOVERS),
-        Level("replicated(1)", {"appendonly": True, "appendfsync": "everysec"}, _KILLS),
+        Level("memory", {"appendonly": False, "save": ("1", "1")}, _KILLS),
+        Level("process", {"appendonly": True, "appendfsync": "everysec"}, _KILLS),
+        Level("fsync", {"appendonly": True, "appendfsync": "always"}, frozenset()),
+        Level("replicated(1)", {"appendonly": True, "appendfsync": "everysec"}, _KILLS, waits=True),
     )
 }

@@ -68,7 +68,12 @@ class Round:
     @property
     def fatal(self) -> list[Happened]:
         """The faults that came, and may have cost what was acknowledged."""
-        return [fault for fault in self.happened if fault.name in self.level.may_lose]
+        return [fault for fault in self.happened if fault.name in self.may_lose]
+
+    @property
+    def may_lose(self) -> frozenset[str]:
+        """The faults that may cost what was acknowledged, here and at this level."""
+        return self.level.may_lose(self.place.failovers)
 
     @property
     def manager_settings(self) -> dict[str, Any]:
@@ -105,7 +110,7 @@ def run_round(one: Round, tally: Tally) -> Checked:
     began = time.monotonic()
     played = play(one)
     checked = played.check()
-    tally.add(checked.calls, checked.lost, one.happened, one.level.may_lose)
+    tally.add(checked.calls, checked.lost, one.happened, one.may_lose)
     tally.seconds += time.monotonic() - began
     if one.keep is not None and checked.violations:
         (one.keep / f"{one.namespace}-{os.getpid()}.json").write_text(json.dumps(played.records))

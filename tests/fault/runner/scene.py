@@ -77,12 +77,14 @@ class Place:
     Attributes:
         partitions: into how many the sessions of a round are divided.
         longest_pause: seconds for which a server may hang without being replaced.
+        failovers: the faults by which, on a slow machine some of them, a replica takes the place of a primary.
         clock: of all servers.
         forks: what starts the workers.
     """
 
     partitions = 16
     longest_pause = 1.5
+    failovers: frozenset[str] = frozenset()
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fault.runner.faults import EVERYWHERE, killed_and_restarted, restarted
+from tests.fault.runner.faults import EVERYWHERE, REPLACING, killed_and_restarted, restarted
 from tests.fault.runner.scene import Fault, Place, Scene, Target, call
 from tests.sentinels import NAME, TestSentinels
 from tests.servers import Server
@@ -19,6 +19,7 @@ class Sentinels(Place):
     """Three data nodes; who is primary is what the sentinels say, so there is no proxy in between."""
 
     longest_pause = 0.9
+    failovers = REPLACING
     nodes: TestSentinels
 
     def _start(self) -> None:
