@@ -63,16 +63,14 @@ def checkpoint_from(
         opener: what decrypts both.
 
     Raises:
-        CorruptEvent: the body is not what was saved.
+        CorruptEvent: the body is not what was saved, or what is encrypted was changed or moved.
         CorruptRecord: the view does not read.
         KeyUnavailable: they are encrypted, and the key cannot be had.
         KeyDestroyed: they are encrypted, and the key was destroyed.
     """
+    plain = None if kept is None else _decrypted(session_id, checkpoint_id, kept, opener)
     with reading_stored(f"what is known of checkpoint {checkpoint_id!r}", session_id):
-        if kept is None:
-            raise ValueError("it is missing")
-        kept = opener.field(session_id, checkpoints.name, SAVED, checkpoint_id.encode(), kept)
-        saved_at, covers, size, sha256, label = _fields_of(kept)
+        saved_at, covers, size, sha256, label = _fields_of(plain)
     try:
         data = None if body is None else decode_json(opener.body(session_id, checkpoint_id, body))
     except ValueError as error:
@@ -90,7 +88,18 @@ def checkpoint_from(
     )
 
 
-def _fields_of(kept: bytes) -> tuple[str, str, int, str, str | None]:
+def _decrypted(session_id: str, checkpoint_id: str, kept: bytes, opener: Opener) -> bytes:
+    try:
+        return opener.field(session_id, checkpoints.name, SAVED, checkpoint_id.encode(), kept)
+    except ValueError as error:
+        saved_at = kept.partition(b" ")[0].decode(errors="replace")
+        problem = f"what is known of checkpoint {checkpoint_id!r}: {error}"
+        raise CorruptEvent(session_id, saved_at, problem) from None
+
+
+def _fields_of(kept: bytes | None) -> tuple[str, str, int, str, str | None]:
+    if kept is None:
+        raise ValueError("it is missing")
     saved_at, covers, size, sha256, label = kept.decode().split(" ", 4)
     for offset in (saved_at, covers):
         parse_offset(offset)
