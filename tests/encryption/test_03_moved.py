@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sessionstream import NoteAdded, SessionManager, UnreadableEvent
-from sessionstream.errors import CorruptEvent
+from sessionstream.errors import CorruptEvent, CorruptRecord
 from sessionstream.projections.checkpoints import SAVED
 from tests.encryption.conftest import SESSION, USER, MakeManager
 
@@ -96,7 +96,7 @@ async def test_metadata_that_is_moved_is_refused(
     keys = two.store.keys
     value = await client.hget(keys.head(source[0]), source[1])
     await client.hset(keys.head(SESSION), "m:a", value)
-    with pytest.raises(CorruptEvent, match="m:a"):
+    with pytest.raises(CorruptRecord, match="m:a"):
         await make_manager().get_session(SESSION)
 
 
@@ -111,7 +111,7 @@ async def test_a_body_that_is_moved_is_refused(
         await make_manager().get_checkpoint(SESSION, "one")
     saved = [keys.place("checkpoints", SAVED, session_id) for session_id in (SESSION, source[0])]
     await client.hset(saved[0], "one", await client.hget(saved[1], source[1]))
-    with pytest.raises(CorruptEvent):
+    with pytest.raises(CorruptRecord):
         await make_manager().get_checkpoint(SESSION, "one")
 
 
@@ -120,7 +120,7 @@ async def test_a_label_that_is_moved_is_refused(two: SessionManager, make_manage
     saved = two.store.keys.place("checkpoints", SAVED, SESSION)
     one, other = (await client.hmget(saved, ["one", "two"])) or (b"", b"")
     await client.hset(saved, "one", one.rpartition(b" ")[0] + b" " + other.rpartition(b" ")[2])
-    with pytest.raises(CorruptEvent):
+    with pytest.raises(CorruptRecord):
         await make_manager().list_checkpoints(SESSION)
 
 

@@ -62,7 +62,7 @@ def test_several_processes_write_at_once_and_are_killed(tmp_path: Path) -> None:
     told: list[list[str]] = []
     for writer in writers:
         assert writer.stdout is not None
-        lines = [writer.stdout.readline() for _ in range(5)]
+        lines = [writer.stdout.readline() for _ in range(3)]
         writer.send_signal(signal.SIGKILL)
         told.append([*lines, *writer.stdout.read().splitlines(keepends=True)])
         writer.stdout.close()

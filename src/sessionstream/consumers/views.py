@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from sessionstream.consumers.committing import owner_of
-from sessionstream.errors import CorruptEvent, InvalidArgument, InvalidType
+from sessionstream.errors import InvalidArgument, InvalidType
 from sessionstream.events.ids import checked_id
-from sessionstream.events.recorded import NOWHERE
+from sessionstream.events.stored import reading_stored
 from sessionstream.log.history import checked_count
 from sessionstream.log.store import Store
 from sessionstream.projection import Place
@@ -53,10 +53,8 @@ class GroupViews:
     ) -> dict[bytes, bytes]:
         store, owner = self._store, owner_of(group)
         await store.remember(fields.values())
-        try:
+        with reading_stored(f"the view {place.name!r} of group {group!r}", session_id):
             return {name: store.opener.field(session_id, owner, place, name, value) for name, value in fields.items()}
-        except ValueError as error:
-            raise CorruptEvent(session_id, NOWHERE, f"the view {place.name!r} of group {group!r}: {error}") from None
 
     async def ranking(self, place: Place, session_id: str) -> dict[str, float]:
         """Return the members of a session's ranking and their scores, lowest first.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sessionstream.errors import CorruptEvent, EncryptionError
+from sessionstream.errors import CorruptRecord, EncryptionError
 from sessionstream.events.encrypted import Opener, Undecrypted
 from sessionstream.projection import HEAD
 
@@ -26,10 +26,9 @@ def opened_fields(
             opened[field] = opener.field(session_id, "", HEAD, field, value)
         except (EncryptionError, ValueError) as error:
             left = opened[field] = Undecrypted(value)
-            left.error = error if isinstance(error, EncryptionError) else _altered(session_id, head, field, error)
+            left.error = error if isinstance(error, EncryptionError) else _altered(session_id, field, error)
     return {**head, **opened}
 
 
-def _altered(session_id: str, head: dict[bytes, bytes], field: bytes, error: ValueError) -> CorruptEvent:
-    offset = head.get(b"offset", b"").decode()
-    return CorruptEvent(session_id, offset, f"the field {field.decode(errors='replace')!r} of its head: {error}")
+def _altered(session_id: str, field: bytes, error: ValueError) -> CorruptRecord:
+    return CorruptRecord(f"the field {field.decode(errors='replace')!r} of the head", str(error), session_id)
