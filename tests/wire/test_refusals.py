@@ -5,7 +5,7 @@ from __future__ import annotations
 import hiredis
 import pytest
 
-from sessionstream import ServerError, Unavailable
+from sessionstream.errors import ServerError, Unavailable
 from sessionstream.wire.refusal import from_reply
 
 
