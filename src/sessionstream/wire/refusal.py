@@ -24,6 +24,9 @@ PASSING = frozenset({"LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "BUSY",
 _CLASSES: dict[str, type[Unavailable]] = {
     "LOADING": ServerLoading,
     "TRYAGAIN": Unavailable,
+    # Where they are met at the deadline; before it they are followed.
+    "MOVED": Unavailable,
+    "ASK": Unavailable,
     "CLUSTERDOWN": Unavailable,
     "MASTERDOWN": Unavailable,
     "BUSY": Unavailable,
