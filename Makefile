@@ -23,7 +23,7 @@ BENCH  := $(PEERS)/.ready
 help:
 	@echo "make demo     set up, and run the demonstration"
 	@echo "make test     set up, and run the tests on the embedded Valkey, then on redis-server where it is installed"
-	@echo "make test-topologies  the tests of the guarantees, on a Cluster of either, behind sentinels, and over TLS"
+	@echo "make test-topologies  the tests of the guarantees: on redis-server, a Cluster of either, behind sentinels, over TLS"
 	@echo "make soak     everything, everywhere, and for long: takes an hour or more"
 	@echo "make check    lint, format, types, house rules, the built wheel"
 	@echo "make format   let ruff put format and imports in order"
@@ -61,6 +61,7 @@ on = if [ $(1) = valkey ] || command -v redis-server >/dev/null; then \
 GUARANTEES = -m guarantee $$(grep -rlF pytest.mark.guarantee tests)
 
 test-topologies: $(READY)
+	@$(call on,redis,single,$(GUARANTEES))
 	@$(call on,valkey,cluster,$(GUARANTEES))
 	@$(call on,redis,cluster,$(GUARANTEES))
 	@$(call on,valkey,sentinel,$(GUARANTEES))
@@ -81,6 +82,7 @@ soak: test
 	@$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS)
 	@SESSIONSTREAM_TEST_SERVER=valkey $(BIN)/python -m tests.durability
 	@SESSIONSTREAM_TEST_SERVER=redis $(BIN)/python -m tests.durability
+	@SESSIONSTREAM_TEST_LONG=1 $(PYTEST) --timeout 0 tests/model tests/fuzzing
 
 check: lint types house wheel
 
