@@ -147,6 +147,7 @@ _CHANGES: dict[str, Any] = {
     "delete_checkpoint": lambda manager: manager.delete_checkpoint("sess_1", "ckpt_1"),
     "delete_session": lambda manager: manager.delete_session("sess_1"),
     "delete_user_sessions": lambda manager: manager.delete_user_sessions("user_1"),
+    "erase_user": lambda manager: manager.erase_user("user_1"),
     "pop_messages": lambda manager: manager.pop_messages("sess_1"),
     "refresh_session": lambda manager: manager.refresh_session("sess_1"),
     "save_checkpoint": lambda manager: manager.save_checkpoint("sess_1", {"turn": 1}),

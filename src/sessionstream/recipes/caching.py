@@ -30,7 +30,7 @@ _OF_ONE = (
     "update_session",
     "update_session_metadata",
 )
-_OF_MANY = ("delete_agent_sessions", "delete_user_sessions", "rebuild")
+_OF_MANY = ("delete_agent_sessions", "delete_user_sessions", "erase_user", "rebuild")
 
 
 def _forgetting_own_changes(cls: Manager) -> Manager:
