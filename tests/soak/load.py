@@ -15,7 +15,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from sessionstream import MessageAdded, NoteAdded, SessionManager
-from sessionstream.errors import FeedTrimmed, SessionEnded, SessionStreamError
+from sessionstream.errors import FollowingError, SessionEnded, SessionStreamError
 from sessionstream.projection import Increment, counters
 
 __all__ = ["GROUP", "SETTINGS", "Load"]
@@ -143,7 +143,7 @@ class Load:
                 try:
                     async for _ in events:
                         self.done["followed"] += 1
-                except FeedTrimmed:  # what the group has read is trimmed, and this may be behind it
+                except FollowingError:  # it was behind what was trimmed
                     self.done["cut off"] += 1
 
     async def _sweep(self) -> None:
@@ -170,12 +170,20 @@ class Load:
                 self.refused[type(error).__name__] += 1
 
     async def _life(self, number: int) -> None:
-        manager, dice = self.manager, self._dice
+        manager = self.manager
         user, metadata = f"user_{number % 1000}", {"number": number}
         expires = number % 3 == 0
         session = await manager.create_session(user, f"agent_{number % 7}", metadata, ttl=1.5 if expires else None)
-        name = session.session_id
         self.done["created"] += 1
+        try:
+            await self._live(session.session_id, number)
+        finally:  # also of a life that was cut short
+            if not expires:
+                await manager.delete_session(session.session_id, purge=number % 3 == 1)
+                self.done["deleted"] += 1
+
+    async def _live(self, name: str, number: int) -> None:
+        manager, dice = self.manager, self._dice
         for _ in range(dice.randrange(4, 12)):
             await manager.append(name, NoteAdded(text="n" * dice.randrange(20, 400)))
             self.done["noted"] += 1
@@ -184,16 +192,13 @@ class Load:
             await manager.save_checkpoint(name, {"turn": turn, "history": "h" * 500})
             self.done["saved"] += 1
         await manager.resume(name)
+        if number % 50 == 0:
+            async for _ in manager.history(name):
+                self.done["read"] += 1
         for every, more in _SOMETIMES.items():
             if number % every == 0:
                 await more(self, name)
                 self.done[more.__name__.strip("_")] += 1
-        if number % 50 == 0:
-            async for _ in manager.history(name):
-                self.done["read"] += 1
-        if not expires:
-            await manager.delete_session(name, purge=number % 3 == 1)
-            self.done["deleted"] += 1
 
     async def _locked(self, name: str) -> None:
         async with self.manager.lock(name):
