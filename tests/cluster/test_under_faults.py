@@ -9,18 +9,11 @@ from tests.fault.runner.tally import Tally
 
 
 def test_a_cluster_that_changes_under_load_is_as_promised() -> None:
-    """In good order nothing is lost; what a killed primary had not passed on is counted, and nothing is doubled."""
-    with Cluster(LEVELS["process"].settings) as place:
-        kept = round_of(place, "slots moved", "node added and removed", "failover in good order")
-        assert kept.sum().lost == 0
-        round_of(place, "primary killed")
-
-
-def round_of(place: Cluster, *faults: str) -> Tally:
-    """Let faults come, and check what there is then."""
+    """What a killed primary had not passed on is counted; nothing else is lost, and nothing is doubled."""
+    faults = ["slots moved", "node added and removed", "primary killed"]
     tally = Tally()
-    checked = run_round(Round(place, LEVELS["process"], faults, seed=42), tally)
+    with Cluster(LEVELS["process"].settings) as place:
+        checked = run_round(Round(place, LEVELS["process"], faults, seed=42), tally)
     print(tally.table())
     assert [str(violation) for violation in checked.violations] == []
     assert all(tally.rows[name].acknowledged for name in faults)
-    return tally

@@ -27,7 +27,7 @@ def place() -> Iterator[Single]:
 
 @pytest.fixture(scope="module")
 def _played(place: Single) -> Played:
-    return play(Round(place, LEVELS["fsync"], ["connections cut"] * 3, seed=1, namespace="checked"))
+    return play(Round(place, LEVELS["fsync"], ["connections cut"] * 2, seed=1, namespace="checked"))
 
 
 @pytest.fixture

