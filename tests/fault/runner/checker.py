@@ -84,7 +84,8 @@ def _note_when(lost: Iterable[Call], calls: Iterable[Call], places: dict[str, li
     """Note of each lost call when it was gone: what came to its session later, and is there, came after that."""
     kept = defaultdict[str, list[Call]](list)
     for call in calls:
-        if call.told == "acknowledged" and call.texts[0] in places:
+        # What is elsewhere than was told was lost too, and appended again when its key was used once more.
+        if call.offsets and any(place.entry.offset == call.offsets[0] for place in places.get(call.texts[0], ())):
             kept[call.session].append(call)
     for call in lost:
         later = (one.told_at for one in kept[call.session] if one.asked_at > call.told_at)
