@@ -92,6 +92,7 @@ class Load:
     async def _looked_on(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         """Have a group, a follower of everything and a sweeper beside; raises what has ended one of them."""
         self._room.set()
+        await self.trimmer.get_total_session_count()  # so that its connection is there from the first round on
         async with contextlib.AsyncExitStack() as stack:
             for member in ("a", "b"):
                 join = self.manager.consumers.join(GROUP, self._handle, member=member, types=[NoteAdded])
