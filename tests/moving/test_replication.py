@@ -21,6 +21,8 @@ from tests.servers import Server, free_port, program
 
 Make = Callable[..., Server]
 NAMESPACE = "moving"
+# Replicas are not waited for, and told what there is once a second.
+QUICK = {"repl_diskless_sync_delay": 0, "repl_ping_replica_period": 1}
 SETTINGS: dict[str, Any] = {"namespace": NAMESPACE, "seal_key": KEY}
 
 
@@ -63,7 +65,7 @@ async def _is_primary(client: Redis) -> bool:
 
 async def test_a_replica_takes_over_in_good_order(make_server: Make) -> None:
     """`FAILOVER` under load: what was acknowledged is on the new one, at its offset; all else is as it was."""
-    old, new = make_server(), make_server()
+    old, new = make_server(**QUICK), make_server(**QUICK)
     async with Redis.from_url(old.unix_url) as there, Redis.from_url(new.unix_url) as here:
         async with SessionManager(url=old.unix_url, **SETTINGS) as manager:
             await fill(manager)
@@ -119,7 +121,7 @@ def _watched(primary: Server, folder: Path) -> Iterator[int]:
 
 async def test_a_server_moves_into_a_set_that_sentinels_watch(make_server: Make, tmp_path: Path) -> None:
     """Its data come by a chain of replicas; once the writers have ended, the first of these is promoted and watched."""
-    old, first, second = make_server(), make_server(), make_server()
+    old, first, second = (make_server(**QUICK) for _ in range(3))
     async with SessionManager(url=old.unix_url, **SETTINGS) as manager:
         await fill(manager)
         before = await content(manager)
