@@ -32,10 +32,11 @@ if importlib.util.find_spec("uvloop") is not None:
     importlib.import_module("uvloop").new_event_loop().close()
 
 
-async def assert_no_connections(client: Redis) -> None:
-    """Fail the test unless the client's own connection is the only one to its server."""
-    mine, deadline = await client.client_id(), time.monotonic() + PATIENCE
-    while left := [one for one in await client.client_list() if int(one["id"]) != mine and "S" not in one["flags"]]:
+async def assert_no_connections(*clients: Redis) -> None:
+    """Fail the test unless the clients' own connections are the only ones to their server."""
+    mine, deadline = {await client.client_id() for client in clients}, time.monotonic() + PATIENCE
+    client = clients[0]
+    while left := [one for one in await client.client_list() if int(one["id"]) not in mine and "S" not in one["flags"]]:
         if time.monotonic() > deadline:
             told = [f"{one['addr'] or one['laddr']} {one['lib-name']} last sent {one['cmd']}" for one in left]
             pytest.fail(f"{len(left)} connections to the server were left open:\n" + "\n".join(told[:20]))

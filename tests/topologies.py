@@ -57,11 +57,12 @@ class SharedServer(Server):
 
     @contextlib.asynccontextmanager
     async def primaries(self) -> AsyncIterator[list[Redis]]:
-        """A client of each of its databases that hold something."""
+        """A client of its first database, and of each other one that holds something."""
         async with contextlib.AsyncExitStack() as stack:
             client = await stack.enter_async_context(Redis.from_url(self.url))
-            numbers = [int(name.removeprefix("db")) for name in await client.info("keyspace")]
-            yield [await stack.enter_async_context(Redis.from_url(self.url, db=number)) for number in numbers]
+            others = {int(name.removeprefix("db")) for name in await client.info("keyspace")} - {0}
+            rest = [await stack.enter_async_context(Redis.from_url(self.url, db=number)) for number in others]
+            yield [client, *rest]
 
 
 class SharedTls(TlsServer):

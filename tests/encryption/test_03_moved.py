@@ -111,7 +111,7 @@ async def test_a_body_that_is_moved_is_refused(
         await make_manager().get_checkpoint(SESSION, "one")
     saved = [keys.place("checkpoints", SAVED, session_id) for session_id in (SESSION, source[0])]
     await client.hset(saved[0], "one", await client.hget(saved[1], source[1]))
-    with pytest.raises(CorruptRecord):
+    with pytest.raises(CorruptEvent):
         await make_manager().get_checkpoint(SESSION, "one")
 
 
@@ -120,7 +120,7 @@ async def test_a_label_that_is_moved_is_refused(two: SessionManager, make_manage
     saved = two.store.keys.place("checkpoints", SAVED, SESSION)
     one, other = (await client.hmget(saved, ["one", "two"])) or (b"", b"")
     await client.hset(saved, "one", one.rpartition(b" ")[0] + b" " + other.rpartition(b" ")[2])
-    with pytest.raises(CorruptRecord):
+    with pytest.raises(CorruptEvent):
         await make_manager().list_checkpoints(SESSION)
 
 

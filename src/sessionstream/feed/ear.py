@@ -100,7 +100,9 @@ class Ear:
     async def aclose(self) -> None:
         """End the connection."""
         if self._attendant is not None:
-            self._attendant.cancel()
+            # Where it is ending already, a second cancellation would let it go before its socket is closed.
+            if not self._attendant.cancelling():
+                self._attendant.cancel()
             await asyncio.gather(self._attendant, return_exceptions=True)
 
     async def _attend(self) -> None:
