@@ -51,7 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-async def _no_task_is_left() -> AsyncIterator[None]:
+async def _no_task_is_left(_no_descriptor_is_left: None) -> AsyncIterator[None]:
+    # Descriptors are counted in front of the loop's beginning and behind its end, which closes what is about to close.
     yield
     mine, deadline = asyncio.current_task(), time.monotonic() + PATIENCE
     while left := [task for task in asyncio.all_tasks() if task is not mine]:

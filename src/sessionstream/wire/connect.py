@@ -200,10 +200,11 @@ class Dialer:
             lane.heard(milliseconds(time), asked_at)
         for reply in replies[:3]:
             # A user whose rules forbid a probe is served all the same; what is not known is not refused.
-            if isinstance(reply, BaseException) and not str(reply).startswith("NOPERM"):
+            if isinstance(reply, Exception) and not str(reply).startswith("NOPERM"):
                 if isinstance(reply, hiredis.ReplyError):
                     raise from_driver(driver.ResponseError(str(reply))) from None
-                raise Unavailable(f"the server cannot be reached: {reply}") from None
+                # A server that wants a certificate may say so only now.
+                raise from_driver(reply) from None
         facts = facts_of(info)
         lane.server_run = facts.get("run_id", "")
         lane.replicas = replicas_of(facts)
