@@ -47,7 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have every test that is a coroutine look at its tasks when all else of it is over."""
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
-            item.fixturenames.insert(0, "_no_task_is_left")
+            # What is of a whole package or run comes before both, and outlives the test.
+            item.fixturenames.insert(item.fixturenames.index("_no_descriptor_is_left") + 1, "_no_task_is_left")
 
 
 @pytest.fixture

@@ -157,11 +157,16 @@ async def _nobody_hears(client: Redis) -> bool:
 async def test_nothing_is_asked_while_nothing_changes(hub: Hub, client: Redis, manager: SessionManager) -> None:
     """The connection has sent nothing since the keys were armed."""
     with hub.watching([manager.store.keys.group("hub", number) for number in range(16)]) as bell:
-        await _settled(bell, client)
-        await client.config_resetstat()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await bell.wait()
+        quiet = False
+        async with asyncio.timeout(20):
+            while not quiet:  # on a busy machine a ring of before may come late
+                await _settled(bell, client)
+                await client.config_resetstat()
+                try:
+                    async with asyncio.timeout(0.3):
+                        await bell.wait()
+                except TimeoutError:
+                    quiet = True
         stats = await client.info("commandstats")
         assert set(stats) <= {"cmdstat_config|resetstat", "cmdstat_info"}
 
