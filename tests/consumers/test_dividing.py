@@ -18,8 +18,6 @@ from tests.consumers.conftest import PARTITIONS, QUICK, MakeManager
 from tests.consumers.joining import Seen, add_notes, caught_up
 from tests.sessions.waiting import until
 
-pytestmark = pytest.mark.guarantee
-
 ALL = list(range(PARTITIONS))
 
 
@@ -50,6 +48,7 @@ async def test_a_member_alone_has_all(manager: SessionManager) -> None:
         assert [(one.name, one.partitions) for one in status.members] == [(consumer.member, ALL)]
 
 
+@pytest.mark.guarantee
 async def test_who_comes_gets_a_share_and_who_leaves_gives_it_back(make_manager: MakeManager) -> None:
     """Three members of four partitions, then two, then one."""
     one, two, three = make_manager(), make_manager(), make_manager()
@@ -76,6 +75,7 @@ async def test_more_members_than_partitions_leave_some_without(make_manager: Mak
             await until(lambda: second.partitions == [0])
 
 
+@pytest.mark.guarantee
 async def test_partitions_of_a_member_that_died_go_to_others(make_manager: MakeManager, client: Redis) -> None:
     """As soon as its leases have run out; its name is free then as well."""
     one, two = make_manager(), make_manager()

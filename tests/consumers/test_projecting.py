@@ -22,8 +22,6 @@ from tests.consumers.noting import BUSY, LATEST, TEXTS, TOTALS, notes
 from tests.servers import Server
 from tests.sessions.waiting import until
 
-pytestmark = pytest.mark.guarantee
-
 
 async def _sessions(manager: SessionManager, count: int) -> list[str]:
     ids = [f"sess_{number}" for number in range(count)]
@@ -33,6 +31,7 @@ async def _sessions(manager: SessionManager, count: int) -> list[str]:
     return ids
 
 
+@pytest.mark.guarantee
 async def test_the_views_hold_what_was_there_and_what_comes(manager: SessionManager) -> None:
     """Point 4: built from the sessions' own streams, whatever the feed still has, then kept up from it."""
     ids = await _sessions(manager, 5)
@@ -49,6 +48,7 @@ async def test_the_views_hold_what_was_there_and_what_comes(manager: SessionMana
     assert await views.version() == 1
 
 
+@pytest.mark.guarantee
 async def test_what_is_appended_while_it_is_built_counts_once(manager: SessionManager) -> None:
     """G28: neither lost between the streams and the feed, nor counted twice."""
     ids = await _sessions(manager, 20)
@@ -82,6 +82,7 @@ async def _assert_as_folded(manager: SessionManager, projection: Projection, ids
     assert (await views.counters(TOTALS))["notes"] == totals
 
 
+@pytest.mark.guarantee
 async def test_a_new_version_is_built_beside_and_switched_to(make_manager: MakeManager, client: Redis) -> None:
     """Point 4: the old version is read until the new one is complete; then it is gone, and who ran it is told."""
     manager = make_manager()

@@ -16,8 +16,6 @@ from sessionstream.errors import DurabilityUnavailable, InvalidArgument, Invalid
 from tests.durability.conftest import Open, ask
 from tests.servers import Server
 
-pytestmark = pytest.mark.guarantee
-
 MakeServer = Callable[..., Server]
 
 MEMORY, PROCESS, FSYNC = {"appendonly": False}, {"appendfsync": "everysec"}, {"appendfsync": "always"}

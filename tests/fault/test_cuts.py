@@ -12,11 +12,10 @@ from tests.fault.conftest import in_a_hurry
 from tests.fault.ledger import Ledger
 from tests.proxy import Fault, Proxy
 
-pytestmark = pytest.mark.guarantee
-
 FAULTS = list(Fault)
 
 
+@pytest.mark.guarantee
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.lower())
 async def test_one_interrupted_append_is_one_event(
     manager: SessionManager, beside: SessionManager, proxy: Proxy, ledger: Ledger, fault: Fault
@@ -83,6 +82,7 @@ async def test_a_late_copy_behind_many_other_events_is_found(
     assert len(await ledger.balance(beside)) == 351
 
 
+@pytest.mark.guarantee
 async def test_batches_are_repeated_whole(
     manager: SessionManager, beside: SessionManager, proxy: Proxy, ledger: Ledger
 ) -> None:

@@ -26,8 +26,6 @@ from tests.integrity.attacks import Attacker
 from tests.integrity.conftest import KEY, NEIGHBOUR, SESSION, fill
 from tests.integrity.test_01_histories import told
 
-pytestmark = pytest.mark.guarantee
-
 Attack = Callable[[Attacker], Awaitable[object]]
 NAME = name_in_log(SESSION)
 
@@ -136,6 +134,7 @@ async def test_a_feed_that_was_trimmed_inside_a_millisecond_accuses_nobody(
     assert "feed" in [one.name for one in found.unchecked]
 
 
+@pytest.mark.guarantee
 async def test_a_session_made_anew_while_all_are_verified_is_no_rollback(sealed: SessionManager) -> None:
     """The feed was read before."""
     names = _in_one_partition(sealed, 3)
@@ -168,6 +167,7 @@ async def test_a_session_purged_while_all_are_verified_is_not_lost(sealed: Sessi
                 await sealed.delete_session(name, purge=True)
 
 
+@pytest.mark.guarantee
 async def test_a_session_that_was_put_back_and_went_on_is_told_by_the_whole_feed(
     sealed: SessionManager, attacker: Attacker
 ) -> None:
@@ -185,6 +185,7 @@ async def test_a_session_that_was_put_back_and_went_on_is_told_by_the_whole_feed
 # Files
 
 
+@pytest.mark.guarantee
 async def test_evidence_beside_checkpoints_verifies(sealed: SessionManager, tmp_path: Path) -> None:
     """Those that are saved and deleted while it is written are no findings."""
     file = tmp_path / "evidence"

@@ -17,8 +17,6 @@ from sessionstream.projection import Increment, counters
 from tests.versions.conftest import Start
 from tests.versions.history import Refused
 
-pytestmark = pytest.mark.guarantee
-
 Open = Callable[..., SessionManager]
 KEY = "0123456789abcdef0123456789abcdef"
 
