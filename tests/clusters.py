@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import random
 import socket
@@ -15,7 +16,7 @@ from redis import Redis
 
 from tests.servers import Server, ServerFailed, Setting
 
-__all__ = ["Node", "SLOTS", "TestCluster", "until"]
+__all__ = ["Node", "SLOTS", "StartedTogether", "TestCluster", "until"]
 
 _PRIMARIES = 3
 SLOTS = 16384
@@ -74,18 +75,8 @@ class Node:
         return self.section("replication")["role"] == "master"
 
 
-class TestCluster:
-    """Six servers; every method returns when what it says is true on all of them.
-
-    Args:
-        settings: those of the servers that are to be other than these tests have them.
-    """
-
-    __test__ = False
-
-    def __init__(self, **settings: Setting) -> None:
-        self.nodes = [Node(Server(**(_SETTINGS | settings))) for _ in range(2 * _PRIMARIES)]
-        self._added: list[Node] = []
+class StartedTogether(abc.ABC):
+    """Several servers: entering starts all of them or none, and leaving ends them."""
 
     def __enter__(self) -> Self:
         try:
@@ -97,6 +88,28 @@ class TestCluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    @abc.abstractmethod
+    def _start(self) -> None:
+        """Start them, and return when they are what they are together."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """End all of it."""
+
+
+class TestCluster(StartedTogether):
+    """Six servers; every method returns when what it says is true on all of them.
+
+    Args:
+        settings: those of the servers that are to be other than these tests have them.
+    """
+
+    __test__ = False
+
+    def __init__(self, **settings: Setting) -> None:
+        self.nodes = [Node(Server(**(_SETTINGS | settings))) for _ in range(2 * _PRIMARIES)]
+        self._added: list[Node] = []
 
     def close(self) -> None:
         """End all of it."""

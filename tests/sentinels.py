@@ -10,13 +10,12 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import redis.asyncio.sentinel
 from redis.asyncio import Redis
 
-from tests.clusters import Node, until
+from tests.clusters import Node, StartedTogether, until
 from tests.servers import Server, Setting, program
 
 __all__ = ["NAME", "TestSentinels"]
@@ -44,7 +43,7 @@ class _Sentinel(Server):
         self._run(program(), str(path), "--sentinel")
 
 
-class TestSentinels:
+class TestSentinels(StartedTogether):
     """Six processes; every method returns when what it says is true for all of them.
 
     Args:
@@ -67,17 +66,6 @@ class TestSentinels:
             own |= {"requirepass": password, "masterauth": password}
         self.nodes = [Node(Server(**(own | settings))) for _ in range(1 + _REPLICAS)]
         self.sentinels: list[Node] = []
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
 
     def close(self) -> None:
         """End all of it."""

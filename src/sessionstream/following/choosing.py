@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sessionstream.errors import InvalidType
+from sessionstream.events.arguments import checked_list
 from sessionstream.events.base import name_of
 from sessionstream.events.ids import checked_id
 from sessionstream.events.recorded import RecordedEvent
@@ -36,8 +36,8 @@ class Choice:
         users: Iterable[str] | None,
         sessions: Iterable[str] | None,
     ) -> None:
-        _refuse_no_list(types, "types")
-        self._types = None if types is None else {one if isinstance(one, str) else name_of(one) for one in types}
+        named = None if types is None else checked_list(types, "types")
+        self._types = None if named is None else {one if isinstance(one, str) else name_of(one) for one in named}
         self._agents = _ids(agents, "agents")
         self._users = _ids(users, "users")
         self._sessions = _ids(sessions, "sessions")
@@ -71,11 +71,7 @@ class Choice:
         return (self._agents is None or agent in self._agents) and is_users
 
 
-def _refuse_no_list(given: object, name: str) -> None:
-    if given is not None and (isinstance(given, str | bytes | type) or not isinstance(given, Iterable)):
-        raise InvalidType(f"{name} is a list, not {given!r}")
-
-
 def _ids(given: Iterable[str] | None, name: str) -> frozenset[str] | None:
-    _refuse_no_list(given, name)
-    return None if given is None else frozenset(checked_id(one, f"an id in {name}") for one in given)
+    if given is None:
+        return None
+    return frozenset(checked_id(one, f"an id in {name}") for one in checked_list(given, name))

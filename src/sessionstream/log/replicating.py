@@ -31,6 +31,7 @@ from sessionstream.wire.packing import pack
 from sessionstream.wire.refusal import code_of, from_reply
 from sessionstream.wire.scripts import load_script
 from sessionstream.wire.server import Server, backoff
+from sessionstream.wire.takers import give
 
 __all__ = ["Replicating", "by_replicas", "replicas_asked"]
 
@@ -180,7 +181,7 @@ class Replicating:
         except hiredis.ReplyError as error:
             if code_of(error) != "NOSCRIPT":
                 raise
-            await asyncio.gather(*lane.calls((("SCRIPT", "LOAD", _REWRITE.text), words)))
+            await asyncio.gather(*lane.calls((_REWRITE.loading(words), words)))
 
 
 class _Turn:
@@ -216,11 +217,4 @@ class _Turn:
 
 def _tell(waiting: list[asyncio.Future[int]], reply: Any) -> None:
     for future in waiting:
-        if future.done():
-            continue
-        if isinstance(reply, Exception):
-            future.set_exception(reply)
-            # Of a group that was refused nobody asks.
-            future.exception()
-        else:
-            future.set_result(reply)
+        give(future, reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import random
 import resource
@@ -68,7 +69,7 @@ class Fault(NamedTuple):
     do: Callable[[Scene], None]
 
 
-class Place:
+class Place(abc.ABC):
     """Servers of one topology, each behind a proxy.
 
     Args:
@@ -105,29 +106,29 @@ class Place:
         self._stack.close()
 
     @property
+    @abc.abstractmethod
     def faults(self) -> dict[str, Fault]:
         """What can happen here, by name."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def workers_place(self) -> dict[str, Any]:
         """How workers reach it, by the proxies."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def own_place(self) -> dict[str, Any]:
         """How it is reached without them."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def targets(self) -> list[Target]:
         """The servers that take writes."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def servers(self) -> list[Server]:
         """All of them."""
-        raise NotImplementedError
 
     def settle(self) -> None:
         """End what is still wrong, and return when all is well."""
@@ -142,17 +143,18 @@ class Place:
             proxy.request_delay = proxy.reply_delay = 0.0
             proxy.release()
 
+    @abc.abstractmethod
     def empty(self) -> None:
         """Remove all keys."""
-        raise NotImplementedError
 
     def save(self) -> None:
         """Let all servers write what they hold to the disk."""
         for target in self.targets:
             until(lambda server=target.server: call(server, "SAVE"), "what there is to be saved")  # type: ignore[misc]
 
+    @abc.abstractmethod
     def _start(self) -> None:
-        raise NotImplementedError
+        """Start it, and return when it is whole."""
 
     def _proxy(self, server: Server) -> Proxy:
         self._proxies.append(self._stack.enter_context(Proxy(server.socket, keep_requests=False)))
