@@ -11,11 +11,9 @@ from sessionstream.errors import InvalidArgument, InvalidData, TooLarge
 from sessionstream.events.base import EventType, type_of, types_by_class
 from sessionstream.events.encrypted import Seal
 from sessionstream.events.strict_json import decode_json, encode_json, refuse_unportable
-from sessionstream.redaction import Names, Redacted, Redactor
+from sessionstream.redaction import AS_GIVEN, Redacted, Redactor
 
 __all__ = ["EncodedEvent", "SealedEvent", "encode_event"]
-
-_NO_SECRETS = Names()
 
 
 class EncodedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -65,13 +63,13 @@ class SealedEvent(EncodedEvent, frozen=True, gc=False):
         return seal
 
 
-def encode_event(value: Any, max_bytes: int, redactor: Redactor | None = None) -> EncodedEvent:
+def encode_event(value: Any, max_bytes: int, redactor: Redactor = AS_GIVEN) -> EncodedEvent:
     """Encode an event, and make sure that it reads back equal.
 
     Args:
         value: an event of a declared type.
         max_bytes: the largest size of its JSON.
-        redactor: what takes secrets out of it; None leaves it as it is.
+        redactor: what takes secrets out of it; nothing else is taken out.
 
     Raises:
         EventTypeError: its class is not declared.
@@ -83,13 +81,13 @@ def encode_event(value: Any, max_bytes: int, redactor: Redactor | None = None) -
     kind = types_by_class.get(type(value)) or type_of(value)
     try:
         data = kind.encode(value)
-        plain = kind.is_plain(value, _NO_SECRETS if redactor is None else redactor.names)
+        plain = kind.is_plain(value, redactor.names)
     except _UNENCODABLE as error:
         raise _unencodable(kind, value, error) from None
     decoded = None
     if not plain:
         decoded = _read_back(kind, value, data)
-        if redactor is not None and not kind.is_clean(decoded, redactor.names):
+        if redactor is not AS_GIVEN and not kind.is_clean(decoded, redactor.names):
             data, decoded = _redacted(kind, data, decoded, redactor)
     if len(data) > max_bytes:
         raise TooLarge(f"the {kind.name} event", len(data), max_bytes, "max_event_bytes")

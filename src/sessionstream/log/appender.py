@@ -7,8 +7,10 @@ the next call. So call order is kept through whatever makes a call be repeated, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 from sessionstream.errors import EventTypeError, NotReplicated, OutcomeUnknown, SessionStreamError, Unavailable
@@ -107,7 +109,8 @@ class _Queue:
 
     def add(self, request: Append) -> asyncio.Future[Appended]:
         """Send the request at the end of this turn, or when its session is no longer busy; return its future."""
-        future: asyncio.Future[Appended] = asyncio.Future(loop=self._loop)
+        # It belongs to the running loop; to name that would take as long again as to make it.
+        future: Future[Appended] = Future()
         request.future = future
         if not self._flushing:
             # What is called in one turn of the loop has one deadline.
@@ -227,11 +230,12 @@ class _Queue:
         self._appender.server.flush()
 
     def _send(self, group: Group) -> None:
-        for request in group.appends:
-            self._busy.setdefault(request.session_id, None)
+        busy, sessions = self._busy, group.sessions
+        # What is sent again has kept its sessions, and what waits for them.
+        busy.update(sessions if busy.keys().isdisjoint(sessions) else sessions | busy)
         lane = self._appender.server.open_lane(self._appender.keys.log(group.partition))
         try:
-            packed = self._appender.calls.pack(group.partition, group.appends)
+            packed = self._appender.calls.pack(group)
         except Exception:  # a user's projection may give anything at all
             self._fail_alone(group)
             return
@@ -259,7 +263,7 @@ class _Queue:
         lane.heard(now, group.sent_at)
         again: list[Append] = []
         later: list[Append] = []
-        note = self._appender.positions.appended
+        made: list[Appended] = []
         durability = f"replicated({group.reached})" if group.replicas else lane.durability
         for request, answer in zip(group.appends, answers, strict=True):
             # Most answers are an offset, so that is asked first, and here.
@@ -267,7 +271,7 @@ class _Queue:
                 text, future = answer.decode(), request.future
                 version = int(text[text.find("-") + 1 :])
                 appended = Appended(request.session_id, text, version, request.count, False, request.ids, durability)
-                note(appended)
+                made.append(appended)
                 if version & _BETWEEN < request.count:
                     self._passed_milestone(appended)
                 if not future.done():
@@ -281,8 +285,9 @@ class _Queue:
                 known = isinstance(answer, NotReplicated)
                 outcome = answer if known else refusal_or_repeat(request, answer, durability)
                 if not isinstance(outcome, Exception):
-                    note(outcome)
+                    made.append(outcome)
                 _settle(request, outcome)
+        self._appender.positions.appended(made)
         if again:
             self._send(Group(group.partition, again))
             self._write()
@@ -321,7 +326,7 @@ class _Queue:
         fine: list[Append] = []
         for request in group.appends:
             try:
-                self._appender.calls.pack(group.partition, [request])
+                self._appender.calls.pack(Group(group.partition, [request]))
                 fine.append(request)
             except SessionStreamError as error:
                 _settle(request, error)
@@ -334,13 +339,11 @@ class _Queue:
 
     def _release(self, group: Group, kept: Sequence[Append] = ()) -> None:
         """Send what waits for the end of a group's call, but for the sessions of those that are sent again."""
-        busy = self._busy
-        stay = {request.session_id for request in kept} if kept else ()
-        for request in group.appends:
-            if request.session_id not in stay:
-                waiting = busy.pop(request.session_id, None)
-                if waiting is not None:
-                    self._fresh.setdefault(request.route.partition, []).extend(waiting)
+        ended: Collection[str] = group.sessions
+        if kept:
+            ended = group.sessions.keys() - {request.session_id for request in kept}
+        for waiting in filter(None, map(self._busy.pop, ended, repeat(None))):
+            self._fresh.setdefault(group.partition, []).extend(waiting)
         if self._fresh:
             self._flush_soon()
 

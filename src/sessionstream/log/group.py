@@ -28,7 +28,7 @@ class Group:
         appends: at least one, in their order, all of which wait for as many replicas.
 
     Attributes:
-        until: the loop's time at which the last of them is given up.
+        sessions: whose they are, each once.
         heard_ms: the server's clock when the first copy left; None before.
         in_doubt: whether a copy was sent that may still be executed.
         replicas: how many are to have it; 0 waits for none.
@@ -47,18 +47,23 @@ class Group:
         "reached",
         "replicas",
         "sent_at",
-        "until",
+        "sessions",
         "waiting",
     )
 
     def __init__(self, partition: int, appends: list[Append]) -> None:
         self.partition = partition
         self.appends = appends
-        self.until = max([request.until for request in appends])
+        self.sessions = dict.fromkeys([request.session_id for request in appends])
         self.heard_ms: int | None = None
         self.sent_at = 0.0
         self.in_doubt = False
         self.replicas = appends[0].replicas
+
+    @property
+    def until(self) -> float:
+        """The loop's time at which the last of them is given up."""
+        return max([request.until for request in self.appends])
 
     @property
     def fits(self) -> bool:

@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Protocol
 
 from sessionstream.events.base import EventType
 from sessionstream.events.codec import EncodedEvent
+from sessionstream.events.ids import event_ids
 from sessionstream.wire.packing import bulk
 
-__all__ = ["pieces_of"]
+__all__ = ["pieces_of", "usual_pieces_of"]
 
 _END = b"\r\n"
 _LONG = 2048
 _LENGTHS = [b"$%d\r\n" % size for size in range(_LONG)]
 
 
-def pieces_of(events: Iterable[tuple[bytes, EncodedEvent]]) -> list[bytes]:
+class OfOneEvent(Protocol):
+    """An append of one event; its id is made when it is packed first, and kept when it is packed again."""
+
+    ids: Sequence[bytes]
+    events: Sequence[EncodedEvent]
+
+
+def usual_pieces_of(appends: Sequence[OfOneEvent]) -> list[bytes]:
+    """Return the words of appends in the usual form, and give those that have no id theirs; see `pieces_of`."""
+    pieces: list[bytes] = []
+    for one, fresh in zip(appends, event_ids(len(appends)), strict=True):
+        if one.ids:
+            identifier = one.ids[0]
+        else:
+            identifier, one.ids = fresh, (fresh,)
+        # As in `pieces_of`: to call it for each, or to make lists for it, takes 2 to 6 % of an append's time here.
+        event = one.events[0]
+        data = event.data
+        size = len(identifier) + len(data)
+        length = _LENGTHS[size] if size < _LONG else b"$%d\r\n" % size
+        pieces += (_names[event.kind], length, identifier, data, _END)
+    return pieces
+
+
+def pieces_of(ids: Sequence[bytes], events: Sequence[EncodedEvent]) -> list[bytes]:
     """Return the words of events: of each the field of its entry and its value; see `sessionstream.events.recorded`.
 
     Args:
-        events: with their ids.
+        ids: of the events.
+        events: as many.
     """
     pieces: list[bytes] = []
-    for identifier, event in events:
+    for identifier, event in zip(ids, events, strict=True):
         data = event.data
         size = len(identifier) + len(data)
         length = _LENGTHS[size] if size < _LONG else b"$%d\r\n" % size

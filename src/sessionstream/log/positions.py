@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
@@ -47,13 +47,17 @@ class Positions:
         known = self._young.get(session_id) or self._old.get(session_id)
         return NOWHERE if known is None else known[1]
 
-    def appended(self, appended: Appended) -> None:
-        """Note an append; one that follows events unknown here leaves the position before them."""
-        session_id, version = appended.session_id, appended.version
-        known, before = self._young.get(session_id), version - appended.count
-        if known is not None and known[0] == before:
-            self._young[session_id] = (version, appended.offset)
-            return
+    def appended(self, made: Iterable[Appended]) -> None:
+        """Note appends; one that follows events unknown here leaves the position before them."""
+        for appended in made:
+            young, session_id, version = self._young, appended.session_id, appended.version
+            known, before = young.get(session_id), version - appended.count
+            if known is not None and known[0] == before:
+                young[session_id] = (version, appended.offset)
+            else:
+                self._follow(session_id, before, version, appended.offset)
+
+    def _follow(self, session_id: str, before: int, version: int, offset: str) -> None:
         if before == 0:
             # What is still read of a removed session that had this id no longer counts.
             self._change_readings(session_id, lambda readings: ())
@@ -61,7 +65,7 @@ class Positions:
         known = self._young.get(session_id) or self._old.get(session_id)
         # Before the first event there is nothing, whatever was known of a removed session that had this id.
         if known is None or known[0] == before or before == 0:
-            self._note(session_id, version, appended.offset)
+            self._note(session_id, version, offset)
 
     def forget(self, session_id: str) -> None:
         """Forget what is known of a removed session, whose id another one has now."""

@@ -100,7 +100,7 @@ class Recovery:
                     group.repeated(loop.time())
                 group.sent(lane, loop.time())
                 answer: asyncio.Future[list[Any]] = loop.create_future()
-                packed = self._calls.pack(group.partition, group.appends)
+                packed = self._calls.pack(group)
                 if asking:
                     lane.send(_ASKING, _ignore)
                 lane.send(packed, answer)

@@ -148,9 +148,9 @@ class Append(msgspec.Struct, gc=False):
         """
         if not self.ids:
             self.ids = event_ids(self.count)
-        events = zip(self.ids, self.events, strict=True)
+        events = pieces_of(self.ids, self.events)
         if self.usual and projections is None:
-            return 3, [bulk(b""), *pieces_of(events)]
+            return 3, [bulk(b""), *events]
         guards = self._guard_words(keys, numbers) if self.guarded else []
         operations = [] if projections is None else self._operation_words(keys, numbers, projections)
         words = 1 + len(guards) + 2 * self.count + len(operations)
@@ -159,7 +159,7 @@ class Append(msgspec.Struct, gc=False):
         looks = projections is not None or guards_look
         head = numbers[self.route.head] if looks else 0
         form = f"{words} {self.phases} {runtime:d} {self.sliding:d} {self.count} {len(guards)} {head}"
-        pieces = [bulk(form.encode()), bulk(self.meta), bulks(guards), *pieces_of(events)]
+        pieces = [bulk(form.encode()), bulk(self.meta), bulks(guards), *events]
         return 1 + words, [*pieces, bulks(operations)]
 
     def _operation_words(self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection]) -> list[Word]:

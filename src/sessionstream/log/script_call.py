@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sessionstream.events.ids import event_ids
 from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.log.encoding import KeyNumbers
+from sessionstream.log.group import Group
 from sessionstream.log.keys import Keys
-from sessionstream.log.packed_events import pieces_of
+from sessionstream.log.packed_events import usual_pieces_of
 from sessionstream.log.request import Append
 from sessionstream.projection import Projection
 from sessionstream.projections.directory import looks_at
@@ -41,12 +41,13 @@ class ScriptCalls:
         self._stamp = bulk(stamp.encode())
         self._alone = self._stamp + bulk(b"1") + _ALL_USUAL[False]
 
-    def pack(self, partition: int, appends: Sequence[Append]) -> bytes:
-        """Return the call for some appends of one partition."""
+    def pack(self, group: Group) -> bytes:
+        """Return the call for the appends of a group."""
+        partition, appends = group.partition, group.appends
         quiet, count = self._quiet.as_of_now(), len(appends)
         if all([one.usual and quiet[one.events[0].kind.cls] for one in appends]):  # noqa: C419 - a generator is slower
-            again = count > 1 and len({one.session_id for one in appends}) < count
-            more, number, mode, words = list[str](), 2 * count, _ALL_USUAL[again], _usual_words(appends)
+            again = len(group.sessions) < count
+            more, number, mode, words = list[str](), 2 * count, _ALL_USUAL[again], usual_pieces_of(appends)
             if count == 1:
                 route, log_and_feed = appends[0].route, self._keys.declared(partition)
                 return b"".join((_ALONE, log_and_feed, route.declared, self._alone, route.named, *words))
@@ -82,14 +83,6 @@ class ScriptCalls:
             return False
         quiet = self._quiet.as_of_now()
         return all(quiet[event.kind.cls] for event in request.events)
-
-
-def _usual_words(appends: Sequence[Append]) -> list[bytes]:
-    """Return the words of appends in the usual form, in pieces; ids that they have already are kept."""
-    for one, identifier in zip(appends, event_ids(len(appends)), strict=True):
-        if not one.ids:
-            one.ids = (identifier,)
-    return pieces_of(zip([one.ids[0] for one in appends], [one.events[0] for one in appends], strict=True))
 
 
 class _QuietTypes(dict[type, bool]):

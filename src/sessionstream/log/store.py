@@ -34,7 +34,7 @@ from sessionstream.log.request import UNGUARDED, Append, Appended, Guards, appen
 from sessionstream.log.stamp import is_encrypted_namespace, require_keys, require_same, shape_of
 from sessionstream.projection import Projection, nothing
 from sessionstream.projections import BUILT_IN
-from sessionstream.redaction import Redactor, redactor_of
+from sessionstream.redaction import AS_GIVEN, Redactor, redactor_of
 from sessionstream.wire.durability import level_of
 from sessionstream.wire.lane import LaneClosed, milliseconds
 from sessionstream.wire.scripts import load_script
@@ -185,7 +185,7 @@ class Store:
         guards = UNGUARDED
         if not unguarded or claims or unheld:
             guards = Guards(expected_version, idempotency_key, token, claims, only, unheld, owner)
-        most, redactor = self._most_event_bytes, self.redactor if from_caller else None
+        most, redactor = self._most_event_bytes, self.redactor if from_caller else AS_GIVEN
         encoded = [encode_event(event, most, redactor) for event in events]
         for event in encoded:
             if event.kind.reserved and from_caller:

@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from sessionstream.redaction.naming import Names
 from sessionstream.redaction.rules import NAMES, NOT_SECRET, Redaction
-from sessionstream.redaction.walking import Redacted, Redactor, redactor_of
+from sessionstream.redaction.walking import AS_GIVEN, Redacted, Redactor, redactor_of
 
-__all__ = ["NAMES", "NOT_SECRET", "Names", "Redacted", "Redaction", "Redactor", "redactor_of"]
+__all__ = ["AS_GIVEN", "NAMES", "NOT_SECRET", "Names", "Redacted", "Redaction", "Redactor", "redactor_of"]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-__all__ = ["BEGINS_JSON", "PAIR", "Names", "is_clean"]
+__all__ = ["BEGINS_JSON", "PAIR", "Names", "ToLookInto", "is_clean"]
 
 _MOST = 10_000
 _LONGEST = 200
@@ -21,6 +21,9 @@ BEGINS_JSON = frozenset('{[" \t\r\n')
 
 PAIR = re.compile(r'("((?:[^"\\]|\\.){1,200})"\s*:\s*)("(?:[^"\\]|\\.)*"?|-?\d[\d.eE+-]*)', re.DOTALL)
 """A key and its text or number, in what was meant to be JSON and does not decode."""
+
+ToLookInto = tuple[list[int], list[int]]
+"""Of a shape of events: the places of the fields with texts that may hold JSON, and of those with dicts and lists."""
 
 _decode = msgspec.json.Decoder().decode
 
@@ -49,7 +52,7 @@ class Names:
         self._kept = frozenset("".join(_words(name)) for name in keep)
         self.thorough = thorough
         self.harmless: set[str] = set()
-        self.shapes: dict[tuple[type, ...], list[str] | None] = {}
+        self.shapes: dict[tuple[Any, ...], ToLookInto | None] = {}
         self.rule_for = lru_cache(_MOST)(self._rule_for)
 
     def are_harmless(self, names: Iterable[Any]) -> bool:

@@ -11,7 +11,7 @@ from sessionstream.errors import InvalidType
 from sessionstream.redaction.naming import BEGINS_JSON, PAIR, Names, is_clean
 from sessionstream.redaction.rules import Redaction, usual_rules
 
-__all__ = ["Redacted", "Redactor", "redactor_of"]
+__all__ = ["AS_GIVEN", "Redacted", "Redactor", "redactor_of"]
 
 _MARK = re.compile(r"(\[redacted: [^\[\]]*\])")
 # What a JSON schema says of a field holds no value of that field.
@@ -191,6 +191,10 @@ def _describes(value: Any) -> bool:
 
 def _mark(rule: str) -> str:
     return f"[redacted: {rule}]"
+
+
+AS_GIVEN = Redactor(None)
+"""Takes nothing out."""
 
 
 def redactor_of(setting: Redaction | bool | None, *, of_deltas: bool = False) -> Redactor:

@@ -140,7 +140,7 @@ async def _remove(store: Store, session_id: str, stand: _Stand, held: Held) -> b
     match answer[0]:
         case b"done":
             offset = answer[1].decode()
-            store.positions.appended(Appended(session_id, offset, int(answer[2]), 1, False, [identifier]))
+            store.positions.appended([Appended(session_id, offset, int(answer[2]), 1, False, [identifier])])
             return True
         case b"gone":
             raise SessionNotFound(session_id)

@@ -254,7 +254,7 @@ class Restoring:
 
     def _tell(self, event: RecordedEvent) -> None:
         made = Appended(self._session_id, event.offset, event.version, event.version, False, ())
-        self._store.positions.appended(made)
+        self._store.positions.appended([made])
         if made.version >= MILESTONE:
             for tell in self._store.milestones:
                 tell(made)
