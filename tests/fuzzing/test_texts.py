@@ -66,7 +66,13 @@ def test_the_environment_is_taken_or_refused(values: dict[str, str]) -> None:
 @examples(20)
 async def test_a_url_leads_somewhere_or_is_refused(tail: str) -> None:
     """G41: when the manager is made, or when it is used first."""
-    for url in (tail, f"redis://127.0.0.1:1{tail}", f"unix:///nonexistent{tail}", f"redis://{tail}@127.0.0.1:1/0"):
+    for url in (
+        tail,
+        f"redis://127.0.0.1:1{tail}",
+        f"unix:///nonexistent{tail}",
+        f"redis://{tail}@127.0.0.1:1/0",
+        f"redis+sentinel://127.0.0.1:1{tail}",
+    ):
         # The embedded server is no server that is not there.
         if not url or "://" not in url:
             url = f"none:{url}"

@@ -20,7 +20,7 @@ _Url = Annotated[
         "--url",
         envvar="SESSIONSTREAM_URL",
         metavar="URL",
-        help="The server: redis://, rediss://, unix://, valkey://.",
+        help="The server: redis://, rediss://, unix://, valkey://, redis+sentinel://.",
         show_default="the embedded server",
         rich_help_panel=_PANEL,
     ),

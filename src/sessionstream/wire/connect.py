@@ -20,6 +20,7 @@ from sessionstream.wire.dialing import open_lane, ours
 from sessionstream.wire.durability import Demand, facts_of, replicas_of
 from sessionstream.wire.lane import Lane, milliseconds
 from sessionstream.wire.refusal import from_driver
+from sessionstream.wire.sentinels import addressing as sentinels
 from sessionstream.wire.sentinels.watched import WatchedPrimary
 
 __all__ = ["Dialer", "OLDEST_SERVER"]
@@ -28,7 +29,7 @@ OLDEST_SERVER = (7, 0)
 _CONNECT_TIMEOUT = 5.0
 # Shorter, since another node may have taken over from the one that does not answer.
 _NODE_TIMEOUT = 3.0
-_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
+_SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys", *sentinels.SCHEMES)
 
 
 class Dialer:
@@ -81,7 +82,8 @@ class Dialer:
         """Return a dialer for a ``redis://``, ``rediss://``, ``unix://``, ``valkey://`` or ``valkeys://`` URL.
 
         Args:
-            url: the server's URL, as redis-py understands it.
+            url: the server's URL, as redis-py understands it; or that of a primary which sentinels watch, with a scheme
+                such as ``redis+sentinel://``.
             options: the arguments of `Dialer`.
 
         Raises:
@@ -94,8 +96,9 @@ class Dialer:
                 + ", ".join(f"{known}://" for known in _SCHEMES)
             )
         plain = url.replace("valkey", "redis", 1) if scheme.startswith("valkey") else url
+        client_of = sentinels.client_of if scheme in sentinels.SCHEMES else redis.asyncio.Redis.from_url
         try:
-            return cls(redis.asyncio.Redis.from_url(plain), **options)
+            return cls(client_of(plain), **options)
         except (ValueError, TypeError) as error:
             raise InvalidArgument(f"the {scheme}:// URL is malformed: {error}") from None
 
@@ -172,13 +175,13 @@ class Dialer:
         return lane
 
     async def _dial_primary(self, watched: WatchedPrimary, protocol: int) -> Lane:
-        sentinels = watched.sentinels()
-        address, news = await sentinels.primary()
+        known = watched.sentinels()
+        address, news = await known.primary()
         lane = await self._dial(watched.place(address), protocol, _NODE_TIMEOUT)
         try:
             if lane.role not in (None, "master"):
                 raise Unavailable(f"the sentinels name {address[0]}:{address[1]}, which is a replica")
-            sentinels.follow(lane, address, news)
+            known.follow(lane, address, news)
         except Unavailable:
             lane.close()
             raise

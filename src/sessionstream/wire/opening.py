@@ -73,6 +73,6 @@ def server_for(
         return Server(own.dial, deadline=deadline, find_cluster=own.cluster, watched=own.watched)
     if url is not None:
         dialer = Dialer.from_url(url, reply_timeout=reply_timeout, allow_eviction=allow_eviction, demand=demand)
-        return Server(dialer.dial, deadline=deadline, find_cluster=dialer.cluster)
+        return Server(dialer.dial, deadline=deadline, find_cluster=dialer.cluster, watched=dialer.watched)
     embedded = _EmbeddedDialer(folder, reply_timeout, deadline, demand)
     return Server(embedded.dial, deadline=deadline, release=embedded.release)
