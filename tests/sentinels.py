@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import redis.asyncio.sentinel
 from redis.asyncio import Redis
@@ -76,6 +77,12 @@ class TestSentinels(StartedTogether):
     def addresses(self) -> list[tuple[str, int]]:
         """Where the sentinels are, for redis-py's Sentinel."""
         return [("127.0.0.1", node.port) for node in self.sentinels]
+
+    @property
+    def url(self) -> str:
+        """The primary's, for a manager: it names the sentinels."""
+        credentials = f":{quote(self.password, safe='')}@" if self.password is not None else ""
+        return f"redis+sentinel://{credentials}{','.join(f'{host}:{port}' for host, port in self.addresses)}/{NAME}"
 
     @contextlib.asynccontextmanager
     async def client(self, kind: type[Redis] = Redis, **settings: Any) -> AsyncIterator[Redis]:

@@ -130,8 +130,8 @@ class SharedSentinels(_Several):
         return self
 
     def reach(self, client: Redis) -> dict[str, Any]:
-        """Return the arguments that lead a manager to it: a client that asks the sentinels."""
-        return {"conn": client}
+        """Return the arguments that lead a manager to it: the URL that names the sentinels."""
+        return {"url": self.whole.url}
 
     @property
     def primary(self) -> Server:

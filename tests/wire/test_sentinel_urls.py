@@ -36,15 +36,9 @@ def sentinels() -> Iterator[TestSentinels]:
         yield whole
 
 
-def url_of(sentinels: TestSentinels, *, password: str = PASSWORD, rest: str = "") -> str:
-    """Return the URL of the primary."""
-    hosts = ",".join(f"{host}:{port}" for host, port in sentinels.addresses)
-    return f"redis+sentinel://:{password}@{hosts}/{NAME}{rest}"
-
-
 async def test_a_url_leads_to_the_primary_and_to_the_one_behind_it(sentinels: TestSentinels) -> None:
     """Nothing but the URL is known of it; when a replica has taken over, the manager goes on there."""
-    async with SessionManager(url=url_of(sentinels), namespace="url", deadline=30) as manager:
+    async with SessionManager(url=sentinels.url, namespace="url", deadline=30) as manager:
         session_id = (await manager.create_session("user", "agent")).session_id
         await asyncio.to_thread(sentinels.fail_over)
         assert (await manager.append(session_id, NoteAdded(text="x"))).version == 2
@@ -52,7 +46,7 @@ async def test_a_url_leads_to_the_primary_and_to_the_one_behind_it(sentinels: Te
 
 async def test_a_sentinel_that_is_away_is_passed_over(sentinels: TestSentinels) -> None:
     """One of those that the URL names tells where the others, and the primary, are."""
-    url = url_of(sentinels).replace("@", f"@127.0.0.1:{free_port()},").replace("redis+", "valkey+")
+    url = sentinels.url.replace("@", f"@127.0.0.1:{free_port()},").replace("redis+", "valkey+")
     async with SessionManager(url=url, namespace="away") as manager:
         assert (await manager.create_session("user", "agent")).version == 1
 
@@ -61,7 +55,7 @@ async def test_the_command_line_takes_it(sentinels: TestSentinels) -> None:
     """From the environment, and says where the server is without its password."""
     command = await asyncio.create_subprocess_exec(
         *(Path(sys.executable).with_name("sessionstream"), "doctor", "--json"),
-        env=os.environ | {"SESSIONSTREAM_URL": url_of(sentinels)},
+        env=os.environ | {"SESSIONSTREAM_URL": sentinels.url},
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await command.communicate()
@@ -72,7 +66,7 @@ async def test_the_command_line_takes_it(sentinels: TestSentinels) -> None:
 
 async def test_a_wrong_password_is_told_as_such(sentinels: TestSentinels) -> None:
     """And is not repeated."""
-    async with SessionManager(url=url_of(sentinels, password="wr0ng"), namespace="n", deadline=5) as manager:
+    async with SessionManager(url=sentinels.url.replace(PASSWORD, "wr0ng"), namespace="n", deadline=5) as manager:
         with pytest.raises(AuthenticationFailed) as caught:
             await manager.create_session("user", "agent")
     assert "wr0ng" not in str(caught.value)
