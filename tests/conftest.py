@@ -7,6 +7,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,11 @@ _OF_TESTS = tuple(f"SESSIONSTREAM_{name}" for name in ("TEST_SERVER", "TEST_TOPO
 for _name in [name for name in os.environ if name.startswith("SESSIONSTREAM_")]:
     if _name not in _OF_TESTS:
         del os.environ[_name]
+
+# A shell lets what it runs in its background ignore SIGINT, and every process inherits that: one that is interrupted
+# would go on for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # redis-py looks its own version up on the disk for each connection.
 redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)

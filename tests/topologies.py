@@ -31,6 +31,7 @@ __all__ = [
     "SharedServer",
     "SharedTls",
     "TOPOLOGIES",
+    "asking",
     "shared",
     "through",
     "topology",
@@ -217,6 +218,11 @@ class OneNode(SharedServer):
 
 FINDING = 2 if os.environ.get("SESSIONSTREAM_TEST_TOPOLOGY") == "cluster" else 0
 """Connections that a manager makes and closes before its own: one finds a Cluster, one asks for its nodes."""
+
+
+def asking(proxy: Proxy) -> int:
+    """Return how many connections were made through a proxy to ask a Cluster where slots are; elsewhere none is."""
+    return sum(b"SLOTS" in request for request in proxy.requests)
 
 
 def through(proxy: Proxy) -> dict[str, Any]:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
-
-from redis.asyncio import Redis
+from typing import Any
 
 from tests.cli.conftest import Cli
 
 
-async def test_the_lines_are_taken_by_a_server(cli: Cli, client: Redis) -> None:
-    """One for each role; no password is in them, and none is given."""
+async def test_the_lines_are_taken_by_a_server(cli: Cli, server: Any) -> None:
+    """By every node of a Cluster; one for each role; no password is in them, and none is given."""
     result = await cli("acl", "--namespace", "shop")
     lines = result.out.splitlines()
     assert [shlex.split(line)[2] for line in lines] == ["runtime", "auditor", "consumer"]
-    for line in lines:
-        words = shlex.split(line)
-        try:
-            await client.execute_command(*words)
-            user = await client.acl_getuser(words[2])
-            assert user is not None
-            assert "off" in user["flags"]
-            assert not user["passwords"]
-        finally:
-            await client.acl_deluser(words[2])
+    async with server.primaries() as clients:
+        for client, line in itertools.product(clients, lines):
+            words = shlex.split(line)
+            try:
+                await client.execute_command(*words)
+                user = await client.acl_getuser(words[2])
+                assert user is not None
+                assert "off" in user["flags"]
+                assert not user["passwords"]
+            finally:
+                await client.acl_deluser(words[2])
     assert "password" in result.err
 
 

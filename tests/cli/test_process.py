@@ -54,6 +54,26 @@ async def test_output_may_be_closed(process: Process, session: str) -> None:
     assert command.returncode == 0
 
 
+async def test_sigterm_ends_what_a_shell_runs_in_its_background(
+    process: Process, manager: SessionManager, session: str
+) -> None:
+    """In good order, though Ctrl-C is ignored there, and stays so."""
+    shell = ["sh", "-c", 'trap "" INT; exec "$0" -P -c "$1" follow s --json', sys.executable, MAIN]
+    command = await process(code=f"import os; os.execv('/bin/sh', {shell!r})")
+    assert command.stdout is not None
+    async with asyncio.timeout(30):
+        told = [json.loads(await command.stdout.readline()) for _ in range(5)]
+        command.send_signal(signal.SIGINT)
+        appended = await manager.append(session, NoteAdded(text="x"))
+        told.append(json.loads(await command.stdout.readline()))
+        command.send_signal(signal.SIGTERM)
+        out, err = await command.communicate()
+    assert [record["version"] for record in told] == [1, 2, 3, 4, 5, 6]
+    assert (command.returncode, out) == (130, b"")
+    said = ["go on with --after " + appended.offset, "sessionstream: interrupted"]
+    assert err.decode().splitlines() == said
+
+
 async def test_an_import_that_is_interrupted_says_so_and_is_completed_by_another(
     process: Process, manager: SessionManager, tmp_path: Path
 ) -> None:

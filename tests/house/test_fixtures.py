@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(folder: Path, tests: str, **environment: str) -> str:
-    """Run tests that use the project's fixtures, and return the summary."""
+def run(folder: Path, tests: str, *starter: str, **environment: str) -> str:
+    """Run tests that use the project's fixtures, started by a command if one is given, and return the summary."""
     (folder / "tests").mkdir()
     for path in (ROOT / "tests").glob("*.py"):
         if path.name != "keys.py":  # what an owner is, is for one of these tests to say
@@ -23,7 +23,7 @@ def run(folder: Path, tests: str, **environment: str) -> str:
     shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "tests" / "test_it.py").write_text(tests)
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [*starter, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -125,6 +125,29 @@ async def test_settings_of_the_users_own_do_not_reach_a_test(tmp_path: Path) -> 
         tmp_path,
         "import os\n\ndef test_one():\n    assert 'SESSIONSTREAM_URL' not in os.environ\n",
         SESSIONSTREAM_URL="redis://127.0.0.1:1/0",
+    )
+    assert "1 passed" in summary
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "workers"])
+async def test_what_a_test_starts_can_be_interrupted(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    """Also where the tests run in the background of a shell."""
+    summary = run(
+        tmp_path,
+        """
+import signal
+import subprocess
+import sys
+
+def test_one():
+    code = "import time; print(flush=True); time.sleep(20)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == -signal.SIGINT
+""",
+        *("sh", "-c", 'trap "" INT; exec "$@"', "sh"),
+        PYTEST_ADDOPTS=" ".join(workers),
     )
     assert "1 passed" in summary
 

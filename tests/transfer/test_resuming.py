@@ -92,7 +92,7 @@ async def killed(
     async def run(shape: str, path: Path, number: signal.Signals, after: int) -> int:
         words = ("-m", "tests.transfer.exporting_process", server.url, sessions.settings.namespace, shape)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *words, str(path), str(tmp_path / "cursor")),
+            *(sys.executable, *words, str(path), str(tmp_path / "cursor"), str(after + 2)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             cwd=ROOT,

@@ -125,8 +125,7 @@ def _present(run: Callable[..., None], body: Body) -> None:
 def _guarded(terminal: Terminal, work: Awaitable[int | None]) -> int:
     """Run a command and return its exit code; an error of the library is one line."""
     try:
-        with _termination():
-            code = _run(work) or Code.DONE
+        code = _run(work) or Code.DONE
         sys.stdout.flush()
         return code
     except SessionStreamError as error:
@@ -154,11 +153,19 @@ def _let_go_of_output() -> None:
 
 
 def _run(work: Awaitable[int | None]) -> int | None:
+    termination = _Termination()
+
     async def main() -> int | None:
+        termination.task = asyncio.current_task()
         return await work
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main())
+    with termination.heard(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
+            return runner.run(main())
+        except asyncio.CancelledError:
+            if not termination.came:
+                raise
+            raise KeyboardInterrupt from None
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -169,17 +176,34 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-@contextlib.contextmanager
-def _termination() -> Iterator[None]:
-    """Let a SIGTERM end the command as Ctrl-C does: what it began is put in order first."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGTERM"):
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+class _Termination:
+    """A SIGTERM ends the command as Ctrl-C does: what it began is put in order first, and a second one does not wait.
+
+    It does so itself, and not by a SIGINT: a shell lets that be ignored by what runs in its background.
+    """
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[Any] | None = None
+        self.came = False
+
+    @contextlib.contextmanager
+    def heard(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGTERM"):
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, self._end)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _end(self, number: int, frame: object) -> None:
+        again, self.came = self.came, True
+        if again or self.task is None or self.task.done():
+            raise KeyboardInterrupt
+        self.task.cancel()
+        # A loop that waits for its connections looks at the task only when it is woken.
+        self.task.get_loop().call_soon_threadsafe(lambda: None)
 
 
 async def _partitions(manager: SessionManager) -> int | None:
