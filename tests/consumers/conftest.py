@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from sessionstream import SessionManager
 from tests.consumers.forks import Forks
@@ -28,17 +27,9 @@ def forks() -> Iterator[Forks]:
 
 
 @pytest.fixture
-async def make_manager(client: Redis, namespace: str) -> AsyncIterator[MakeManager]:
+def make_manager(open_manager: MakeManager) -> MakeManager:
     """Make one more manager of the test's namespace, as another process would have."""
-    async with AsyncExitStack() as stack:
-
-        def make(**settings: Any) -> SessionManager:
-            given = {"namespace": namespace, "partitions": PARTITIONS, **settings}
-            manager = SessionManager(conn=client, **given)
-            stack.push_async_callback(manager.aclose)
-            return manager
-
-        yield make
+    return partial(open_manager, partitions=PARTITIONS)
 
 
 @pytest.fixture

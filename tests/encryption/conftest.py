@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from sessionstream import SessionManager
 
@@ -25,19 +23,14 @@ def key_store(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def make_manager(client: Redis, namespace: str, key_store: Path) -> AsyncIterator[MakeManager]:
+def make_manager(open_manager: MakeManager, key_store: Path) -> MakeManager:
     """Make one more manager of the test's namespace: ``make_manager(encryption_key=None, key_store=None)``."""
-    async with AsyncExitStack() as stack:
 
-        def make(**settings: Any) -> SessionManager:
-            given = {"namespace": namespace, "encryption_key": MASTER, "key_store": key_store, **settings}
-            if "encryption" in settings:
-                given |= {"encryption_key": None, "key_store": None}
-            manager = SessionManager(conn=client, **given)
-            stack.push_async_callback(manager.aclose)
-            return manager
+    def make(**settings: Any) -> SessionManager:
+        keys = {} if "encryption" in settings else {"encryption_key": MASTER, "key_store": key_store}
+        return open_manager(**keys | settings)
 
-        yield make
+    return make
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,16 +21,9 @@ KEY = "k" * 40
 
 
 @pytest.fixture
-async def make_manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[MakeManager]:
+def make_manager(open_manager: MakeManager) -> MakeManager:
     """Make one more manager of the test's namespace, as another process would have."""
-    async with AsyncExitStack() as stack:
-
-        def make(**settings: Any) -> SessionManager:
-            made = SessionManager(**reach, **{"namespace": namespace, "partitions": 4, **settings})
-            stack.push_async_callback(made.aclose)
-            return made
-
-        yield make
+    return partial(open_manager, partitions=4)
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from redis.asyncio import Redis
@@ -18,17 +17,9 @@ SESSION, NEIGHBOUR = "sess_1", "sess_2"
 
 
 @pytest.fixture
-async def make_manager(client: Redis, namespace: str) -> AsyncIterator[MakeManager]:
+def make_manager(open_manager: MakeManager) -> MakeManager:
     """Make one more manager of the test's namespace: ``make_manager(seal_key=None)``."""
-    async with AsyncExitStack() as stack:
-
-        def make(**settings: Any) -> SessionManager:
-            given = {"namespace": namespace, "seal_key": KEY, **settings}
-            manager = SessionManager(conn=client, **given)
-            stack.push_async_callback(manager.aclose)
-            return manager
-
-        yield make
+    return partial(open_manager, seal_key=KEY)
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,17 +13,13 @@ MakeManager = Callable[..., SessionManager]
 
 
 @pytest.fixture
-async def make_manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[MakeManager]:
+def make_manager(open_manager: MakeManager) -> MakeManager:
     """Make a manager of the test's namespace: ``make_manager(projection, ttl=60)``."""
-    async with AsyncExitStack() as stack:
 
-        def make(*projections: Projection, **settings: Any) -> SessionManager:
-            given = {"namespace": namespace, "partitions": 1, **settings}
-            manager = SessionManager(**reach, projections=projections, **given)
-            stack.push_async_callback(manager.aclose)
-            return manager
+    def make(*projections: Projection, **settings: Any) -> SessionManager:
+        return open_manager(projections=projections, **{"partitions": 1} | settings)
 
-        yield make
+    return make
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -42,17 +41,13 @@ def noting(version: int = 1) -> Projection:
 
 
 @pytest.fixture
-async def make_manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[MakeManager]:
+def make_manager(open_manager: MakeManager) -> MakeManager:
     """Make a manager of the test's namespace: ``make_manager(noting(), ttl=60)``."""
-    async with AsyncExitStack() as stack:
 
-        def make(*projections: Projection, **settings: Any) -> SessionManager:
-            given = {"namespace": namespace, "partitions": 3, **settings}
-            manager = SessionManager(**reach, projections=projections, **given)
-            stack.push_async_callback(manager.aclose)
-            return manager
+    def make(*projections: Projection, **settings: Any) -> SessionManager:
+        return open_manager(projections=projections, **{"partitions": 3} | settings)
 
-        yield make
+    return make
 
 
 @pytest.fixture

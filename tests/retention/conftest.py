@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +16,9 @@ SESSION = "sess_kept"
 
 
 @pytest.fixture
-async def make_manager(reach: dict[str, Any], namespace: str) -> AsyncIterator[MakeManager]:
+def make_manager(open_manager: MakeManager) -> MakeManager:
     """Make one more manager of the test's namespace, as another process would have."""
-    async with AsyncExitStack() as stack:
-
-        def make(**settings: Any) -> SessionManager:
-            made = SessionManager(**reach, **{"namespace": namespace, **settings})
-            stack.push_async_callback(made.aclose)
-            return made
-
-        yield make
+    return open_manager
 
 
 @pytest.fixture

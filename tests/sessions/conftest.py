@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -16,17 +15,9 @@ Dump = Callable[[], Awaitable[dict[bytes, bytes]]]
 
 
 @pytest.fixture
-async def make_manager(client: Redis, namespace: str) -> AsyncIterator[MakeManager]:
+def make_manager(open_manager: MakeManager) -> MakeManager:
     """Make one more manager of the test's namespace, as another process would have: ``make_manager(retention=0)``."""
-    async with AsyncExitStack() as stack:
-        managers: list[SessionManager] = []
-
-        def make(**settings: Any) -> SessionManager:
-            managers.append(SessionManager(conn=client, **{"namespace": namespace, **settings}))
-            stack.push_async_callback(managers[-1].aclose)
-            return managers[-1]
-
-        yield make
+    return open_manager
 
 
 @pytest.fixture

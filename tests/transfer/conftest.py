@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from sessionstream import SessionManager
 from sessionstream.log.store import Store
@@ -16,16 +14,13 @@ MakeManager = Callable[..., SessionManager]
 
 
 @pytest.fixture
-async def make_manager(client: Redis, make_namespace: Callable[..., str]) -> AsyncIterator[MakeManager]:
+def make_manager(open_manager: MakeManager, make_namespace: Callable[..., str]) -> MakeManager:
     """Make one more manager, of a namespace of its own unless one is given: ``make_manager(ttl=5)``."""
-    async with AsyncExitStack() as stack:
 
-        def make(namespace: str | None = None, **settings: Any) -> SessionManager:
-            one = SessionManager(conn=client, namespace=make_namespace(namespace), **settings)
-            stack.push_async_callback(one.aclose)
-            return one
+    def make(namespace: str | None = None, **settings: Any) -> SessionManager:
+        return open_manager(namespace=make_namespace(namespace), **settings)
 
-        yield make
+    return make
 
 
 @pytest.fixture
