@@ -11,15 +11,20 @@ import pytest
 from tests.docs.conftest import Run
 from tests.docs.pages import blocks, page, section
 from tests.servers import Server
+from tests.topologies import topology
+
+# A plain client would be sent on by a node that has not the key.
+CLIENT = "RedisCluster" if topology() == "cluster" else "Redis"
 
 # The blocks of a page are one story: each goes on with the names of those before it.
 STORY = """
 import ast, asyncio, json, sys
-from redis.asyncio import Redis
+import redis.asyncio
 from sessionstream import SessionManager
 
-async def main(url, namespace, blocks):
-    async with Redis.from_url(url) as conn, SessionManager(conn, namespace=namespace) as manager:
+async def main(client, url, namespace, blocks):
+    client = getattr(redis.asyncio, client)
+    async with client.from_url(url) as conn, SessionManager(conn, namespace=namespace) as manager:
         session = await manager.create_session("user_123", "chatbot")
         names = {"manager": manager, "conn": conn, "session_id": session.session_id, "__name__": "example"}
         for number, block in enumerate(blocks, 1):
@@ -58,7 +63,7 @@ def test_the_readme_s_pieces_run_and_are_short(run: Run, server: Server, namespa
     """Ten lines each, on a session that is over."""
     [piece] = blocks(section(page("README.md"), name), "python")
     assert len(piece.splitlines()) <= 10
-    story = json.dumps([server.url, namespace, [_TALK, piece]])
+    story = json.dumps([CLIENT, server.url, namespace, [_TALK, piece]])
     assert run("-c", STORY, text=story, SESSIONSTREAM_SEAL_KEY="0123456789abcdef" * 4)
 
 
@@ -68,4 +73,4 @@ def test_the_blocks_of_a_page_run(
 ) -> None:
     """One after the other, on a session of a fresh namespace, without an error or a warning."""
     make_namespace("shop")
-    run("-c", STORY, text=json.dumps([server.url, namespace, blocks(page(name), "python")]))
+    run("-c", STORY, text=json.dumps([CLIENT, server.url, namespace, blocks(page(name), "python")]))
