@@ -40,8 +40,9 @@ async def test_a_url_leads_to_the_primary_and_to_the_one_behind_it(sentinels: Te
     """Nothing but the URL is known of it; when a replica has taken over, the manager goes on there."""
     async with SessionManager(url=sentinels.url, namespace="url", deadline=30) as manager:
         session_id = (await manager.create_session("user", "agent")).session_id
+        await manager.append(session_id, NoteAdded(text="on both"), durability="replicated(2)")
         await asyncio.to_thread(sentinels.fail_over)
-        assert (await manager.append(session_id, NoteAdded(text="x"))).version == 2
+        assert (await manager.append(session_id, NoteAdded(text="behind"))).version == 3
 
 
 async def test_a_sentinel_that_is_away_is_passed_over(sentinels: TestSentinels) -> None:

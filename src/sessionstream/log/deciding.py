@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,8 +12,6 @@ from sessionstream.log.request import Appended
 from sessionstream.log.store import Store
 
 __all__ = ["Decision", "append_decided"]
-
-_MOST_TRIES = 50
 
 
 class Decision(NamedTuple):
@@ -42,9 +41,11 @@ async def append_decided(
         decide: reads what it needs and returns a decision, or None to append nothing; called again after a conflict.
 
     Raises:
-        ConflictError: others were faster, again and again.
+        ConflictError: others were faster, again and again, until the deadline.
     """
-    for attempt in range(1, _MOST_TRIES + 1):
+    loop = asyncio.get_running_loop()
+    until = loop.time() + store.server.deadline
+    while True:
         decision = await decide()
         if decision is None:
             return None
@@ -57,6 +58,5 @@ async def append_decided(
                 claims=decision.claims,
             )
         except ConflictError:
-            if attempt == _MOST_TRIES:
+            if loop.time() > until:
                 raise
-    raise AssertionError("unreachable")
