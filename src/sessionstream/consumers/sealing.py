@@ -13,7 +13,7 @@ from sessionstream.events.encrypted import Seal
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.log.stamp import is_encrypted_namespace
 from sessionstream.log.store import Store
-from sessionstream.projection import Operation, Put, Replace
+from sessionstream.projection import Operation, Put, Replace, Symbol
 
 __all__ = ["seal_for"]
 
@@ -59,7 +59,11 @@ class _Withheld:
     def operations(self, owner: str, operations: Iterable[Operation]) -> Iterator[Operation]:
         """Yield operations that have no text; raise the reason at one that has."""
         for operation in operations:
-            if self._reason is not None and isinstance(operation, Put | Replace):
-                if any(isinstance(value, str | bytes) and value for value in operation.fields.values()):
-                    raise self._reason
+            has_text = isinstance(operation, Put | Replace) and any(map(_is_text, operation.fields.values()))
+            if self._reason is not None and has_text:
+                raise self._reason
             yield operation
+
+
+def _is_text(value: object) -> bool:
+    return bool(value.rest) if isinstance(value, Symbol) else isinstance(value, str | bytes) and bool(value)

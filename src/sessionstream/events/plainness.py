@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from sessionstream.redaction.naming import BEGINS_JSON, Names, is_clean
+from sessionstream.redaction.naming import Names, is_clean
+from sessionstream.redaction.scanning import BEGINS_JSON
 
 __all__ = ["Plainness"]
 

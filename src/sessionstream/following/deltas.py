@@ -76,7 +76,7 @@ async def publish(store: Store, session_id: str, delta: object) -> str:
         InvalidData: or `TooLarge`: it would not be read back as it is.
         SessionNotFound: or `SessionEnded`: nobody follows what is not, or is over.
         KeyUnavailable: it is to be encrypted, and the key cannot be had.
-        NamespaceMismatch: what is written to the namespace is encrypted, and this process has no keys, or the other way.
+        NamespaceMismatch: what is written to the namespace is encrypted, and this process has no keys; or it is not.
     """
     route, keys = store.keys.route(session_id), store.keys
     data = encode_redacted(delta, "delta", store.delta_redactor)

@@ -83,7 +83,9 @@ async def check_durability(store: Store, wanted: str | None) -> list[Finding]:
     if settings["appendonly"] is None and "aof_enabled" in told:
         settings["appendonly"] = "yes" if told["aof_enabled"] == "1" else "no"
     durability = durability_of(*settings.values())
-    words = ", ".join(f"{name} {_shown(value)}" for name, value in settings.items() if name != _UNSYNCED or value == "yes")
+    # Hardly anybody has set it.
+    told_of = {name: value for name, value in settings.items() if name != _UNSYNCED or value == "yes"}
+    words = ", ".join(f"{name} {_shown(value)}" for name, value in told_of.items())
     advice = "" if durability.level is not Level.ATTENTION else "set appendonly to yes"
     return [
         Finding("persistence", "settings", words, durability.level, advice),
