@@ -60,6 +60,7 @@ async def test_what_is_not_durable_is_said(cli: Cli, session: str) -> None:
         ({"appendfsync": "always"}, "fsync", 0),
         ({"appendfsync": "everysec"}, "process", 0),
         ({"appendfsync": "no"}, "process", 0),
+        ({"appendfsync": "always", "no_appendfsync_on_rewrite": "yes"}, "process", 0),
         ({"appendonly": False, "save": ("3600", "1")}, "memory", 1),
         ({"appendonly": False}, "memory", 1),
     ],

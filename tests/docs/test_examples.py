@@ -67,10 +67,11 @@ def test_the_readme_s_pieces_run_and_are_short(run: Run, server: Server, namespa
     assert run("-c", STORY, text=story, SESSIONSTREAM_SEAL_KEY="0123456789abcdef" * 4)
 
 
-@pytest.mark.parametrize("name", ["docs/api.md", "docs/durability.md"])
+@pytest.mark.parametrize("name", ["docs/api.md", "docs/durability.md", "docs/encryption.md"])
 def test_the_blocks_of_a_page_run(
     run: Run, server: Server, namespace: str, make_namespace: Callable[..., str], name: str
 ) -> None:
     """One after the other, on a session of a fresh namespace, without an error or a warning."""
-    make_namespace("shop")
+    for other in ("shop", "private"):
+        make_namespace(other)
     run("-c", STORY, text=json.dumps([CLIENT, server.url, namespace, blocks(page(name), "python")]))

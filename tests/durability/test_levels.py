@@ -19,6 +19,7 @@ from tests.servers import Server
 MakeServer = Callable[..., Server]
 
 MEMORY, PROCESS, FSYNC = {"appendonly": False}, {"appendfsync": "everysec"}, {"appendfsync": "always"}
+SOMETIMES = {**FSYNC, "no_appendfsync_on_rewrite": "yes"}
 
 
 async def append(manager: SessionManager, **options: Any) -> Appended:
@@ -36,6 +37,7 @@ async def append(manager: SessionManager, **options: Any) -> Appended:
         (MEMORY, "memory", "memory"),
         (PROCESS, "process", "process"),
         (FSYNC, "process", "fsync"),
+        (SOMETIMES, "process", "process"),
         (FSYNC, "fsync", "fsync"),
     ],
 )
@@ -52,7 +54,12 @@ async def test_an_append_says_what_keeps_it(
 
 @pytest.mark.parametrize(
     ("settings", "wanted", "found"),
-    [(MEMORY, "process", "memory"), (MEMORY, "fsync", "memory"), (PROCESS, "fsync", "process")],
+    [
+        (MEMORY, "process", "memory"),
+        (MEMORY, "fsync", "memory"),
+        (PROCESS, "fsync", "process"),
+        (SOMETIMES, "fsync", "process"),
+    ],
 )
 async def test_a_server_that_gives_less_is_refused_before_anything_is_written(
     make_server: MakeServer, open_manager: Open, settings: dict[str, Any], wanted: str, found: str

@@ -145,6 +145,13 @@ CALLS: dict[str, Mapping[str, Any]] = {
     "retention.archive": _TRIM,
     "retention.trim": _TRIM,
     "retention.replay": {**_ID, "folder": "folder"},
+    "mine.append": {**_ID, "events": [MessageAdded(role="user", content="x")]},
+    "mine.add_messages": {**_ID, "messages": [{"role": "user", "content": "x"}]},
+    "mine.history": {**_ID, "after": None, "limit": 3},
+    "mine.publish": {**_ID, "delta": 1},
+    "mine.save_checkpoint": {**_ID, "data": {}, "offset": None, "label": "l", "checkpoint_id": "c2"},
+    "mine.delete_session": {**_ID, "purge": False},
+    "mine.get_sessions": {"limit": 3, "after": None},
     "view.fields": {"place": view("p"), **_ID},
     "view.ranking": {"place": ranking("p"), **_ID},
     "view.counters": {"place": counters("p")},
@@ -164,6 +171,7 @@ async def call(manager: SessionManager, name: str, given: Mapping[str, Any]) -> 
     place: Any = manager
     for room in rooms:
         place = {
+            "mine": lambda: manager.for_user("u"),
             "view": lambda: manager.consumers.view("g"),
             "projected": lambda: manager.consumers.projected(PROJECTION),
         }.get(room, lambda room=room: getattr(manager, room))()

@@ -5,6 +5,7 @@ G33.
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import subprocess
@@ -210,6 +211,12 @@ async def test_evidence_of_a_session_that_is_over(sealed: SessionManager, tmp_pa
     await sealed.delete_session(SESSION)
     await sealed.audit.evidence(SESSION, tmp_path / "file")
     assert verify_evidence(tmp_path / "file", Keyring(KEY)).verification.ok
+
+
+async def test_an_id_may_be_a_text_of_another_type(sealed: SessionManager, tmp_path: Path) -> None:
+    """As a member of an enum is."""
+    written = await sealed.audit.evidence(enum.StrEnum("Ids", {"ONE": SESSION}).ONE, tmp_path / "evidence.jsonl")
+    assert written == 12
 
 
 async def test_evidence_that_cannot_be_written_leaves_nothing(sealed: SessionManager, tmp_path: Path) -> None:

@@ -251,6 +251,18 @@ def test_a_malformed_user_is_refused(manager: SessionManager) -> None:
         manager.for_user("")
 
 
+@pytest.mark.parametrize("name", sorted(set(CALLS) - {"get_sessions"}))
+@pytest.mark.parametrize("malformed", [None, b"s", "", "\ud800"], ids=["none", "bytes", "empty", "surrogate"])
+async def test_a_malformed_session_is_refused(
+    client: Redis, manager: SessionManager, mine: UserSessions, name: str, malformed: Any
+) -> None:
+    """As by the manager's methods, with nothing written."""
+    before = await _all_keys(client, manager)
+    with pytest.raises(InvalidArgument, match="session_id"):
+        await CALLS[name](mine, malformed)
+    assert await _all_keys(client, manager) == before
+
+
 async def test_a_follower_says_at_once_what_is_malformed(mine: UserSessions) -> None:
     """As the manager's does."""
     with pytest.raises(InvalidArgument):

@@ -11,7 +11,7 @@ import pydantic
 import pytest
 
 from sessionstream import MessageAdded, NoteAdded, SessionManager, ToolCalled, ToolReturned, event
-from sessionstream.errors import InvalidData
+from sessionstream.errors import InvalidArgument, InvalidData
 from tests.redaction.conftest import MARK, SECRET, Search
 
 Last = Callable[[str], Awaitable[Any]]
@@ -47,6 +47,13 @@ class Model(pydantic.BaseModel):
 
     text: str
     headers: dict[str, str] = {}
+
+
+@event("redacted.aliased")
+class Aliased(pydantic.BaseModel):
+    """One that is not read back as it is written."""
+
+    text: str = pydantic.Field(alias="said")
 
 
 @event("redacted.typed")
@@ -103,6 +110,12 @@ async def test_a_secret_of_an_event_is_replaced_by_a_mark(
         (f'{{"in": "{{\\"password\\": \\"{SECRET}\\"}}"}}', f'{{"in":"{{\\"password\\":\\"{MARK}\\"}}"}}'),
         (f'{{"password": "{SECRET}", "cut": "of', f'{{"password": "{MARK}", "cut": "of'),
         (f'{{"password": "{SECRET}', f'{{"password": "{MARK}"'),
+        (f'{{"password": ["{SECRET}", {{"n": "{SECRET}"}}], "c', f'{{"password": ["{MARK}", {{"n": "{MARK}"}}], "c'),
+        (f'{{"pass\\u0077ord": "{SECRET}", "cut": "of', f'{{"pass\\u0077ord": "{MARK}", "cut": "of'),
+        (f'{{"in": "{{\\"password\\": \\"{SECRET}\\"}}", "c', f'{{"in": "{{\\"password\\":\\"{MARK}\\"}}", "c'),
+        (f'{{"in": "{{\\"password\\": \\"{SECRET}', f'{{"in": "{{\\"password\\": \\"{MARK}\\""'),
+        (f'{{"password": "{SECRET}", "password": null}}', f'{{"password": "{MARK}", "password": null}}'),
+        (f'{{"a": {{"password": "{SECRET}"}}, "a": 1}}', f'{{"a": {{"password": "{MARK}"}}, "a": 1}}'),
     ],
 )
 async def test_the_json_in_a_tools_arguments_is_looked_into(
@@ -175,6 +188,13 @@ async def test_a_type_without_a_place_for_the_mark_is_refused(manager: SessionMa
     assert refused.value.path == "redacted.typed.password"
     assert "1234" not in str(refused.value)
     assert [event.version async for event in manager.history(session_id)] == [1]
+
+
+async def test_what_is_refused_is_not_shown(manager: SessionManager, session_id: str) -> None:
+    """An error may come into a log, or to somebody else."""
+    with pytest.raises(InvalidArgument, match="said: Field required") as refused:
+        await manager.append(session_id, Aliased(said=SECRET))
+    assert SECRET not in str(refused.value)
 
 
 async def test_the_limit_holds_for_what_is_stored(

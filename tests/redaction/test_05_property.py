@@ -47,6 +47,23 @@ def test_a_secret_is_found_wherever_it_lies(value: Any) -> None:
         assert b"[redacted: " in data
 
 
+@given(HIDDEN, st.data())
+def test_a_secret_is_found_in_json_that_was_cut_short(value: Any, data: st.DataObject) -> None:
+    """Wherever it was cut behind the secret."""
+    text = json.dumps([value])
+    cut = data.draw(st.integers(text.rindex(SECRET) + len(SECRET), len(text)))
+    encoded = encode_event(MessageAdded(role="tool", content=text[:cut]), 10**6, REDACTOR).data
+    assert SECRET.encode() not in encoded
+
+
+@given(CLEAN, st.data())
+def test_json_without_a_secret_that_was_cut_short_stays_as_it_is(value: Any, data: st.DataObject) -> None:
+    """Byte by byte."""
+    text = json.dumps([value])
+    event = MessageAdded(role="tool", content=text[: data.draw(st.integers(0, len(text)))])
+    assert encode_event(event, 10**6, REDACTOR).data == encode_event(event, 10**6).data
+
+
 @given(CLEAN)
 def test_what_has_no_secret_stays_as_it_is(value: Any) -> None:
     """Byte by byte."""

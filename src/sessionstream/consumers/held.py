@@ -23,6 +23,7 @@ from sessionstream.consumers.places import Places
 from sessionstream.consumers.progress import Mark, Progress
 from sessionstream.consumers.reading import Reader
 from sessionstream.errors import LeaseLost
+from sessionstream.events.encrypted import Seal
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.events.stored import reading_stored
 from sessionstream.feed.hub import Hub
@@ -267,7 +268,7 @@ class Held:
             self._failing[item.session_id] = (
                 item.event.offset,
                 item.attempt,
-                error_text(item.event, repr(error)[:200]),
+                error_text(item.seal, repr(error)[:200]),
             )
             another = self._another(item, item.attempt + 1)
             timer = asyncio.get_running_loop().call_later(delay, self._retry, another)
@@ -304,7 +305,7 @@ class Held:
     def _park(self, item: Item, error: Exception) -> None:
         event = item.event
         number = item.mark.number if item.mark is not None else self.progress.number
-        record = record_of(event, number, item.attempt, error, int(time.time() * 1000))
+        record = record_of(event, item.seal, number, item.attempt, error, int(time.time() * 1000))
         self.progress.beside.counters["parked"] += 1
         if item.aside is not None:
             self.lanes.next(item.session_id)
@@ -328,9 +329,12 @@ class Held:
         """Raise what an operation would meet when it is committed."""
         encode_each(owner_of(self.group), item.session_id, operations, self.store.keys, KeyNumbers([]))
 
-    def encrypted(self, event: RecordedEvent, operations: Iterable[Operation]) -> Iterable[Operation]:
-        """Return operations as they are stored: those of an event that is encrypted are too."""
-        return operations if (seal := event.seal) is None else seal.operations(owner_of(self.group), operations)
+    def encrypted(
+        self, event: RecordedEvent, operations: Iterable[Operation], seal: Seal | None = None
+    ) -> Iterable[Operation]:
+        """Return operations as they are stored; those of a projection, which knows the event alone, are as that is."""
+        seal = event.seal if self.member.projection is not None else seal
+        return operations if seal is None else seal.operations(owner_of(self.group), operations)
 
     async def until_committed(self, item: Item) -> None:
         """Return when an item that is over was committed; raises `LeaseLost` if it never will be."""

@@ -9,7 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from sessionstream.consumers.parking import Record
+from sessionstream.consumers.sealing import seal_for
 from sessionstream.errors import LeaseLost
+from sessionstream.events.encrypted import Seal
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.projection import Operation, check_for_group, check_operation
 
@@ -64,6 +66,12 @@ class Item:
         self.timer: asyncio.TimerHandle | None = None
         self.until = 0.0
         self._timeout: asyncio.Timeout | None = None
+        self._seal: Seal | None = None
+
+    @property
+    def seal(self) -> Seal | None:
+        """What encrypts what is kept of it; None where nothing is encrypted."""
+        return self._seal or self.event.seal
 
     @property
     def session_id(self) -> str:
@@ -93,12 +101,13 @@ class Item:
 
         Raises:
             EventTypeError: one is no operation, or is for the store's own views.
+            KeyUnavailable: the namespace is encrypted, and the key for a text cannot be had; or `KeyDestroyed`.
         """
         for operation in operations:
             check_operation(operation)
             check_for_group(operation)
         self.held.check_encoding(self, operations)
-        self.operations += self.held.encrypted(self.event, operations)
+        self.operations += list(self.held.encrypted(self.event, operations, self.seal))
 
     async def committed(self) -> None:
         """Wait until the acknowledgment is kept by the server, which happens by itself right after the block.
@@ -112,9 +121,16 @@ class Item:
         if self.stage is not Stage.GIVEN or self.held.lost:
             raise LeaseLost(self.held.group, self.partition)
         self.stage = Stage.OPEN
-        self._timeout = asyncio.timeout_at(self.until)
         if self.timer is not None:
             self.timer.cancel()
+        try:
+            self._seal = await seal_for(self.held.store, self.event)
+        except BaseException:
+            # The block is not entered, so it is not left either.
+            self.stage = Stage.OVER
+            self.held.returned(self)
+            raise
+        self._timeout = asyncio.timeout_at(self.until)
         await self._timeout.__aenter__()
         return self
 

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from sessionstream.errors import EncryptionError
-from sessionstream.events.encrypted import Opener
+from sessionstream.events.encrypted import Opener, Seal
 from sessionstream.events.recorded import RecordedEvent, moment
 from sessionstream.events.stored import reading_stored
 from sessionstream.log.gates import fields_of
@@ -157,8 +157,10 @@ def text_of(value: Record | Caught) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def record_of(event: RecordedEvent, number: int, attempts: int, error: BaseException, at_ms: int) -> Record:
-    """Return the record of an event that is parked with its error, which may tell what the event says."""
+def record_of(
+    event: RecordedEvent, seal: Seal | None, number: int, attempts: int, error: BaseException, at_ms: int
+) -> Record:
+    """Return the record of an event that is parked with its error, which may tell what was said."""
     trace = "".join(traceback.format_exception(error))
     return Record(
         offset=event.offset,
@@ -166,16 +168,16 @@ def record_of(event: RecordedEvent, number: int, attempts: int, error: BaseExcep
         start=event.offset,
         number=number,
         error=type(error).__name__,
-        message=error_text(event, _clean(str(error))[:_LONGEST]),
-        trace=error_text(event, _clean(trace)[-_LONGEST:]),
+        message=error_text(seal, _clean(str(error))[:_LONGEST]),
+        trace=error_text(seal, _clean(trace)[-_LONGEST:]),
         attempts=attempts,
         at_ms=at_ms,
     )
 
 
-def error_text(event: RecordedEvent, text: str) -> str:
-    """Return what an error says as it is stored: encrypted, if its event is."""
-    return text if (seal := event.seal) is None else seal.text(_PLACE, text)
+def error_text(seal: Seal | None, text: str) -> str:
+    """Return what an error says as it is stored."""
+    return text if seal is None else seal.text(_PLACE, text)
 
 
 def readable_text(opener: Opener, session_id: str, text: str) -> str:

@@ -16,6 +16,7 @@ from sessionstream.encryption.ciphers import encrypt
 from sessionstream.encryption.data_keys import DataKeys, UserKey
 from sessionstream.encryption.events import says_nothing, seal_event
 from sessionstream.encryption.opening import DecryptingOpener, body_place, delta_place
+from sessionstream.encryption.views import EventSeal
 from sessionstream.errors import (
     InvalidArgument,
     KeyDestroyed,
@@ -26,7 +27,7 @@ from sessionstream.errors import (
 )
 from sessionstream.events.base import Phase
 from sessionstream.events.codec import EncodedEvent, encode_event
-from sessionstream.events.encrypted import Opener, key_ids_in
+from sessionstream.events.encrypted import Opener, Seal, key_ids_in
 from sessionstream.events.ids import event_ids
 from sessionstream.events.recorded import payload_of
 from sessionstream.lifecycle.reading import ENDS
@@ -41,6 +42,7 @@ _ASKED_AGAIN = 10.0
 """Seconds after which it is asked anew whose a session is: somebody else may have removed it, and used its id again."""
 
 _MOST_OWNERS = 10_000
+_PAGE = 1_000
 _CREATED = "session.created"
 _SAVED = "checkpoint.saved"
 _LARGEST = 1 << 62
@@ -106,6 +108,10 @@ class StoreEncryption:
                 raise
             return event
         return seal_event(key.present, session_id, event_id, event, meta)
+
+    async def seal(self, session_id: str, event_id: bytes) -> Seal:
+        """Return what encrypts, with its user's key, what is derived from an event that is stored in plain text."""
+        return EventSeal((await self._key_of(session_id)).present, session_id, event_id)
 
     async def delta(self, session_id: str, delta_id: bytes, data: bytes) -> bytes:
         """Return a delta encrypted; as it is where there is no such session, which is for others to say."""
@@ -183,9 +189,9 @@ class StoreEncryption:
             return await self._in_time(self.keys.of_user(known[0], begin=False))
         asked_at = time.monotonic()
         found, state = await self._store.server.call("HMGET", self._store.keys.head(session_id), "user_id", "state")
-        if found is None and state in ENDS:
+        if not found and state in ENDS:
             raise SessionEnded(session_id, ENDS[state])  # it was erased: nobody's it is
-        if found is None:
+        if not found:
             raise SessionNotFound(session_id)
         user_id = found.decode()
         key = await self._in_time(self._beginning(user_id, session_id))
@@ -196,15 +202,27 @@ class StoreEncryption:
         return key
 
     async def _beginning(self, user_id: str, session_id: str) -> UserKey:
-        """Return a user's key; the first one is made if the session began before anything was encrypted."""
+        """Return a user's key; the first one is made if nothing of the session was encrypted, as it began before that.
+
+        Else it is the key store that is lost, or is another one: what a new key encrypted, its readers could not read.
+        """
         try:
             return await self.keys.of_user(user_id, begin=False)
         except KeyUnavailable:
-            first = await self._store.server.call("XRANGE", self._store.keys.events(session_id), "-", "+", "COUNT", 1)
-            stored = [payload_of(words) for _, words in first if words]
-            if any(key_ids_in(stored)):
+            if await self._has_ciphertext(session_id):
                 raise
             return await self.keys.of_user(user_id, begin=True)
+
+    async def _has_ciphertext(self, session_id: str) -> bool:
+        """Whether any event of a session is encrypted: those that say nothing are not, so all are looked at."""
+        end = "+"
+        while page := await self._store.server.call(
+            "XREVRANGE", self._store.keys.events(session_id), end, "-", "COUNT", _PAGE
+        ):
+            if any(key_ids_in(payload_of(words) for _, words in page if words)):
+                return True
+            end = f"({page[-1][0].decode()}"
+        return False
 
     async def _in_time(self, wanted: Any) -> UserKey:
         deadline = self._store.server.deadline

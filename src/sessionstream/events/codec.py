@@ -147,7 +147,16 @@ def _unencodable(kind: EventType, value: Any, error: BaseException) -> InvalidAr
                 encode_json(given, path)
             except InvalidData as named:
                 return named
-    return InvalidArgument(f"{kind.name}: {error}")
+    return InvalidArgument(f"{kind.name}: {_told(error)}")
+
+
+def _told(error: BaseException) -> str:
+    """Return what an error says; of one of pydantic's not what was given, which may be private."""
+    try:
+        found = error.errors(include_url=False, include_context=False, include_input=False)  # type: ignore[attr-defined]
+    except (AttributeError, TypeError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
 
 
 def _changed(kind: EventType, value: Any, data: bytes) -> InvalidData:

@@ -101,7 +101,7 @@ def session_id_for(idempotency_key: str) -> str:
 
 
 def checked_id(value: object, name: str) -> str:
-    """Return an id as given.
+    """Return an id as given, as a text of no other type.
 
     Args:
         value: 1 to 512 bytes of UTF-8, any characters.
@@ -122,4 +122,4 @@ def checked_id(value: object, name: str) -> str:
         raise InvalidArgument(f"{name} holds a lone surrogate") from None
     if not 1 <= size <= LONGEST_ID:
         raise InvalidArgument(f"{name} has {size} bytes: 1 to {LONGEST_ID} are allowed")
-    return value
+    return str.__str__(value)

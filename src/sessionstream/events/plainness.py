@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
-from sessionstream.redaction.naming import BEGINS_JSON, Names, ToLookInto, is_clean
+from sessionstream.redaction.naming import Names, ToLookInto, is_clean
+from sessionstream.redaction.scanning import BEGINS_JSON
 
 __all__ = ["Plainness"]
 

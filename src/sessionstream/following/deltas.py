@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
-from sessionstream.errors import EncryptionError, SessionEnded, SessionNotFound, TooLarge
+from sessionstream.errors import EncryptionError, NamespaceMismatch, SessionEnded, SessionNotFound, TooLarge
 from sessionstream.events.encrypted import Opener, is_encrypted
 from sessionstream.events.ids import event_ids
 from sessionstream.events.recorded import at_ms, moment
 from sessionstream.events.strict_json import encode_redacted
 from sessionstream.log.gates import name_in_log
+from sessionstream.log.stamp import require_same, shape_of
 from sessionstream.log.store import Store
 from sessionstream.wire.packing import Word
 from sessionstream.wire.scripts import load_script
@@ -75,6 +76,7 @@ async def publish(store: Store, session_id: str, delta: object) -> str:
         InvalidData: or `TooLarge`: it would not be read back as it is.
         SessionNotFound: or `SessionEnded`: nobody follows what is not, or is over.
         KeyUnavailable: it is to be encrypted, and the key cannot be had.
+        NamespaceMismatch: what is written to the namespace is encrypted, and this process has no keys; or it is not.
     """
     route, keys = store.keys.route(session_id), store.keys
     data = encode_redacted(delta, "delta", store.delta_redactor)
@@ -85,11 +87,15 @@ async def publish(store: Store, session_id: str, delta: object) -> str:
     await store.check_readable()
     if store.encryption is not None:
         data = await store.encryption.delta(session_id, identifier, data)
-    args: list[Word] = [name_in_log(session_id), identifier, data, MOST_DELTAS, KEPT_MS]
+    shape = shape_of(keys.partitions, encrypted=store.encryption is not None)
+    args: list[Word] = [name_in_log(session_id), identifier, data, MOST_DELTAS, KEPT_MS, shape]
     log, deltas = keys.log(route.partition), keys.deltas(session_id)
     found = await store.server.script(_PUBLISH, [log, deltas], args, told=True)
     if found is None:
         raise SessionNotFound(session_id)
+    if isinstance(found, list) and found[0] == b"stamp":
+        require_same(keys.namespace, found[1].decode(errors="replace"), store.stamp, writing=True)
+        raise NamespaceMismatch(keys.namespace, "it was made with other settings")
     if isinstance(found, list):
         raise SessionEnded(session_id, found[0].decode())
     return identifier.decode()

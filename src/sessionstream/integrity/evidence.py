@@ -50,7 +50,7 @@ async def write_evidence(
         SessionNotFound: nothing is kept of such a session.
         InvalidEvidence: the file cannot be written, or the log does not tell where the session ends.
     """
-    checked_id(session_id, "session_id")
+    session_id = checked_id(session_id, "session_id")
     await store.check_readable()
     gate, seals, trimmed, now = await _look(store, session_id)
     if gate is None:

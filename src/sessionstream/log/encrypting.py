@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from sessionstream.events.codec import EncodedEvent
-from sessionstream.events.encrypted import Opener
+from sessionstream.events.encrypted import Opener, Seal
 from sessionstream.log.request import Append, Appended
 
 __all__ = ["Encryption"]
@@ -32,6 +32,9 @@ class Encryption(Protocol):
 
     async def event(self, session_id: str, event_id: bytes, event: EncodedEvent, meta: bytes) -> EncodedEvent:
         """Return an event encrypted, with who did it and why; without that, if the user's key was destroyed."""
+
+    async def seal(self, session_id: str, event_id: bytes) -> Seal:
+        """Return what encrypts what is derived from an event that is stored in plain text."""
 
     async def delta(self, session_id: str, delta_id: bytes, data: bytes) -> bytes:
         """Return a delta encrypted."""

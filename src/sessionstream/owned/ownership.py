@@ -46,7 +46,7 @@ class Ownership:
 
     async def write(self, session_id: str, call: Callable[[str], Awaitable[Result]]) -> Result:
         """Return what a call gives that changes a session; it is refused in the step that writes, if need be."""
-        with only_of(self.user_id, self.store.fence(session_id)):
+        with only_of(self.user_id, self.store.fence(checked_id(session_id, "session_id"))):
             return await _told_of(session_id, await self.known(session_id), call)
 
     async def read(self, session_id: str, call: Callable[[str], Awaitable[Result]]) -> Result:

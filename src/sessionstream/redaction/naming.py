@@ -9,18 +9,14 @@ from typing import Annotated, Any
 
 import msgspec
 
-__all__ = ["BEGINS_JSON", "PAIR", "Names", "ToLookInto", "is_clean"]
+from sessionstream.redaction.scanning import BEGINS_JSON, scan, text_of
+
+__all__ = ["Names", "ToLookInto", "is_clean"]
 
 _MOST = 10_000
 _LONGEST = 200
 # A run of capitals ends before the last one that begins a word: APIKey is API and Key.
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W_A-Za-z]+")
-
-BEGINS_JSON = frozenset('{[" \t\r\n')
-"""With one of these begins a text that may hold JSON, such as a tool call's arguments."""
-
-PAIR = re.compile(r'("((?:[^"\\]|\\.){1,200})"\s*:\s*)("(?:[^"\\]|\\.)*"?|-?\d[\d.eE+-]*)', re.DOTALL)
-"""A key and its text or number, in what was meant to be JSON and does not decode."""
 
 ToLookInto = tuple[list[int], list[int]]
 """Of a shape of events: the places of the fields with texts that may hold JSON, and of those with dicts and lists."""
@@ -66,15 +62,24 @@ class Names:
                 self.harmless.add(name)
         return True
 
+    def may_be_in(self, text: str) -> bool:
+        """Whether a text may have the name of a secret as a key of JSON: a quick look."""
+        # A letter of a name may be written by its number.
+        return self._may_name(text) or ("\\" in text and "\\u" in text)
+
     def pass_text(self, text: str) -> bool:
         """Whether a text can stay as it is: it holds no JSON, or none with the name of a secret."""
-        # A letter of a name may be written by its number.
-        if not self._may_name(text) and ("\\" not in text or "\\u" not in text):
+        if not self.may_be_in(text):
             return True
         try:
-            return is_clean([_decode(text)], self)
+            clean = is_clean([_decode(text)], self)
         except (ValueError, RecursionError):
-            return not any(self.rule_for(pair[2]) for pair in PAIR.finditer(text))
+            return not any(one.rule or not self._pass_inner(text_of(one.token)) for one in scan(text, self.rule_for))
+        # The texts in it were looked into.
+        return clean and not any(one.rule for one in scan(text, self.rule_for))
+
+    def _pass_inner(self, text: str) -> bool:
+        return text[:1] not in BEGINS_JSON or self.pass_text(text)
 
     def _rule_for(self, name: str) -> str | None:
         words = _words(name[-_LONGEST:])

@@ -34,8 +34,25 @@ NAMES = (
 )
 """The names whose values are taken out unless others are given."""
 
-NOT_SECRET = ("continuation_token", "next_token", "page_token")
-"""The names that end like one of these and tell of no secret: where a list goes on."""
+NOT_SECRET = (
+    "bos_token",
+    "continuation_token",
+    "eos_token",
+    "first_token",
+    "input_token",
+    "last_token",
+    "mask_token",
+    "next_token",
+    "output_token",
+    "pad_token",
+    "page_token",
+    "pagination_token",
+    "per_token",
+    "stop_token",
+    "sync_token",
+    "unk_token",
+)
+"""The names that end like one of these and tell of no secret: where a list goes on, what a model is measured by."""
 
 _TOKENS = ("access_token", "auth_token", "csrf_token", "id_token", "refresh_token", "security_token", "session_token")
 

@@ -8,17 +8,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sessionstream.errors import InvalidType
-from sessionstream.redaction.naming import BEGINS_JSON, PAIR, Names, is_clean
+from sessionstream.redaction.naming import Names, is_clean
 from sessionstream.redaction.rules import Redaction, usual_rules
+from sessionstream.redaction.scanning import BEGINS_JSON, describes, scan, text_of
 
 __all__ = ["AS_GIVEN", "Redacted", "Redactor", "redactor_of"]
 
 _MARK = re.compile(r"(\[redacted: [^\[\]]*\])")
-# What a JSON schema says of a field holds no value of that field.
-_SCHEMA_TYPES = frozenset({"string", "number", "integer", "object", "array"})
-_SCHEMA_WORDS = frozenset(
-    {"description", "format", "maxLength", "minLength", "nullable", "pattern", "readOnly", "title", "type", "writeOnly"}
-)
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -110,7 +106,7 @@ class Redactor:
         rule = self._path_rule(path) if self._paths else None
         if rule is None and key not in self.names.harmless:
             rule = self.names.rule_for(key)
-        if rule is not None and not _describes(item):
+        if rule is not None and not describes(item):
             return _hidden(item, rule, path, found)
         return self._walk(item, path, found)
 
@@ -143,19 +139,32 @@ class Redactor:
             value = _decode(text)
             inside: list[Redacted] = []
             walked = self._walk(value, path, inside)
-            written = text if walked is value else _encode(walked).decode()
+            if walked is not value:
+                written: str = _encode(walked).decode()
+                found += inside
+                return written
+            decoded = True
         except (ValueError, OverflowError, RecursionError):
-            return PAIR.sub(lambda pair: self._pair(pair, path, found), text)
-        found += inside
-        return written
+            decoded = False
+        return self._scanned(text, path, found, decoded) if self.names.may_be_in(text) else text
 
-    def _pair(self, pair: re.Match[str], path: Path, found: list[Redacted]) -> str:
-        rule = self.names.rule_for(pair[2])
-        value = pair[3].strip('"')
-        if rule is None or not value or _MARK.fullmatch(value):
-            return pair[0]
-        found.append(Redacted(".".join((*path, pair[2])), rule, was_text=True))
-        return f'{pair[1]}"{_mark(rule)}"'
+    def _scanned(self, text: str, path: Path, found: list[Redacted], decoded: bool) -> str:
+        """Return a text of JSON without what decoding it does not show; once it is decoded, texts in it were seen."""
+        parts: list[str] = []
+        behind = 0
+        for one in scan(text, self.names.rule_for):
+            said = text_of(one.token) if one.token[0] == '"' else one.token
+            if one.rule is None:
+                new = self._json_in(said, path, found) if not decoded and said[:1] in BEGINS_JSON else said
+            else:
+                new = said if not said or _MARK.fullmatch(said) else _mark(one.rule)
+            if new == said:
+                continue
+            if one.rule is not None:
+                found.append(Redacted(".".join((*path, one.key)), one.rule, was_text=True))
+            parts += text[behind : one.start], _encode(new).decode()
+            behind = one.start + len(one.token)
+        return "".join((*parts, text[behind:])) if parts else text
 
 
 def _hidden(value: Any, rule: str, path: Path, found: list[Redacted]) -> Any:
@@ -179,14 +188,6 @@ def _without(text: str, pattern: re.Pattern[str], mark: str) -> str:
     parts = _MARK.split(text)
     parts[::2] = [pattern.sub(lambda match: mark if match[0] else "", part) for part in parts[::2]]
     return "".join(parts)
-
-
-def _describes(value: Any) -> bool:
-    """Whether a value is a JSON schema, as tools have for their arguments, and nothing else."""
-    if not isinstance(value, dict) or not value.keys() <= _SCHEMA_WORDS:
-        return False
-    told = value.get("type")
-    return isinstance(told, str) and told in _SCHEMA_TYPES
 
 
 def _mark(rule: str) -> str:

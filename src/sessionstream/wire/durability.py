@@ -1,8 +1,8 @@
 """What a server keeps an append by before it acknowledges it, compared with what is wanted.
 
 `memory`: the server has it. `process`: its append-only file has it, so that it survives the end of the server's
-process. `fsync`: it is on the server's disk (``appendfsync always``). `replicated(n)`: so many replicas have it
-(`sessionstream.log.replicating`).
+process. `fsync`: it is on the server's disk (``appendfsync always``, at every moment). `replicated(n)`: so many
+replicas have it (`sessionstream.log.replicating`).
 
 A server tells whether it has an append-only file (``INFO``); how often that reaches the disk is a setting, which is
 asked for (``CONFIG GET``) where `process` or `fsync` is wanted. It is looked at when a connection is made, so after
@@ -29,11 +29,13 @@ __all__ = ["Demand", "Level", "facts_of", "level_of", "replicas_of"]
 
 UNCHECKED = " (unchecked)"
 _INTERVAL = 1.0
-_CONFIG = ("CONFIG", "GET", "appendonly", "appendfsync")
+# A server with no-appendfsync-on-rewrite answers without the disk for as long as it writes a snapshot or a new file.
+_UNSYNCED = "no-appendfsync-on-rewrite"
+_CONFIG = ("CONFIG", "GET", "appendonly", "appendfsync", _UNSYNCED)
 _FILE = {"1": "process", "0": "memory", "yes": "process", "no": "memory"}
 _ADVICE = {
     "process": "set appendonly to yes",
-    "fsync": "set appendonly to yes and appendfsync to always",
+    "fsync": f"set appendonly to yes, appendfsync to always and {_UNSYNCED} to no",
 }
 _BEGUN = "its append-only file was switched on just now, and is not complete yet"
 _ASK = "ask whoever runs it, and if it does, say so with allow_unchecked_durability"
@@ -163,7 +165,7 @@ def _kept_by(found: str | None, settings: Mapping[str, str], wanted: str) -> str
     often = settings.get("appendfsync")
     if often is None:
         return None if wanted == "fsync" else found
-    return "fsync" if often == "always" else found
+    return "fsync" if often == "always" and settings.get(_UNSYNCED) != "yes" else found
 
 
 def _look(known: weakref.ref[Lane], demand: Demand, written: int) -> None:

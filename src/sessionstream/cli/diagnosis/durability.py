@@ -18,6 +18,7 @@ _AT_LEAST = {
     "process": ("process", "fsync"),
     "fsync": ("fsync",),
 }
+_UNSYNCED = "no-appendfsync-on-rewrite"
 _SINCE_SNAPSHOT = "a crash or a kill of the server loses what came since the last snapshot"
 
 
@@ -35,8 +36,22 @@ class Durability(NamedTuple):
     level: Level
 
 
-def durability_of(appendonly: str | None, appendfsync: str | None, save: str | None) -> Durability:
-    """Return what the three settings mean; None is one that the server does not tell."""
+def durability_of(
+    appendonly: str | None, appendfsync: str | None, save: str | None, unsynced: str | None = None
+) -> Durability:
+    """Return what the settings mean; None is one that the server does not tell.
+
+    Args:
+        appendonly: whether there is an append-only file.
+        appendfsync: when it is written to the disk.
+        save: when snapshots are made.
+        unsynced: ``no-appendfsync-on-rewrite``: whether it is not, while a snapshot or a new file is written.
+    """
+    if appendonly == "yes" and unsynced == "yes":
+        window = "what came during the last rewrite or snapshot"
+        return Durability(
+            "process", f"a crash of the server loses nothing; a crash of the machine, {window}", Level.FINE
+        )
     if appendonly == "yes" and appendfsync == "always":
         return Durability("fsync", "nothing: an event is on disk before it is acknowledged", Level.FINE)
     if appendonly == "yes" and appendfsync in ("everysec", "no"):
@@ -63,12 +78,14 @@ async def check_durability(store: Store, wanted: str | None) -> list[Finding]:
         wanted: the durability that the settings ask for.
     """
     told = await info(store, "persistence")
-    names = ("appendonly", "appendfsync", "save")
+    names = ("appendonly", "appendfsync", "save", _UNSYNCED)
     settings = {name: await _setting(store, name) for name in names}
     if settings["appendonly"] is None and "aof_enabled" in told:
         settings["appendonly"] = "yes" if told["aof_enabled"] == "1" else "no"
-    durability = durability_of(settings["appendonly"], settings["appendfsync"], settings["save"])
-    words = ", ".join(f"{name} {_shown(value)}" for name, value in settings.items())
+    durability = durability_of(*settings.values())
+    # Hardly anybody has set it.
+    told_of = {name: value for name, value in settings.items() if name != _UNSYNCED or value == "yes"}
+    words = ", ".join(f"{name} {_shown(value)}" for name, value in told_of.items())
     advice = "" if durability.level is not Level.ATTENTION else "set appendonly to yes"
     return [
         Finding("persistence", "settings", words, durability.level, advice),
