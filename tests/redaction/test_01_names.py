@@ -33,6 +33,10 @@ NAMED = Redactor(Redaction()).names
         ("Authorization", "authorization"),
         ("Proxy-Authorization", "authorization"),
         ("Set-Cookie", "cookie"),
+        ("PGPASSWORD", "password"),
+        ("dbpassword", "password"),
+        ("clientsecret", "secret"),
+        ("GoogleApikey", "api_key"),
     ],
 )
 def test_the_name_of_a_secret_is_known_in_every_spelling(name: str, rule: str) -> None:

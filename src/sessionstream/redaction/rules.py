@@ -12,11 +12,13 @@ __all__ = ["NAMES", "NOT_SECRET", "Function", "Redaction", "usual_rules"]
 
 NAMES = (
     "access_key",
+    "access_keys",
     "api_key",
     "api_keys",
     "authorization",
     "bearer",
     "cookie",
+    "cookies",
     "credential",
     "credentials",
     "jwt",
@@ -26,9 +28,11 @@ NAMES = (
     "password",
     "passwords",
     "private_key",
+    "private_keys",
     "pwd",
     "secret",
     "secret_key",
+    "secret_keys",
     "secrets",
     "token",
 )
@@ -64,7 +68,8 @@ class Redaction:
     """What is taken out of events, metadata, checkpoints and deltas before they are encoded.
 
     A name is compared word by word, in any case: ``x-api-key``, ``OPENAI_API_KEY`` and ``apiKey`` end with the words of
-    ``api_key`` and are taken out, ``max_tokens`` and ``token_count`` do not end with ``token`` and are not.
+    ``api_key`` and are taken out, ``max_tokens`` and ``token_count`` do not end with ``token`` and are not. Words may
+    run on where they end with ``password``, ``passwd``, ``passphrase``, ``apikey`` or ``secret``, as in ``PGPASSWORD``.
 
     Args:
         names: names of fields and keys, at any depth; they replace the usual ones, which are in `NAMES`.
