@@ -100,6 +100,15 @@ def test_a_class_with_annotations_of_its_own_is_declared() -> None:
     assert encode_event(Annotated(text="x"), 100).value == Annotated(text="x")
 
 
+@pytest.mark.parametrize("name", ["class", "value", "names", "held", "kind", "größe"])
+def test_a_field_may_have_any_name(name: str) -> None:
+    """One that only `msgspec.defstruct` can give it too."""
+    cls = event(f"plain.named_{sum(map(ord, name))}")(msgspec.defstruct("Named", [(name, str)], frozen=True))
+    assert type_of(cls("x")).is_plain(cls("x"), Names())
+    assert not type_of(cls(1)).is_plain(cls(1), Names())
+    assert encode_event(cls("x"), 100).value == cls("x")
+
+
 def test_an_event_may_have_no_fields() -> None:
     """That it happened may be all there is to say."""
 

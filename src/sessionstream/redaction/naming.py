@@ -11,7 +11,7 @@ import msgspec
 
 from sessionstream.redaction.scanning import BEGINS_JSON, scan, text_of
 
-__all__ = ["Names", "ToLookInto", "is_clean"]
+__all__ = ["Names", "is_clean"]
 
 _MOST = 10_000
 # PGPASSWORD and dbpassword are passwords: no other word ends like one of these.
@@ -19,9 +19,6 @@ _RUN_ON = ("apikey", "passphrase", "passwd", "password", "secret")
 _LONGEST = 200
 # A run of capitals ends before the last one that begins a word: APIKey is API and Key.
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W_A-Za-z]+")
-
-ToLookInto = tuple[list[int], list[int]]
-"""Of a shape of events: the places of the fields with texts that may hold JSON, and of those with dicts and lists."""
 
 _decode = msgspec.json.Decoder().decode
 
@@ -37,11 +34,11 @@ class Names:
     Attributes:
         harmless: names that were met and tell of none: to ask this set first is quick.
         rule_for: gives the name of a secret that a name ends with, or None; the longest one counts.
-        shapes: for each shape of an event that was met, which of its fields have to be looked into; see `Plainness`.
+        passed: of types of events that were met, those whose own names tell of none; see `Plainness`.
         thorough: as given.
     """
 
-    __slots__ = ("_kept", "_may_name", "_secret", "harmless", "rule_for", "shapes", "thorough")
+    __slots__ = ("_kept", "_may_name", "_secret", "harmless", "passed", "rule_for", "thorough")
 
     def __init__(self, secret: Iterable[str] = (), keep: Iterable[str] = (), *, thorough: bool = False) -> None:
         secret = tuple(secret)
@@ -50,7 +47,7 @@ class Names:
         self._kept = frozenset("".join(_words(name)) for name in keep)
         self.thorough = thorough
         self.harmless: set[str] = set()
-        self.shapes: dict[tuple[Any, ...], ToLookInto | None] = {}
+        self.passed: set[object] = set()
         self.rule_for = lru_cache(_MOST)(self._rule_for)
 
     def are_harmless(self, names: Iterable[Any]) -> bool:
