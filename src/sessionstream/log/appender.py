@@ -25,6 +25,7 @@ from sessionstream.log.script_call import ScriptCalls
 from sessionstream.projection import Projection
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.refusal import after_sending
+from sessionstream.wire.running import running_loop
 from sessionstream.wire.server import Server
 
 __all__ = ["MILESTONE", "Appender"]
@@ -76,7 +77,7 @@ class Appender:
 
         A caller that is cancelled takes nothing back: the append may still happen.
         """
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         queue = self._queues.get(loop)
         if queue is None:
             # In place: other threads' loops keep their queues in the same dict.
@@ -109,8 +110,7 @@ class _Queue:
 
     def add(self, request: Append) -> asyncio.Future[Appended]:
         """Send the request at the end of this turn, or when its session is no longer busy; return its future."""
-        # It belongs to the running loop; to name that would take as long again as to make it.
-        future: Future[Appended] = Future()
+        future: Future[Appended] = Future(loop=self._loop)
         request.future = future
         if not self._flushing:
             # What is called in one turn of the loop has one deadline.

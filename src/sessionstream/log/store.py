@@ -37,6 +37,7 @@ from sessionstream.projections import BUILT_IN
 from sessionstream.redaction import AS_GIVEN, Redactor, redactor_of
 from sessionstream.wire.durability import level_of
 from sessionstream.wire.lane import LaneClosed, milliseconds
+from sessionstream.wire.running import running_loop
 from sessionstream.wire.scripts import load_script
 from sessionstream.wire.server import Server
 
@@ -308,10 +309,10 @@ class Store:
         return fields if self.encryption is None else await self.opened(session_id, fields), now
 
     async def _exact_head(self, session_id: str, route: Route) -> tuple[dict[bytes, bytes], int]:
-        until = asyncio.get_running_loop().time() + self.server.deadline
+        until = running_loop().time() + self.server.deadline
         for _ in range(_MOST_LOOKS):
             lane = self.server.open_lane(route.head)
-            before = asyncio.get_running_loop().time()
+            before = running_loop().time()
             gate, words, time = await self.server.calls([*self.keys.head_commands(session_id), ("TIME",)], until=until)
             now = milliseconds(time)
             # Where a Cluster moves the session meanwhile, it is not known whose clock that was.

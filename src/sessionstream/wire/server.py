@@ -26,6 +26,7 @@ from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.packing import Word
 from sessionstream.wire.patience import backoff, waiting_is_vain
 from sessionstream.wire.refusal import PASSING, after_sending, code_of, from_reply
+from sessionstream.wire.running import running_loop
 from sessionstream.wire.scripts import Script
 from sessionstream.wire.seats import Seat
 
@@ -88,19 +89,18 @@ class Server:
 
     def open_lane(self, key: Word = "") -> Lane | None:
         """Return the running loop's lane to where a key is, if it is open, without waiting."""
-        seat = self._seats.get(asyncio.get_running_loop())
+        seat = self._seats.get(running_loop())
         if seat is None:
             return None
         if self._cluster is None:
             lane = seat.lane
         else:
-            owner = self._cluster.owner(key)
-            lane = seat.lanes.get(owner) if owner is not None else None
+            lane = seat.lanes.get(owner) if (owner := self._cluster.owner(key)) is not None else None
         return lane if lane is not None and not lane.closed else None
 
     def flush(self) -> None:
         """Write what is queued on the running loop's lanes."""
-        seat = self._seats.get(asyncio.get_running_loop())
+        seat = self._seats.get(running_loop())
         if seat is not None:
             seat.flush()
 
@@ -119,7 +119,7 @@ class Server:
             lane = self.open_lane(key)
             if lane is not None:
                 return lane
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         self._forget_closed_loops()
         seat = self._seats.setdefault(loop, Seat())
         try:
@@ -136,7 +136,7 @@ class Server:
 
     async def _connect(self, seat: Seat, until: float) -> Lane | None:
         """Return a single server's lane, or None where it turns out to be one node of a Cluster."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         attempt = 0
         while self._cluster is None and (seat.lane is None or seat.lane.closed):
             try:
@@ -378,11 +378,11 @@ class Server:
 
     async def fence(self, lane: Lane, doubtful: list[Lane]) -> bool:
         """End the connections whose calls are in doubt; see `sessionstream.wire.fencing.fence`."""
-        return await fence(self._cluster, self._seats.get(asyncio.get_running_loop()), lane, doubtful)
+        return await fence(self._cluster, self._seats.get(running_loop()), lane, doubtful)
 
     async def aclose(self) -> None:
         """Close the running loop's lanes; a later call opens others."""
-        seat = self._seats.pop(asyncio.get_running_loop(), None)
+        seat = self._seats.pop(running_loop(), None)
         if seat is not None:
             await seat.leave()
         if self._watched is not None:
@@ -397,4 +397,4 @@ async def _read(commands: Sequence[Sequence[Word]], way: Way) -> list[Any]:
 
 
 def _now() -> float:
-    return asyncio.get_running_loop().time()
+    return running_loop().time()
