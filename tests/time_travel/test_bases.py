@@ -201,6 +201,16 @@ async def test_a_session_that_is_removed_takes_its_bases_with_it(
     assert not await client.exists(key)
 
 
+async def test_a_session_that_is_removed_before_its_bases_are_made_needs_none(
+    manager: SessionManager, session_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is no failure, and nobody is warned."""
+    await talk(manager, session_id, 2_000)
+    await manager.delete_session(session_id, purge=True)
+    assert await bases_of(manager, session_id) == []
+    assert caplog.records == []
+
+
 async def test_a_writer_of_other_projections_keeps_none(open_manager: OpenManager, session_id: str) -> None:
     """What it folds is not what the namespace's views are."""
     stranger = open_manager(projections=[counting()])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 
 from sessionstream.bases.keeping import keep
 from sessionstream.chores import Chores
+from sessionstream.errors import SessionNotFound
 from sessionstream.log.request import Appended
 from sessionstream.log.store import Store
 
@@ -42,7 +44,7 @@ class BasesBeside:
         timer, offset = self._due.pop((loop, session_id))
         timer.cancel()
         if (store := self._store()) is not None:
-            self._chores.start(("base", session_id), keep(store, session_id, offset))
+            self._chores.start(("base", session_id), _keep(store, session_id, offset))
 
     async def aclose(self) -> None:
         """Begin what waits in the running loop, at once: the chores come to their end when they are closed."""
@@ -50,3 +52,8 @@ class BasesBeside:
         for loop, session_id in [due for due in self._due if due[0] is running]:
             self._begin(loop, session_id)
         self._due = {due: waiting for due, waiting in self._due.items() if not due[0].is_closed()}
+
+
+async def _keep(store: Store, session_id: str, offset: str) -> None:
+    with contextlib.suppress(SessionNotFound):  # it was removed meanwhile, and needs none
+        await keep(store, session_id, offset)
