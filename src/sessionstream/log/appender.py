@@ -27,6 +27,7 @@ from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.refusal import after_sending
 from sessionstream.wire.running import running_loop
 from sessionstream.wire.server import Server
+from sessionstream.wire.waking import Waiting, give_together, wake_soon
 
 __all__ = ["MILESTONE", "Appender"]
 
@@ -264,6 +265,7 @@ class _Queue:
         again: list[Append] = []
         later: list[Append] = []
         made: list[Appended] = []
+        waiting: list[Waiting] = []
         durability = f"replicated({group.reached})" if group.replicas else lane.durability
         for request, answer in zip(group.appends, answers, strict=True):
             # Most answers are an offset, so that is asked first, and here.
@@ -275,7 +277,7 @@ class _Queue:
                 if version & _BETWEEN < request.count:
                     self._passed_milestone(appended)
                 if not future.done():
-                    future.set_result(appended)
+                    give_together(future, appended, waiting)
             elif needs_sliding(answer) and not request.sliding:
                 request.sliding, request.usual = True, False
                 again.append(request)
@@ -288,6 +290,7 @@ class _Queue:
                     made.append(outcome)
                 _settle(request, outcome)
         self._appender.positions.appended(made)
+        wake_soon(self._loop, waiting)
         if again:
             self._send(Group(group.partition, again))
             self._write()

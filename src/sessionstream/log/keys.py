@@ -5,7 +5,8 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.ids import checked_id
@@ -20,7 +21,7 @@ _MOST_ROUTES = 10_000
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
-class Route(NamedTuple):
+class Route(msgspec.Struct, frozen=True, gc=False):
     """Where a session lies.
 
     Attributes:

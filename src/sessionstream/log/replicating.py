@@ -32,6 +32,7 @@ from sessionstream.wire.refusal import code_of, from_reply
 from sessionstream.wire.scripts import load_script
 from sessionstream.wire.server import Server, backoff
 from sessionstream.wire.takers import give
+from sessionstream.wire.waking import Waiting, wake_soon
 
 __all__ = ["Replicating", "by_replicas", "replicas_asked"]
 
@@ -215,6 +216,8 @@ class _Turn:
             tell(LaneClosed(str(error), sent=True, wanted=error.wanted))
 
 
-def _tell(waiting: list[asyncio.Future[int]], reply: Any) -> None:
-    for future in waiting:
-        give(future, reply)
+def _tell(futures: list[asyncio.Future[int]], reply: Any) -> None:
+    waiting: list[Waiting] = []
+    for future in futures:
+        give(future, reply, waiting)
+    wake_soon(asyncio.get_running_loop(), waiting)

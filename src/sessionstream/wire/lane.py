@@ -22,6 +22,7 @@ import hiredis
 from sessionstream.wire.packing import Word, pack
 from sessionstream.wire.polling import Polling
 from sessionstream.wire.takers import Collected, Taker, give
+from sessionstream.wire.waking import Waiting, wake_soon
 
 __all__ = ["MOST_IN_FLIGHT", "Lane", "LaneClosed", "milliseconds"]
 
@@ -73,6 +74,8 @@ class Lane(asyncio.Protocol):
         self._sizes: deque[int] = deque()
         self._in_flight = 0
         self._room: asyncio.Future[None] | None = None
+        # Who waits for what has come, until all that has come is handed on.
+        self._waiting: list[Waiting] = []
         self._unsent: list[bytes] = []
         self._unsent_calls = 0
         self._blocked = False
@@ -193,7 +196,7 @@ class Lane(asyncio.Protocol):
         """
         alone, first = self.alone, not self._unsent
         future: asyncio.Future[Made] = asyncio.Future(loop=self._loop)
-        collected = Collected(future, replies, make)
+        collected = Collected(future, replies, make, self._waiting)
         self.send(packed, collected)
         self._pending.extend((collected,) * (replies - 1))
         self._sizes.extend((0,) * (replies - 1))
@@ -293,11 +296,16 @@ class Lane(asyncio.Protocol):
                     self._in_flight -= self._sizes.popleft()
                     if self._room is not None and self._in_flight <= MOST_IN_FLIGHT // 2:
                         self._make_room()
-                    give(self._pending.popleft(), reply)
+                    give(self._pending.popleft(), reply, self._waiting)
         except hiredis.ProtocolError as error:
             self.abandon(f"what came is no reply of a server: {error}")
+        self._wake()
         if self._retired and not self._pending:
             self._leave()
+
+    def _wake(self) -> None:
+        wake_soon(self._loop, tuple(self._waiting))
+        self._waiting.clear()
 
     def _make_room(self) -> None:
         room, self._room = self._room, None
@@ -361,7 +369,8 @@ class Lane(asyncio.Protocol):
         self._in_flight = 0
         self._make_room()
         for number, taker in enumerate(pending):
-            give(taker, LaneClosed(message, sent=number < sent, wanted=wanted))
+            give(taker, LaneClosed(message, sent=number < sent, wanted=wanted), self._waiting)
+        self._wake()
         if self.on_close is not None:
             self.on_close()
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from sessionstream.wire.waking import Waiting, give_together
+
 __all__ = ["Collected", "Taker", "give"]
 
 Taker = asyncio.Future[Any] | Callable[[Any], None]
@@ -19,6 +21,7 @@ class Collected(msgspec.Struct, gc=False):
     future: asyncio.Future[Any] | None
     left: int
     make: Callable[..., Any]
+    waiting: list[Waiting]
     replies: list[Any] | None = None
 
     def __call__(self, reply: Any) -> None:
@@ -39,11 +42,17 @@ class Collected(msgspec.Struct, gc=False):
                 made = self.make(*replies)
             except Exception as error:  # whatever it is, it is the caller's
                 made = error
-        give(future, made)
+        give(future, made, self.waiting)
 
 
-def give(taker: Taker, reply: Any) -> None:
-    """Hand a reply, or the error in its place, to what takes it."""
+def give(taker: Taker, reply: Any, waiting: list[Waiting]) -> None:
+    """Hand a reply, or the error in its place, to what takes it.
+
+    Args:
+        taker: what takes it.
+        reply: what to hand.
+        waiting: who waits for a future is added, and is to be woken by `wake_soon`.
+    """
     if not isinstance(taker, asyncio.Future):
         taker(reply)
     elif taker.done():
@@ -53,4 +62,4 @@ def give(taker: Taker, reply: Any) -> None:
         # A caller that was cancelled meanwhile never asks: asyncio would log what nobody needs to know.
         taker.exception()
     else:
-        taker.set_result(reply)
+        give_together(taker, reply, waiting)

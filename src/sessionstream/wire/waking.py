@@ -1,0 +1,55 @@
+"""Waking the tasks that wait for the appends of one call, by one callback of the event loop for all of them.
+
+A future that is given its result has the loop call who waits for it, by a handle of its own for each: of the 64,000
+instructions that an append by one of many tasks took here, that was 5,600. What a future is to call is taken off it
+instead, and called, in its own context, together with what the others of the call are to call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextvars import Context
+from typing import Any
+
+__all__ = ["Waiting", "give_together", "wake_soon"]
+
+Waiting = tuple[Context, Callable[[Any], object], asyncio.Future[Any]]
+"""The context in which to call what waits, that, and the future that it waits for."""
+
+
+def give_together(future: asyncio.Future[Any], result: object, waiting: list[Waiting]) -> None:
+    """Give a future its result.
+
+    Args:
+        future: one that is not done.
+        result: what to give it.
+        waiting: who waits for it is added, and is to be woken by `wake_soon`.
+    """
+    # None, or pairs of a callback and its context. A task waits by one; whoever has more is called as ever.
+    callbacks: Any = future._callbacks
+    if callbacks is not None and len(callbacks) == 1:
+        [(callback, context)] = callbacks
+        future.remove_done_callback(callback)
+        waiting.append((context, callback, future))
+    future.set_result(result)
+
+
+def wake_soon(loop: asyncio.AbstractEventLoop, waiting: Sequence[Waiting]) -> None:
+    """Let the event loop call what waits, if anything does."""
+    # The last by itself: as long as it is still to come, nobody takes himself for the only one (`Lane.alone`).
+    if len(waiting) > 1:
+        loop.call_soon(_wake, waiting[:-1])
+    if waiting:
+        loop.call_soon(_wake, waiting[-1:])
+
+
+def _wake(waiting: Sequence[Waiting]) -> None:
+    left = iter(waiting)
+    try:
+        for context, callback, future in left:
+            context.run(callback, future)
+    finally:
+        # An interrupt ends the loop, which may run again, and it tells of any other error of a callback.
+        if rest := list(left):
+            asyncio.get_running_loop().call_soon(_wake, rest)
