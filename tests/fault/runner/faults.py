@@ -206,9 +206,10 @@ EVERYWHERE = {
 """What can happen in every topology, by name."""
 
 REPLACING = frozenset(
-    {"failover", "primary killed", "primary paused", "server killed", "server paused", "server restarted"}
+    {"failover", "primary killed", "primary paused", "server killed", "server paused", "server restarted", "disk full"}
 )
-"""By what a replica is promoted, where there is one: by the last three if they take longer than the others wait."""
+"""By what a replica is promoted, where there is one: by the last four if they take longer than the others wait. A disk
+that is full ends a server that syncs always (`appendfsync always`)."""
 
 CLOCKS = {
     fault.name: fault

@@ -113,6 +113,7 @@ def run_round(one: Round, tally: Tally) -> Checked:
     tally.add(checked.calls, checked.lost, one.happened, one.may_lose)
     tally.seconds += time.monotonic() - began
     if one.keep is not None and checked.violations:
+        one.keep.mkdir(parents=True, exist_ok=True)
         (one.keep / f"{one.namespace}-{os.getpid()}.json").write_text(json.dumps(played.records))
     return checked
 
