@@ -6,9 +6,12 @@ G20. Only Debian's redis-server speaks TLS, so these tests run on it, whichever 
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -89,6 +92,30 @@ async def test_a_private_authority_is_named_in_the_url(tls: TlsServer, open_mana
 async def test_a_url_of_valkey_s_is_as_good(tls: TlsServer, open_manager: Open) -> None:
     """``valkeys://`` is ``rediss://``."""
     assert await used(open_manager(tls.url.replace("rediss://", "valkeys://"))) == [1, 2]
+
+
+def test_what_was_followed_by_is_closed_before_the_loop_ends(tls: TlsServer) -> None:
+    """Closing a manager waits for what it is about to leave, too: over TLS that takes more than a turn of the loop."""
+    manager = SessionManager(url=tls.url, namespace="followed")
+
+    async def fill() -> None:
+        for number in range(20):
+            await manager.create_session("user", "agent", session_id=f"s{number}")
+        await manager.aclose()
+
+    async def follow() -> None:
+        async with manager.follow_all(agents=["agent"]) as events:
+            for _ in range(20):
+                await anext(events)
+        await manager.aclose()
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        asyncio.run(fill())
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda _: asyncio.run(follow()), range(60)))
+        gc.collect()
+    assert [str(one.message) for one in warned if issubclass(one.category, ResourceWarning)] == []
 
 
 async def test_a_certificate_of_another_authority_is_refused(

@@ -69,6 +69,7 @@ class Ear:
     Attributes:
         lines: those of its keys.
         lane: the connection, while it hears.
+        attendant: keeps the connection; it is cancelled when there are no lines any more.
     """
 
     def __init__(self, server: Server, node: Address | None, place: Callable[[Line], Ear]) -> None:
@@ -79,14 +80,14 @@ class Ear:
         self._place = place
         self._news = asyncio.Event()
         self._heard = self._deaf = False
-        self._attendant: asyncio.Task[None] | None = None
+        self.attendant: asyncio.Task[None] | None = None
 
     def take(self, line: Line) -> None:
         """Hear of a line's key from now on."""
         self.lines[line.key] = line
         line.ear, line.armed, line.asked = self, False, None
-        if self._attendant is None:
-            self._attendant = asyncio.create_task(self._attend(), name="sessionstream: hearing of changes")
+        if self.attendant is None:
+            self.attendant = asyncio.create_task(self._attend(), name="sessionstream: hearing of changes")
         elif self.lane is not None:
             line.ring()
 
@@ -94,16 +95,16 @@ class Ear:
         """Hear of a line's key no more; without any left the connection ends."""
         if self.lines.pop(line.key, None) is not None:
             line.ear = None
-        if not self.lines and self._attendant is not None:
-            self._attendant.cancel()
+        if not self.lines and self.attendant is not None:
+            self.attendant.cancel()
 
     async def aclose(self) -> None:
         """End the connection."""
-        if self._attendant is not None:
+        if self.attendant is not None:
             # Where it is ending already, a second cancellation would let it go before its socket is closed.
-            if not self._attendant.cancelling():
-                self._attendant.cancel()
-            await asyncio.gather(self._attendant, return_exceptions=True)
+            if not self.attendant.cancelling():
+                self.attendant.cancel()
+            await asyncio.gather(self.attendant, return_exceptions=True)
 
     async def _attend(self) -> None:
         """Keep a connection, and make it again when it breaks; cancelled when nobody waits."""

@@ -174,6 +174,7 @@ class _LoopHub:
         self._lines: dict[bytes, Line] = {}
         self._shared: dict[Commands, asyncio.Future[list[Any]]] = {}
         self._ears: dict[Address | None, Ear] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     def enter(self, names: Sequence[bytes]) -> Bell:
         """Return a bell that rings for keys."""
@@ -200,9 +201,11 @@ class _LoopHub:
         self._dismiss()
 
     def _dismiss(self) -> None:
-        """Let go of ears that nobody needs: they know of this object, and would keep it."""
-        if any(not ear.lines for ear in self._ears.values()):
-            self._ears = {node: ear for node, ear in self._ears.items() if ear.lines}
+        """Let go of ears that nobody needs: they know of this object, and would keep it; their end is waited for."""
+        for node in [node for node, ear in self._ears.items() if not ear.lines]:
+            if (attendant := self._ears.pop(node).attendant) is not None and not attendant.done():
+                self._ending.add(attendant)
+                attendant.add_done_callback(self._ending.discard)
 
     def _place(self, line: Line) -> Ear:
         """Give a line to the ear at the node that has its key now."""
@@ -298,3 +301,5 @@ class _LoopHub:
             bell.close()
         for ear in ears.values():
             await ear.aclose()
+        # Over TLS a connection takes a while to end.
+        await asyncio.gather(*self._ending, return_exceptions=True)

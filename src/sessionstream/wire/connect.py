@@ -170,7 +170,8 @@ class Dialer:
         try:
             await self._probe(lane)
         except BaseException:
-            lane.close()
+            # Nobody waits until it is closed, and over TLS that takes a while.
+            lane.abandon("the connection is not used")
             raise
         return lane
 

@@ -58,9 +58,9 @@ async def open_lane(
         async with asyncio.timeout(seconds):
             await connection.connect()  # type: ignore[no-untyped-call]
     except BaseException as error:
-        # redis-py leaves the socket of a cancelled attempt open.
+        # redis-py leaves the socket of a cancelled attempt open. Nobody waits until TLS has taken its leave.
         if connection._writer is not None:
-            connection._writer.close()
+            connection._writer.transport.abort()
             connection._writer = connection._reader = None
         if isinstance(error, TimeoutError):
             raise Unavailable(f"the server did not answer within {seconds:g} s") from None
