@@ -7,7 +7,6 @@ the next call. So call order is kept through whatever makes a call be repeated, 
 from __future__ import annotations
 
 import asyncio
-from asyncio import Future
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from itertools import repeat
@@ -111,7 +110,7 @@ class _Queue:
 
     def add(self, request: Append) -> asyncio.Future[Appended]:
         """Send the request at the end of this turn, or when its session is no longer busy; return its future."""
-        future: Future[Appended] = Future(loop=self._loop)
+        future: asyncio.Future[Appended] = asyncio.Future(loop=self._loop)
         request.future = future
         if not self._flushing:
             # What is called in one turn of the loop has one deadline.

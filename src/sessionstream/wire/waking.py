@@ -1,8 +1,8 @@
-"""Waking the tasks that wait for the appends of one call, by one callback of the event loop for all of them.
+"""Waking the tasks that wait for what came together, the appends of a call or the replies, by one callback for all.
 
 A future that is given its result has the loop call who waits for it, by a handle of its own for each: of the 64,000
 instructions that an append by one of many tasks took here, that was 5,600. What a future is to call is taken off it
-instead, and called, in its own context, together with what the others of the call are to call.
+instead, and called, in its own context, together with what the others are to call.
 """
 
 from __future__ import annotations
