@@ -25,17 +25,17 @@ from sessionstream.errors import DurabilityUnavailable, InvalidArgument, Invalid
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.packing import Word, pack
 
-__all__ = ["Demand", "Level", "facts_of", "level_of", "replicas_of"]
+__all__ = ["UNSYNCED", "Demand", "Level", "facts_of", "level_of", "replicas_of"]
 
 UNCHECKED = " (unchecked)"
 _INTERVAL = 1.0
 # A server with no-appendfsync-on-rewrite answers without the disk for as long as it writes a snapshot or a new file.
-_UNSYNCED = "no-appendfsync-on-rewrite"
-_CONFIG = ("CONFIG", "GET", "appendonly", "appendfsync", _UNSYNCED)
+UNSYNCED = "no-appendfsync-on-rewrite"
+_CONFIG = ("CONFIG", "GET", "appendonly", "appendfsync", UNSYNCED)
 _FILE = {"1": "process", "0": "memory", "yes": "process", "no": "memory"}
 _ADVICE = {
     "process": "set appendonly to yes",
-    "fsync": f"set appendonly to yes, appendfsync to always and {_UNSYNCED} to no",
+    "fsync": f"set appendonly to yes, appendfsync to always and {UNSYNCED} to no",
 }
 _BEGUN = "its append-only file was switched on just now, and is not complete yet"
 _ASK = "ask whoever runs it, and if it does, say so with allow_unchecked_durability"
@@ -165,7 +165,7 @@ def _kept_by(found: str | None, settings: Mapping[str, str], wanted: str) -> str
     often = settings.get("appendfsync")
     if often is None:
         return None if wanted == "fsync" else found
-    return "fsync" if often == "always" and settings.get(_UNSYNCED) != "yes" else found
+    return "fsync" if often == "always" and settings.get(UNSYNCED) != "yes" else found
 
 
 def _look(known: weakref.ref[Lane], demand: Demand, written: int) -> None:

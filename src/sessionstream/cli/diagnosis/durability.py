@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sessionstream.cli.diagnosis.finding import Finding, Level, ask, info
 from sessionstream.cli.moments import span
 from sessionstream.log.store import Store
-from sessionstream.wire.durability import level_of, replicas_of
+from sessionstream.wire.durability import UNSYNCED, level_of, replicas_of
 
 __all__ = ["Durability", "check_durability", "durability_of"]
 
@@ -18,7 +18,6 @@ _AT_LEAST = {
     "process": ("process", "fsync"),
     "fsync": ("fsync",),
 }
-_UNSYNCED = "no-appendfsync-on-rewrite"
 _SINCE_SNAPSHOT = "a crash or a kill of the server loses what came since the last snapshot"
 
 
@@ -78,13 +77,13 @@ async def check_durability(store: Store, wanted: str | None) -> list[Finding]:
         wanted: the durability that the settings ask for.
     """
     told = await info(store, "persistence")
-    names = ("appendonly", "appendfsync", "save", _UNSYNCED)
+    names = ("appendonly", "appendfsync", "save", UNSYNCED)
     settings = {name: await _setting(store, name) for name in names}
     if settings["appendonly"] is None and "aof_enabled" in told:
         settings["appendonly"] = "yes" if told["aof_enabled"] == "1" else "no"
     durability = durability_of(*settings.values())
     # Hardly anybody has set it.
-    told_of = {name: value for name, value in settings.items() if name != _UNSYNCED or value == "yes"}
+    told_of = {name: value for name, value in settings.items() if name != UNSYNCED or value == "yes"}
     words = ", ".join(f"{name} {_shown(value)}" for name, value in told_of.items())
     advice = "" if durability.level is not Level.ATTENTION else "set appendonly to yes"
     return [
