@@ -226,13 +226,12 @@ class SessionManager(Opened):
             InvalidData: or `TooLarge`: an event would not be read back as it is.
             OutcomeUnknown: no answer came: try again with the same ``idempotency_key``.
         """
-        is_list = isinstance(events, _LISTS)
-        unconditional = expected_version is None and idempotency_key is None and durability is None
-        if unconditional and not is_list and correlation_id is None and causation_id is None:
+        plain = correlation_id is None and causation_id is None and durability is None
+        if plain and expected_version is None and idempotency_key is None and not isinstance(events, _LISTS):
             return await self.store.append_one(session_id, events)
         return await self.store.append(
             session_id,
-            list(events) if is_list else [events],
+            list(events) if isinstance(events, _LISTS) else [events],
             expected_version=expected_version,
             idempotency_key=idempotency_key,
             correlation_id=correlation_id,

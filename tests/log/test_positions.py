@@ -41,7 +41,7 @@ def test_the_sessions_used_last_are_remembered() -> None:
     positions = Positions()
 
     def append(session_id: str, version: int) -> None:
-        positions.appended([Appended(session_id, f"1-{version}", version, 1, False, ())])
+        positions.appended([Appended.at(session_id, f"1-{version}", 1)])
 
     append("used", 1)
     append("first", 1)

@@ -31,7 +31,7 @@ from sessionstream.events.encrypted import Opener, Seal, key_ids_in
 from sessionstream.events.ids import event_ids
 from sessionstream.events.recorded import payload_of
 from sessionstream.lifecycle.reading import ENDS
-from sessionstream.log.request import UNGUARDED, Append, Appended, digest_of
+from sessionstream.log.request import Append, Appended, digest_of, usual_type
 
 if TYPE_CHECKING:
     from sessionstream.log.store import Store
@@ -267,7 +267,7 @@ def _seal(request: Append, user: UserKey) -> None:
     request.meta = b""
     bodies_size = sum(len(body) for _, body in request.guards.claims if body)
     request.size = sum([len(event.data) for event in request.events]) + bodies_size
-    request.usual = request.guards is UNGUARDED and request.count == 1 and request.events[0].kind.usual
+    request.usual = usual_type(request.events, request.meta, request.guards)
 
 
 def _told_of(event: EncodedEvent, bodies: dict[str, bytes | None]) -> EncodedEvent:

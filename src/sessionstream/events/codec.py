@@ -78,12 +78,17 @@ def encode_event(value: Any, max_bytes: int, redactor: Redactor = AS_GIVEN) -> E
         TooLarge: its JSON is larger than ``max_bytes``.
     """
     # Most events are of a declared type and plain: for these nothing is called that need not be.
-    kind = types_by_class.get(type(value)) or type_of(value)
+    try:
+        kind = types_by_class[type(value)]
+    except KeyError:
+        kind = type_of(value)
     try:
         data = kind.encode(value)
         plain = kind.is_plain(value, redactor.names)
     except _UNENCODABLE as error:
         raise _unencodable(kind, value, error) from None
+    if plain and len(data) <= max_bytes:
+        return EncodedEvent(kind, data)
     decoded = None
     if not plain:
         decoded = _read_back(kind, value, data)

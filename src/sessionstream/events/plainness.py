@@ -80,33 +80,43 @@ def _made_for(plainness: Plainness, fields: dict[str, frozenset[Any]]) -> Callab
     that is a twentieth of an append.
     """
     known: dict[str, Any] = {"plainness": plainness, "is_plain": _is_plain, "BEGINS_JSON": BEGINS_JSON}
-    known |= {"Unset": msgspec.UnsetType} | {f"classes_{place}": one for place, one in enumerate(fields.values())}
+    known |= {"UNSET": msgspec.UNSET} | {f"classes_{place}": one for place, one in enumerate(fields.values())}
     lines = ["def holds(value, names):"]
     lines += [" if plainness not in names.passed and not plainness.passes(names): return False"]
     for place, (name, classes) in enumerate(fields.items()):
         lines += [f" held = {f'getattr(value, {name!r})' if iskeyword(name) else f'value.{name}'}"]
-        lines += [" kind = type(held)"]
-        word = "if"
-        for condition, then in _cases(classes, f"classes_{place}"):
-            lines += [f" {word} {condition}:", f"  {then}"]
-            word = "elif"
+        if msgspec.UnsetType in classes:
+            lines += [" if held is not UNSET:"]
+        else:
+            lines += [" if True:"]
+        lines += [f"  {line}" for line in _looks(classes - {msgspec.UnsetType}, f"classes_{place}")]
     exec("\n".join([*lines, " return True"]), known)
     made: Callable[[Any, Names], bool] = known["holds"]
     return made
 
 
-def _cases(classes: frozenset[Any], called: str) -> Iterator[tuple[str, str]]:
-    """Yield what a field may hold, the usual first, and what is to be done then."""
-    containers = [f"kind is {cls.__name__}" for cls in (dict, list) if cls in classes]
-    if msgspec.UnsetType in classes:
-        yield "kind is Unset", "pass"
+def _looks(classes: frozenset[Any], called: str) -> Iterator[str]:
+    """Yield the lines that look at what a field holds, the usual first."""
+    containers = [cls.__name__ for cls in (dict, list) if cls in classes]
+    if len(classes) == 1 and classes <= {str, dict, list}:
+        [cls] = classes
+        yield f"if type(held) is not {cls.__name__}: return False"
+        if containers:
+            yield f"if held and not is_plain(held, {_DEEPEST}, names): return False"
+        return
+    yield "kind = type(held)"
+    word = "if"
     if str in classes:
         # A text is looked into where the type says no more than that there is JSON.
-        look = "if held[:1] in BEGINS_JSON and not names.pass_text(held): return False"
-        yield "kind is str", look if dict in classes else "pass"
+        looked_into = "if held and held[0] in BEGINS_JSON and not names.pass_text(held): return False"
+        yield "if kind is str:"
+        yield f" {looked_into}" if dict in classes else " pass"
+        word = "elif"
     if containers:
-        yield " or ".join(containers), f"if held and not is_plain(held, {_DEEPEST}, names): return False"
-    yield f"kind not in {called}", "return False"
+        yield f"{word} {' or '.join(f'kind is {name}' for name in containers)}:"
+        yield f" if held and not is_plain(held, {_DEEPEST}, names): return False"
+        word = "elif"
+    yield f"{word} kind not in {called}: return False"
 
 
 def _open_fields(cls: type) -> list[str] | None:
@@ -149,7 +159,7 @@ def _is_plain(container: Any, levels: int, names: Names) -> bool:
     for item in container:
         kind = type(item)
         if kind is str:
-            if item[:1] in BEGINS_JSON and not names.pass_text(item):
+            if item and item[0] in BEGINS_JSON and not names.pass_text(item):
                 return False
         elif kind is bool or item is None:
             continue

@@ -20,7 +20,17 @@ from sessionstream.events.base import registered, types_by_word
 from sessionstream.events.context import Meta
 from sessionstream.events.encrypted import FIRST_BYTE, NO_KEYS, EncryptedEvent, Envelope, Opened, Opener, Seal
 
-__all__ = ["NOWHERE", "RecordedEvent", "UnknownEvent", "UnreadableEvent", "at_ms", "moment", "payload_of", "version_of"]
+__all__ = [
+    "NOWHERE",
+    "RecordedEvent",
+    "UnknownEvent",
+    "UnreadableEvent",
+    "at_ms",
+    "halves_of",
+    "moment",
+    "payload_of",
+    "version_of",
+]
 
 NOWHERE = "0-0"
 _decode_meta = msgspec.json.Decoder(Meta).decode
@@ -59,6 +69,12 @@ class UnreadableEvent(msgspec.Struct, frozen=True):
 def at_ms(offset: str) -> int:
     """Return the milliseconds since 1970 of an offset."""
     return int(offset.partition("-")[0])
+
+
+def halves_of(offset: bytes) -> tuple[int, int]:
+    """Return the milliseconds and the version of an offset, as the server gives it."""
+    ms, _, version = offset.partition(b"-")
+    return int(ms), int(version)
 
 
 def payload_of(words: Sequence[bytes]) -> bytes:

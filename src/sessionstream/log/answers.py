@@ -19,7 +19,7 @@ from sessionstream.errors import (
     SessionNotFound,
     SessionStreamError,
 )
-from sessionstream.events.recorded import version_of
+from sessionstream.events.recorded import at_ms, version_of
 from sessionstream.log.fencing import lock_lost
 from sessionstream.log.request import Append, Appended
 from sessionstream.wire.refusal import from_reply
@@ -51,8 +51,8 @@ def refusal_or_repeat(request: Append, answer: list[Any], durability: str | None
     word = answer[0]
     if word == b"duplicate":
         offset = answer[1].decode()
-        version, count = version_of(offset), int(answer[2])
-        return Appended(request.session_id, offset, version, count, True, request.ids, durability)
+        ms, version, count = at_ms(offset), version_of(offset), int(answer[2])
+        return Appended(request.session_id, ms, version, count, True, request.ids, durability)
     return _refusal(request, word, answer[1:])
 
 

@@ -4,14 +4,16 @@
 --   g guards; s that a session may come twice. Then the session of each append. Then for each its form, which u leaves
 --   out. The form '' is the usual one, for one event of version 1 without context, which happens in a live session:
 --   the field and the value of its entry. For any other see general.lua.
--- Answers the server's milliseconds, then for each append its last offset, or a list whose first word says why not.
+-- Answers the server's milliseconds, then for each append its last version if it is of these milliseconds, otherwise its
+-- last offset; or a list whose first word says why not.
 -- The log knows each session's gate: its last offset, and of its head the state, the expiry and '1' if it slides. So all
 -- sessions of a call are looked up in one read. What is usual is done here, without a function: to make one costs as
 -- much as two commands. Text stays text, since numbers are slow to print.
 
 local call, attempt, KEYS, ARGV, match, format = redis.call, redis.pcall, KEYS, ARGV, string.match, string.format
+local byte, find, sub = string.byte, string.find, string.sub
 local time, appends, usual = call('TIME'), ARGV[2] + 0, match(ARGV[3], 'u')
-local now_text = time[1] .. string.sub('00000' .. time[2], -6, -4)
+local now_text = time[1] .. sub('00000' .. time[2], -6, -4)
 local now, now_prefix = now_text + 0, now_text .. '-'
 local log = call('HMGET', KEYS[1], ':stamp', ':feed', ':paused', unpack(ARGV, 4, 3 + appends))
 if log[1] ~= ARGV[1] then return {'stamp', log[1] or ''} end
@@ -20,35 +22,60 @@ if log[3] and log[3] + 0 > now and log[3] - now < 1000 then return redis.error_r
 local feed_ms, feed_n = match(log[2] or '0-0', '^(%d+)-(%d+)$')
 if feed_ms + 0 <= now then feed_ms = now_text end
 local newer, changed, pointers, told = match(ARGV[3], 's') and {}, {':feed', ''}, {}, 0
-local answers, i, append_one = {now}, 4 + appends - (usual and 1 or 0)
+local answers, i, append_one, live, latest = {now}, 4 + appends, nil, {[' active  '] = true}, now_text .. '.'
+local after = {[48] = '1', [49] = '2', [50] = '3', [51] = '4', [52] = '5', [53] = '6', [54] = '7', [55] = '8', [56] = '9'}
+if usual then i = i - 1 end
 for n = 1, appends do
-  local session, answer, pointer, words, count = ARGV[3 + n], nil, nil, 2, 1
-  local gate, ms, last, rest, state, expires = newer and newer[session] or log[3 + n]
-  if gate and (usual or ARGV[i] == '') then
-    ms, last, rest, state, expires = match(gate, '^(%d+)-(%d+)( (%l+) (%d*) )$')
+  local session, gate, rest, fine, answer, pointer = ARGV[3 + n], log[3 + n]
+  if newer then gate = newer[session] or gate end
+  local at = gate and (usual or ARGV[i] == '') and byte(gate, 14) == 45 and find(gate, ' ', 16, true)
+  if at then
+    rest = sub(gate, at)
+    fine = live[rest]
+    if fine == nil then
+      local state, expires = match(rest, '^ (%l+) (%d*) $')
+      fine = (state == 'active' or state == 'idle') and (expires == '' or expires + 0 > now) or false
+      live[rest] = fine
+    end
   end
-  if (state == 'active' or state == 'idle') and (expires == '' or expires + 0 > now) then
-    local prefix, version = (ms == now_text or ms + 0 <= now) and now_prefix or ms .. '-', format('%d', last + 1)
-    if feed_ms == now_text and prefix == now_prefix then pointer = version end
+  if fine then
+    local prefix, digit, version = now_prefix, byte(gate, at - 1)
+    if gate > latest then prefix = sub(gate, 1, 14) end
+    if digit < 57 then version = sub(gate, 15, at - 2) .. after[digit]
+    else version = format('%d', sub(gate, 15, at - 1) + 1) end
     answer = attempt('XADD', KEYS[2 + n], prefix .. version, ARGV[i + 1], ARGV[i + 2])
+    i = i + (usual and 2 or 3)
+    if not answer.err then
+      gate, pointer = answer .. rest, answer
+      if prefix == now_prefix then
+        answer = version
+        if feed_ms == now_text then pointer = version end
+      end
+    end
   else
     if not append_one then
 -- include general
     end
+    local count, words
     answer, rest, count, words = append_one(gate, KEYS[2 + n], i, usual)
+    i = i + words + (usual and 0 or 1)
+    if type(answer) == 'string' then
+      gate, pointer = answer .. rest, count == 1 and answer or answer .. ' ' .. count
+      if sub(answer, 1, 14) == now_prefix then answer = sub(answer, 15) end
+    end
   end
-  if type(answer) == 'string' then
-    told, gate = told + 1, answer .. rest
+  if pointer then
     if newer then newer[session] = gate end
-    changed[2 * told + 1], changed[2 * told + 2] = session, gate
-    pointers[2 * told - 1], pointers[2 * told] = session, pointer or count == 1 and answer or answer .. ' ' .. count
+    changed[told + 3], changed[told + 4] = session, gate
+    told = told + 2
+    pointers[told - 1], pointers[told] = session, pointer
   elseif answer.err then
     answer = {'failed', answer.err}
   end
-  answers[n + 1], i = answer, i + words + (usual and 0 or 1)
+  answers[n + 1] = answer
 end
 if told > 0 then
-  changed[2] = feed_ms .. '-' .. format('%d', feed_n + told)
+  changed[2] = feed_ms .. '-' .. format('%d', feed_n + told / 2)
   call('XADD', KEYS[2], changed[2], unpack(pointers))
   call('HSET', KEYS[1], unpack(changed))
 end

@@ -7,12 +7,14 @@ the next call. So call order is kept through whatever makes a call be repeated, 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from itertools import repeat
 from typing import Any
 
 from sessionstream.errors import EventTypeError, NotReplicated, OutcomeUnknown, SessionStreamError, Unavailable
+from sessionstream.events.recorded import halves_of
 from sessionstream.log.answers import failure_of, is_made, needs_sliding, refusal_or_repeat
 from sessionstream.log.group import Group, fit_one_call
 from sessionstream.log.keys import Keys
@@ -26,7 +28,7 @@ from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.refusal import after_sending
 from sessionstream.wire.running import running_loop
 from sessionstream.wire.server import Server
-from sessionstream.wire.waking import Waiting, give_together, wake_soon
+from sessionstream.wire.waking import Waiting, give_each, wake_soon
 
 __all__ = ["MILESTONE", "Appender"]
 
@@ -34,6 +36,7 @@ MILESTONE = 1024
 """So many events of a session lie between two of its milestones: a power of two, which is quick to ask for."""
 
 _BETWEEN = MILESTONE - 1
+_Future = asyncio.Future
 # Seconds until what the server refused for a while is sent again.
 _PAUSE = 0.05
 
@@ -77,14 +80,18 @@ class Appender:
 
         A caller that is cancelled takes nothing back: the append may still happen.
         """
-        loop = running_loop()
-        queue = self._queues.get(loop)
-        if queue is None:
-            # In place: other threads' loops keep their queues in the same dict.
-            for closed in [known for known in self._queues if known.is_closed()]:
-                self._queues.pop(closed, None)
-            queue = self._queues[loop] = _Queue(self)
+        try:
+            queue = self._queues[running_loop()]
+        except KeyError:
+            queue = self._new_queue()
         return queue.add(request)
+
+    def _new_queue(self) -> _Queue:
+        # In place: other threads' loops keep their queues in the same dict.
+        for closed in [known for known in self._queues if known.is_closed()]:
+            self._queues.pop(closed, None)
+        queue = self._queues[running_loop()] = _Queue(self)
+        return queue
 
     async def aclose(self) -> None:
         """Close the running loop's connections on which replicas are waited for."""
@@ -97,7 +104,7 @@ class _Queue:
     def __init__(self, appender: Appender) -> None:
         self._appender = appender
         self._loop = asyncio.get_running_loop()
-        self._fresh: dict[int, list[Append]] = {}
+        self._fresh: defaultdict[int, list[Append]] = defaultdict(list)
         # The sessions that have a call under way, each with what waits for its end.
         self._busy: dict[str, list[Append] | None] = {}
         self._flushing = False
@@ -110,33 +117,33 @@ class _Queue:
 
     def add(self, request: Append) -> asyncio.Future[Appended]:
         """Send the request at the end of this turn, or when its session is no longer busy; return its future."""
-        future: asyncio.Future[Appended] = asyncio.Future(loop=self._loop)
+        future: asyncio.Future[Appended] = _Future(loop=self._loop)
         request.future = future
-        if not self._flushing:
-            # What is called in one turn of the loop has one deadline.
-            self._until = self._loop.time() + self._appender.server.deadline
+        if not self._flushing and self._begin(request):
+            return future
         request.until = self._until
-        partition, fresh = request.route.partition, self._fresh
         if request.session_id in self._busy:
             self._wait(request)
             return future
         if request.replicas:
             self._replicated = True
-        elif not fresh:
+        self._fresh[request.route.partition].append(request)
+        return future
+
+    def _begin(self, request: Append) -> bool:
+        """Send the first request of a turn at once, if it is alone there; otherwise send what there is when it ends."""
+        # What is called in one turn of the loop has one deadline.
+        request.until = self._until = self._loop.time() + self._appender.server.deadline
+        partition = request.route.partition
+        if not request.replicas and not self._fresh and request.session_id not in self._busy:
             lane = self._appender.server.open_lane(self._appender.keys.log(partition))
             if lane is not None and lane.alone:
                 self._send(Group(partition, [request]))
                 lane.flush_alone()
-                return future
+                return True
         # Also where some wait already: they may be of partitions that have no room.
-        if not self._flushing:
-            self._flush_soon()
-        together = fresh.get(partition)
-        if together is None:
-            fresh[partition] = [request]
-        else:
-            together.append(request)
-        return future
+        self._flush_soon()
+        return False
 
     def _wait(self, request: Append) -> None:
         """Keep a request until its session's call has ended."""
@@ -153,7 +160,7 @@ class _Queue:
 
     def _flush(self) -> None:
         self._flushing = False
-        fresh, self._fresh = self._fresh, {}
+        fresh, self._fresh = self._fresh, defaultdict(list)
         for partition, requests in fresh.items():
             if self._replicated:
                 self._flush_kinds(partition, requests)
@@ -178,7 +185,7 @@ class _Queue:
             if request.session_id in self._busy:
                 self._wait(request)
             else:
-                self._fresh.setdefault(partition, []).append(request)
+                self._fresh[partition].append(request)
 
     def _send_divided(self, partition: int, requests: list[Append]) -> None:
         """Send what is too much for one call; a session that comes again behind a border waits for its first call."""
@@ -206,7 +213,7 @@ class _Queue:
             if request.session_id in self._busy:
                 self._wait(request)
             else:
-                self._fresh.setdefault(partition, []).append(request)
+                self._fresh[partition].append(request)
         if partition in self._fresh and partition not in self._held and lane is not None:
             self._held.add(partition)
             self._start(self._flush_with_room(partition, lane))
@@ -219,7 +226,7 @@ class _Queue:
             requests, now = self._fresh.pop(partition, []), self._loop.time()
             for request in requests:
                 if request.until <= now:
-                    _settle(request, Unavailable("not sent: what was sent before it is not answered"))
+                    _fail(request, Unavailable("not sent: what was sent before it is not answered"))
             if left := [request for request in requests if request.until > now]:
                 self._fresh[partition] = left
         finally:
@@ -257,46 +264,66 @@ class _Queue:
         elif answers[0] == b"stamp":
             self._start(self._recover(group, lane))
         else:
-            self._resolve(group, lane, answers[0], answers[1:])
+            # The lane wakes all whose answers have come together.
+            self._resolve(group, lane, answers[0], answers[1:], lane.waiting)
 
-    def _resolve(self, group: Group, lane: Lane, now: int, answers: list[Any]) -> None:
+    def _resolve(self, group: Group, lane: Lane, now: int, answers: list[Any], waiting: list[Waiting]) -> None:
+        """Give each append what became of it; who waits for that is added to those that are to be woken."""
         lane.heard(now, group.sent_at)
+        durability = f"replicated({group.reached})" if group.replicas else lane.durability
+        try:
+            # Mostly all were made, now by the server's clock: then their answers are their versions.
+            versions = list(map(int, answers))
+        except (TypeError, ValueError):
+            self._resolve_each(group, lane, now, answers, waiting)
+            return
+        made = [
+            Appended(request.session_id, now, version, request.count, False, request.ids, durability)
+            for request, version in zip(group.appends, versions, strict=True)
+        ]
+        self._give([request.future for request in group.appends], made, waiting)
+        self._release(group)
+
+    def _resolve_each(self, group: Group, lane: Lane, now: int, answers: list[Any], waiting: list[Waiting]) -> None:
         again: list[Append] = []
         later: list[Append] = []
         made: list[Appended] = []
-        waiting: list[Waiting] = []
+        futures: list[asyncio.Future[Appended]] = []
         durability = f"replicated({group.reached})" if group.replicas else lane.durability
         for request, answer in zip(group.appends, answers, strict=True):
-            # Most answers are an offset, so that is asked first, and here.
-            if type(answer) is bytes:
-                text, future = answer.decode(), request.future
-                version = int(text[text.find("-") + 1 :])
-                appended = Appended(request.session_id, text, version, request.count, False, request.ids, durability)
-                made.append(appended)
-                if version & _BETWEEN < request.count:
-                    self._passed_milestone(appended)
-                if not future.done():
-                    give_together(future, appended, waiting)
+            outcome: Appended | SessionStreamError
+            if isinstance(answer, bytes):
+                ms, version = halves_of(answer) if b"-" in answer else (now, int(answer))
+                outcome = Appended(request.session_id, ms, version, request.count, False, request.ids, durability)
             elif needs_sliding(answer) and not request.sliding:
-                request.sliding, request.usual = True, False
+                request.sliding, request.usual = True, None
                 again.append(request)
+                continue
             elif self._passes(request, answer, lane):
                 later.append(request)
+                continue
             else:
                 known = isinstance(answer, NotReplicated)
                 outcome = answer if known else refusal_or_repeat(request, answer, durability)
-                if not isinstance(outcome, Exception):
-                    made.append(outcome)
-                _settle(request, outcome)
-        self._appender.positions.appended(made)
-        wake_soon(self._loop, waiting)
+            if isinstance(outcome, Appended):
+                made.append(outcome)
+                futures.append(request.future)
+            else:
+                _fail(request, outcome)
+        self._give(futures, made, waiting)
         if again:
             self._send(Group(group.partition, again))
             self._write()
         if later:
             self._start(self._send_later(group.partition, later))
-            again += later
-        self._release(group, again)
+        self._release(group, again + later)
+
+    def _give(self, futures: list[asyncio.Future[Appended]], made: list[Appended], waiting: list[Waiting]) -> None:
+        for appended in made:
+            if appended.version & _BETWEEN < appended.count and not appended.duplicate:
+                self._passed_milestone(appended)
+        self._appender.positions.appended(made)
+        give_each(futures, made, waiting)
 
     def _passes(self, request: Append, answer: Any, lane: Lane) -> bool:
         """Whether what the server has against an append, of which nothing was done, goes away before the deadline."""
@@ -309,7 +336,7 @@ class _Queue:
             await asyncio.sleep(_PAUSE)
         except asyncio.CancelledError:
             for request in requests:
-                _settle(request, Unavailable("the event loop ended before the server took writes again"))
+                _fail(request, Unavailable("the event loop ended before the server took writes again"))
             raise
         self._send(Group(partition, requests))
         self._write()
@@ -320,7 +347,7 @@ class _Queue:
 
     def _fail(self, group: Group, error: SessionStreamError) -> None:
         for request in group.appends:
-            _settle(request, error)
+            _fail(request, error)
         self._release(group)
 
     def _fail_alone(self, group: Group) -> None:
@@ -331,9 +358,9 @@ class _Queue:
                 self._appender.calls.pack(Group(group.partition, [request]))
                 fine.append(request)
             except SessionStreamError as error:
-                _settle(request, error)
+                _fail(request, error)
             except Exception as error:
-                _settle(request, EventTypeError(f"a projection gave what cannot be sent: {error!r}"))
+                _fail(request, EventTypeError(f"a projection gave what cannot be sent: {error!r}"))
         if fine:
             self._send(Group(group.partition, fine))
             self._write()
@@ -345,7 +372,7 @@ class _Queue:
         if kept:
             ended = group.sessions.keys() - {request.session_id for request in kept}
         for waiting in filter(None, map(self._busy.pop, ended, repeat(None))):
-            self._fresh.setdefault(group.partition, []).extend(waiting)
+            self._fresh[group.partition] += waiting
         if self._fresh:
             self._flush_soon()
 
@@ -362,7 +389,9 @@ class _Queue:
                 lane, (now, *answers) = await self._appender.recovery.answers(group, lane, error)
             if group.replicas and group.reached < group.replicas:
                 answers = [NotReplicated(group.replicas, group.reached) if is_made(one) else one for one in answers]
-            self._resolve(group, lane, now, answers)
+            waiting: list[Waiting] = []
+            self._resolve(group, lane, now, answers, waiting)
+            wake_soon(self._loop, waiting)
         except SessionStreamError as failure:
             self._fail(group, after_sending(failure, "append", group.in_doubt))
         except asyncio.CancelledError:
@@ -373,12 +402,8 @@ class _Queue:
             raise
 
 
-def _settle(request: Append, outcome: Appended | SessionStreamError) -> None:
+def _fail(request: Append, error: SessionStreamError) -> None:
     # An error knows the frames that know the request, and the collector does not see requests: so the circle ends here.
     future, request.future = request.future, None
-    if future is None or future.done():
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+    if future is not None and not future.done():
+        future.set_exception(error)

@@ -83,4 +83,4 @@ class Group:
         """Tell the script to look for the first copy."""
         for request in self.appends:
             request.since = f"{self.heard_ms or 0} {int((now - self.sent_at) * 1000)}"
-            request.usual = False
+            request.usual = None

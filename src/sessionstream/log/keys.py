@@ -63,11 +63,14 @@ class Keys:
         namespace: 1 to 64 of ``A-Z a-z 0-9 . _ -``.
         partitions: into how many slices its sessions are divided.
 
+    Attributes:
+        routes: what `route` gives, by session id; one that cannot be hashed raises TypeError.
+
     Raises:
         InvalidArgument: the namespace has other characters, or the partitions are not 1 to 4096.
     """
 
-    __slots__ = ("_declared", "_prefixes", "_routes", "namespace", "partitions")
+    __slots__ = ("_declared", "_prefixes", "namespace", "partitions", "routes")
 
     def __init__(self, namespace: str, partitions: int) -> None:
         if not isinstance(namespace, str) or not _NAMESPACE.match(namespace):
@@ -76,7 +79,7 @@ class Keys:
             raise InvalidArgument(f"{partitions!r} partitions: 1 to 4096 are allowed")
         self.namespace = namespace
         self.partitions = partitions
-        self._routes = _Routes(self._route)
+        self.routes = _Routes(self._route)
         self._prefixes = [f"{namespace}:{{{partition}}}:" for partition in range(partitions)]
         self._declared = [
             bulk(self.log(partition).encode()) + bulk(self.feed(partition).encode()) for partition in range(partitions)
@@ -85,7 +88,7 @@ class Keys:
     def route(self, session_id: str) -> Route:
         """Return what an append needs to know of a session's keys; the ids that were used last are remembered."""
         try:
-            return self._routes[session_id]
+            return self.routes[session_id]
         except TypeError:  # it cannot be hashed, so it is no string
             checked_id(session_id, "session_id")
             raise

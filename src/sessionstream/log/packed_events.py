@@ -13,13 +13,15 @@ from sessionstream.wire.packing import bulk
 __all__ = ["pieces_of", "usual_pieces_of"]
 
 _END = b"\r\n"
-_LONG = 2048
-_LENGTHS = [b"$%d\r\n" % size for size in range(_LONG)]
+# Bytes of an event's id, which stands before its JSON.
+_ID = 22
+_LENGTHS = [b"$%d\r\n" % (_ID + size) for size in range(2048)]
 
 
 class OfOneEvent(Protocol):
     """An append of one event; its id is made when it is packed first, and kept when it is packed again."""
 
+    usual: EventType | None
     ids: Sequence[bytes]
     events: Sequence[EncodedEvent]
 
@@ -27,17 +29,18 @@ class OfOneEvent(Protocol):
 def usual_pieces_of(appends: Sequence[OfOneEvent]) -> list[bytes]:
     """Return the words of appends in the usual form, and give those that have no id theirs; see `pieces_of`."""
     pieces: list[bytes] = []
-    for one, fresh in zip(appends, event_ids(len(appends)), strict=True):
+    for one, identifier in zip(appends, event_ids(len(appends)), strict=True):
         if one.ids:
-            identifier = one.ids[0]
+            [identifier] = one.ids
         else:
-            identifier, one.ids = fresh, (fresh,)
+            one.ids = (identifier,)
         # As in `pieces_of`: to call it for each, or to make lists for it, takes 2 to 6 % of an append's time here.
-        event = one.events[0]
-        data = event.data
-        size = len(identifier) + len(data)
-        length = _LENGTHS[size] if size < _LONG else b"$%d\r\n" % size
-        pieces += (_names[event.kind], length, identifier, data, _END)
+        data = one.events[0].data
+        try:
+            length = _LENGTHS[len(data)]
+        except IndexError:
+            length = b"$%d\r\n" % (_ID + len(data))
+        pieces += (_names[one.usual], length, identifier, data, _END)
     return pieces
 
 
@@ -51,14 +54,17 @@ def pieces_of(ids: Sequence[bytes], events: Sequence[EncodedEvent]) -> list[byte
     pieces: list[bytes] = []
     for identifier, event in zip(ids, events, strict=True):
         data = event.data
-        size = len(identifier) + len(data)
-        length = _LENGTHS[size] if size < _LONG else b"$%d\r\n" % size
+        try:
+            length = _LENGTHS[len(data)]
+        except IndexError:
+            length = b"$%d\r\n" % (_ID + len(data))
         pieces += (_names[event.kind], length, identifier, data, _END)
     return pieces
 
 
-class _Names(dict[EventType, bytes]):
-    def __missing__(self, kind: EventType) -> bytes:
+class _Names(dict[EventType | None, bytes]):
+    def __missing__(self, kind: EventType | None) -> bytes:
+        assert kind is not None
         self[kind] = word = bulk(kind.stored_as)
         return word
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+import msgspec
+
 from sessionstream.events.recorded import NOWHERE, RecordedEvent, version_of
 from sessionstream.log.request import Appended
 
@@ -27,6 +29,13 @@ class Reading:
         self.last: RecordedEvent | None = None
 
 
+class _Last(msgspec.Struct, frozen=True, gc=False):
+    """The last event of a session that is known."""
+
+    version: int
+    offset: str
+
+
 class Positions:
     """The offset up to which every event of a session is known here; the sessions used last are remembered.
 
@@ -35,8 +44,8 @@ class Positions:
     """
 
     def __init__(self) -> None:
-        self._young: dict[str, tuple[int, str]] = {}
-        self._old: dict[str, tuple[int, str]] = {}
+        self._young: dict[str, _Last | Appended] = {}
+        self._old: dict[str, _Last | Appended] = {}
         # Replaced as wholes, under the lock: readers begin and end in several threads.
         self._readings: dict[str, tuple[Reading, ...]] = {}
         self._lock = threading.Lock()
@@ -45,27 +54,31 @@ class Positions:
         """Return the offset up to which all is known, ``0-0`` where nothing is."""
         self._catch_up(session_id)
         known = self._young.get(session_id) or self._old.get(session_id)
-        return NOWHERE if known is None else known[1]
+        return NOWHERE if known is None else known.offset
 
     def appended(self, made: Iterable[Appended]) -> None:
         """Note appends; one that follows events unknown here leaves the position before them."""
+        young = self._young
         for appended in made:
-            young, session_id, version = self._young, appended.session_id, appended.version
-            known, before = young.get(session_id), version - appended.count
-            if known is not None and known[0] == before:
-                young[session_id] = (version, appended.offset)
+            session_id = appended.session_id
+            known = young.get(session_id)
+            # What a batch gave is not kept: it has an id for each of its events.
+            if known is not None and appended.count == 1 and known.version + 1 == appended.version:
+                young[session_id] = appended
             else:
-                self._follow(session_id, before, version, appended.offset)
+                self._follow(appended)
+                young = self._young
 
-    def _follow(self, session_id: str, before: int, version: int, offset: str) -> None:
+    def _follow(self, appended: Appended) -> None:
+        session_id, before = appended.session_id, appended.version - appended.count
         if before == 0:
             # What is still read of a removed session that had this id no longer counts.
             self._change_readings(session_id, lambda readings: ())
         self._catch_up(session_id)
         known = self._young.get(session_id) or self._old.get(session_id)
         # Before the first event there is nothing, whatever was known of a removed session that had this id.
-        if known is None or known[0] == before or before == 0:
-            self._note(session_id, version, offset)
+        if known is None or known.version == before or before == 0:
+            self._note(session_id, _Last(appended.version, appended.offset))
 
     def forget(self, session_id: str) -> None:
         """Forget what is known of a removed session, whose id another one has now."""
@@ -76,8 +89,8 @@ class Positions:
     def read(self, session_id: str, offset: str) -> None:
         """Note that the events up to an offset were given to the caller."""
         known, version = self._young.get(session_id) or self._old.get(session_id), version_of(offset)
-        if known is None or known[0] < version:
-            self._note(session_id, version, offset)
+        if known is None or known.version < version:
+            self._note(session_id, _Last(version, offset))
 
     @contextmanager
     def reading(self, session_id: str) -> Iterator[Reading]:
@@ -103,8 +116,8 @@ class Positions:
             if reading.last is not None:
                 self.read(session_id, reading.last.offset)
 
-    def _note(self, session_id: str, version: int, offset: str) -> None:
+    def _note(self, session_id: str, last: _Last) -> None:
         if len(self._young) >= _MOST:
             # Replaced as wholes: other threads' loops note theirs at the same time.
             self._old, self._young = self._young, {}
-        self._young[session_id] = (version, offset)
+        self._young[session_id] = last

@@ -5,21 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from sessionstream.errors import EventTypeError, InvalidArgument, InvalidType
-from sessionstream.events.base import Phase
+from sessionstream.events.base import EventType, Phase
 from sessionstream.events.codec import EncodedEvent
 from sessionstream.events.ids import checked_id, event_ids
+from sessionstream.events.recorded import at_ms, version_of
 from sessionstream.log.encoding import KeyNumbers, Word, encode_operations, encode_put
 from sessionstream.log.keys import Keys, Route
 from sessionstream.log.packed_events import pieces_of
 from sessionstream.projection import Projection
 from sessionstream.wire.packing import bulk, bulks
 
-__all__ = ["UNGUARDED", "Append", "Appended", "Guards", "append_of", "digest_of"]
+__all__ = ["UNGUARDED", "Append", "Appended", "Guards", "append_of", "digest_of", "usual_type"]
 
 _AFTER = {"session.created": Phase.LIVE, "session.expired": Phase.ENDED, "session.deleted": Phase.ENDED}
 
@@ -29,7 +30,7 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         session_id: the session.
-        offset: of its last event.
+        ms: of its offset, the server's milliseconds.
         version: how many events the session has up to it.
         count: how many events it appended.
         duplicate: it had been made before; nothing was appended now.
@@ -40,12 +41,22 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
     """
 
     session_id: str
-    offset: str
+    ms: int
     version: int
     count: int
     duplicate: bool
     ids: Sequence[bytes]
     durability: str | None = None
+
+    @classmethod
+    def at(cls, session_id: str, offset: str, count: int, ids: Sequence[bytes] = ()) -> Self:
+        """Return what an append gave whose last event is at an offset."""
+        return cls(session_id, at_ms(offset), version_of(offset), count, False, ids)
+
+    @property
+    def offset(self) -> str:
+        """The offset of its last event."""
+        return f"{self.ms}-{self.version}"
 
     @property
     def event_ids(self) -> list[str]:
@@ -55,8 +66,7 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
     @property
     def offsets(self) -> list[str]:
         """The offsets of its events, in their order."""
-        ms = self.offset.partition("-")[0]
-        return [f"{ms}-{version}" for version in range(self.version - self.count + 1, self.version + 1)]
+        return [f"{self.ms}-{version}" for version in range(self.version - self.count + 1, self.version + 1)]
 
     def __repr__(self) -> str:
         return f"Appended({self.session_id!r}, offset={self.offset!r}, duplicate={self.duplicate})"
@@ -95,12 +105,12 @@ class Append(msgspec.Struct, gc=False):
         route: where it lies.
         events: at least one, of which only the last may end the session.
         size: bytes of its events, and of what it keeps beside them.
+        usual: the type of its one event, if the usual form of the append script holds all of it; otherwise None.
         meta: the JSON of who and why, or empty.
         guards: what may refuse it.
         phases: the letters of those in which it is allowed.
         count: how many events it has.
         sliding: whether the session's time to live is known to slide.
-        usual: whether the usual form of the append script holds all of it.
         ids: of its events, made when it is packed first; none before.
         replicas: how many are to have it before it is acknowledged.
         since: on a repeat, when the first copy can have arrived.
@@ -113,12 +123,12 @@ class Append(msgspec.Struct, gc=False):
     route: Route
     events: Sequence[EncodedEvent]
     size: int
+    usual: EventType | None = None
     meta: bytes = b""
     guards: Guards = UNGUARDED
     phases: str = Phase.LIVE.value
     count: int = 1
     sliding: bool = False
-    usual: bool = True
     ids: Sequence[bytes] = ()
     replicas: int = 0
     since: str = ""
@@ -149,7 +159,7 @@ class Append(msgspec.Struct, gc=False):
         if not self.ids:
             self.ids = event_ids(self.count)
         events = pieces_of(self.ids, self.events)
-        if self.usual and projections is None:
+        if self.usual is not None and projections is None:
             return 3, [bulk(b""), *events]
         guards = self._guard_words(keys, numbers) if self.guarded else []
         operations = [] if projections is None else self._operation_words(keys, numbers, projections)
@@ -223,9 +233,15 @@ def append_of(session_id: str, route: Route, events: Sequence[EncodedEvent], met
         checked_id(guards.idempotency_key, "idempotency_key")
     phases = _phases(events, guards.only)
     size = sum([len(event.data) for event in events]) + sum(len(body) for _, body in guards.claims if body)
-    usual = guards is UNGUARDED and len(events) == 1 and events[0].kind.usual and not meta
     sliding = _begins_sliding(events[0])
-    return Append(session_id, route, events, size, meta, guards, phases, len(events), sliding, usual)
+    usual = usual_type(events, meta, guards)
+    return Append(session_id, route, events, size, usual, meta, guards, phases, len(events), sliding)
+
+
+def usual_type(events: Sequence[EncodedEvent], meta: bytes, guards: Guards) -> EventType | None:
+    """Return the type of an append's one event, if the usual form of the append script holds all of it."""
+    kind = events[0].kind
+    return kind if kind.usual and len(events) == 1 and not meta and guards is UNGUARDED else None
 
 
 def _begins_sliding(event: EncodedEvent) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sessionstream.events.base import EventType
 from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.log.encoding import KeyNumbers
 from sessionstream.log.group import Group
@@ -44,8 +45,8 @@ class ScriptCalls:
     def pack(self, group: Group) -> bytes:
         """Return the call for the appends of a group."""
         partition, appends = group.partition, group.appends
-        quiet, count = self._quiet.as_of_now(), len(appends)
-        if all([one.usual and quiet[one.events[0].kind.cls] for one in appends]):  # noqa: C419 - a generator is slower
+        count = len(appends)
+        if self._quiet.holds({one.usual for one in appends}):
             again = len(group.sessions) < count
             more, number, mode, words = list[str](), 2 * count, _ALL_USUAL[again], usual_pieces_of(appends)
             if count == 1:
@@ -81,11 +82,10 @@ class ScriptCalls:
         """Whether no event of an append changes a view."""
         if request.sliding or request.guards.claims:
             return False
-        quiet = self._quiet.as_of_now()
-        return all(quiet[event.kind.cls] for event in request.events)
+        return self._quiet.holds({event.kind for event in request.events})
 
 
-class _QuietTypes(dict[type, bool]):
+class _QuietTypes(dict[EventType | None, bool]):
     """Whether no projection makes anything of an event type, but the one by which sessions slide that do so."""
 
     def __init__(self, projections: Sequence[Projection]) -> None:
@@ -93,14 +93,17 @@ class _QuietTypes(dict[type, bool]):
         self._projections = projections
         self._revision = -1
 
-    def as_of_now(self) -> _QuietTypes:
-        """Return this, with nothing in it that a function which was registered since may have changed."""
+    def holds(self, kinds: set[EventType | None]) -> bool:
+        """Whether all of these are such types; None is not."""
         revision = sum([projection.revision for projection in self._projections])
         if revision != self._revision:
+            # A function that was registered since may have changed anything.
             self.clear()
             self._revision = revision
-        return self
+        return all([self[kind] for kind in kinds])  # noqa: C419 - a generator is slower
 
-    def __missing__(self, cls: type) -> bool:
-        self[cls] = quiet = cls is not SessionCreated and not any(looks_at(one, cls) for one in self._projections)
+    def __missing__(self, kind: EventType | None) -> bool:
+        cls = None if kind is None else kind.cls
+        changes = cls is None or cls is SessionCreated or any(looks_at(one, cls) for one in self._projections)
+        self[kind] = quiet = not changes
         return quiet

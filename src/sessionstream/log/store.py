@@ -80,6 +80,7 @@ class Store:
         self.server = server
         self.settings = settings
         self.keys = Keys(settings.namespace, settings.partitions)
+        self._routes = self.keys.routes
         self.projections = (*BUILT_IN, *projections)
         names = [projection.name for projection in self.projections]
         if len(set(names)) < len(names):
@@ -204,9 +205,14 @@ class Store:
             value: the event.
         """
         event = encode_event(value, self._most_event_bytes, self.redactor)
-        if not event.kind.usual or carries_any() or self._replicas or meta_of_task() is not NOTHING:
+        kind = event.kind
+        if not kind.usual or carries_any() or self._replicas or meta_of_task() is not NOTHING:
             return self.append(session_id, [value], from_caller=True)
-        return self._send(Append(session_id, self.keys.route(session_id), (event,), len(event.data)))
+        try:
+            route = self._routes[session_id]
+        except TypeError:
+            route = self.keys.route(session_id)
+        return self._send(Append(session_id, route, (event,), len(event.data), kind))
 
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.

@@ -139,8 +139,7 @@ async def _remove(store: Store, session_id: str, stand: _Stand, held: Held) -> b
     answer = await store.server.script(_TRIM, keys, args)
     match answer[0]:
         case b"done":
-            offset = answer[1].decode()
-            store.positions.appended([Appended(session_id, offset, int(answer[2]), 1, False, [identifier])])
+            store.positions.appended([Appended.at(session_id, answer[1].decode(), 1, [identifier])])
             return True
         case b"gone":
             raise SessionNotFound(session_id)

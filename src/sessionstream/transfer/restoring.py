@@ -253,7 +253,7 @@ class Restoring:
             await enlist_at(self._store, user_id, self._session_id, created)
 
     def _tell(self, event: RecordedEvent) -> None:
-        made = Appended(self._session_id, event.offset, event.version, event.version, False, ())
+        made = Appended.at(self._session_id, event.offset, event.version)
         self._store.positions.appended([made])
         if made.version >= MILESTONE:
             for tell in self._store.milestones:

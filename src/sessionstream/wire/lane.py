@@ -61,6 +61,7 @@ class Lane(asyncio.Protocol):
         reply_timeout: as given.
         durability: what the server keeps what it acknowledges by, as `Appended.durability` says it.
         replicas: how many followed it when that was last asked; None if it does not tell.
+        waiting: who waits for what has come, to be woken when all that has come is handed on: a taker may add to it.
         role: ``master`` or ``slave``, as it said when the connection was made; None if it does not tell.
     """
 
@@ -74,8 +75,7 @@ class Lane(asyncio.Protocol):
         self._sizes: deque[int] = deque()
         self._in_flight = 0
         self._room: asyncio.Future[None] | None = None
-        # Who waits for what has come, until all that has come is handed on.
-        self._waiting: list[Waiting] = []
+        self.waiting: list[Waiting] = []
         self._unsent: list[bytes] = []
         self._unsent_calls = 0
         self._blocked = False
@@ -196,7 +196,7 @@ class Lane(asyncio.Protocol):
         """
         alone, first = self.alone, not self._unsent
         future: asyncio.Future[Made] = asyncio.Future(loop=self._loop)
-        collected = Collected(future, replies, make, self._waiting)
+        collected = Collected(future, replies, make, self.waiting)
         self.send(packed, collected)
         self._pending.extend((collected,) * (replies - 1))
         self._sizes.extend((0,) * (replies - 1))
@@ -296,7 +296,7 @@ class Lane(asyncio.Protocol):
                     self._in_flight -= self._sizes.popleft()
                     if self._room is not None and self._in_flight <= MOST_IN_FLIGHT // 2:
                         self._make_room()
-                    give(self._pending.popleft(), reply, self._waiting)
+                    give(self._pending.popleft(), reply, self.waiting)
         except hiredis.ProtocolError as error:
             self.abandon(f"what came is no reply of a server: {error}")
         self._wake()
@@ -304,8 +304,8 @@ class Lane(asyncio.Protocol):
             self._leave()
 
     def _wake(self) -> None:
-        wake_soon(self._loop, tuple(self._waiting))
-        self._waiting.clear()
+        wake_soon(self._loop, tuple(self.waiting))
+        self.waiting.clear()
 
     def _make_room(self) -> None:
         room, self._room = self._room, None
@@ -369,7 +369,7 @@ class Lane(asyncio.Protocol):
         self._in_flight = 0
         self._make_room()
         for number, taker in enumerate(pending):
-            give(taker, LaneClosed(message, sent=number < sent, wanted=wanted), self._waiting)
+            give(taker, LaneClosed(message, sent=number < sent, wanted=wanted), self.waiting)
         self._wake()
         if self.on_close is not None:
             self.on_close()

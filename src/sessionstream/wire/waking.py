@@ -8,11 +8,11 @@ instead, and called, in its own context, together with what the others are to ca
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from typing import Any
 
-__all__ = ["Waiting", "give_together", "wake_soon"]
+__all__ = ["Waiting", "give_each", "give_together", "wake_soon"]
 
 Waiting = tuple[Context, Callable[[Any], object], asyncio.Future[Any]]
 """The context in which to call what waits, that, and the future that it waits for."""
@@ -26,13 +26,22 @@ def give_together(future: asyncio.Future[Any], result: object, waiting: list[Wai
         result: what to give it.
         waiting: who waits for it is added, and is to be woken by `wake_soon`.
     """
-    # None, or pairs of a callback and its context. A task waits by one; whoever has more is called as ever.
-    callbacks: Any = future._callbacks
-    if callbacks is not None and len(callbacks) == 1:
-        [(callback, context)] = callbacks
-        future.remove_done_callback(callback)
-        waiting.append((context, callback, future))
-    future.set_result(result)
+    give_each((future,), (result,), waiting)
+
+
+def give_each(futures: Iterable[asyncio.Future[Any]], results: Iterable[object], waiting: list[Waiting]) -> None:
+    """Give futures their results, but for those that are done, as a cancelled one is; see `give_together`."""
+    for future, result in zip(futures, results, strict=True):
+        # None, or pairs of a callback and its context. A task waits by one; whoever has more is called as ever.
+        try:
+            ((callback, context),) = future._callbacks
+        except (TypeError, ValueError):
+            if not future.done():
+                future.set_result(result)
+        else:
+            future.remove_done_callback(callback)
+            waiting.append((context, callback, future))
+            future.set_result(result)
 
 
 def wake_soon(loop: asyncio.AbstractEventLoop, waiting: Sequence[Waiting]) -> None:
