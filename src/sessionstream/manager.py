@@ -15,6 +15,7 @@ from sessionstream.checkpoints.reading import Resumed
 from sessionstream.conversation import messages as conversation
 from sessionstream.directory import counting, listing
 from sessionstream.directory.users import sessions_of_user
+from sessionstream.events.base import types_by_class
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.lifecycle import changing, cleaning, creating, ending, reading
 from sessionstream.locks import Lock, Locks
@@ -226,8 +227,14 @@ class SessionManager(Opened):
             InvalidData: or `TooLarge`: an event would not be read back as it is.
             OutcomeUnknown: no answer came: try again with the same ``idempotency_key``.
         """
-        plain = correlation_id is None and causation_id is None and durability is None
-        if plain and expected_version is None and idempotency_key is None and not isinstance(events, _LISTS):
+        if (
+            type(events) in types_by_class
+            and expected_version is None
+            and idempotency_key is None
+            and correlation_id is None
+            and causation_id is None
+            and durability is None
+        ):
             return await self.store.append_one(session_id, events)
         return await self.store.append(
             session_id,

@@ -34,7 +34,7 @@ class _Series:
     def __init__(self) -> None:
         # Each replaced as a whole: other threads take ids from them at the same time.
         self._now = (0, b"")
-        self._rests: Iterator[bytes] = iter(())
+        self._series: tuple[bytes, Iterator[bytes]] = (b"", iter(()))
         os.register_at_fork(after_in_child=self._forget)
 
     def take(self, count: int) -> list[bytes]:
@@ -44,23 +44,26 @@ class _Series:
         if known != ms:
             time_text = binascii.b2a_base64(ms.to_bytes(6), newline=False).translate(_URL_SAFE)
             self._now = (ms, time_text)
-        if count == 1 and (rest := next(self._rests, None)) is not None:
-            return [time_text + rest]
-        found = [time_text + rest for rest in itertools.islice(self._rests, count)]
+        start, tails = self._series
+        start = time_text + start
+        if count == 1 and (tail := next(tails, None)) is not None:
+            return [start + tail]
+        found = [start + tail for tail in itertools.islice(tails, count)]
         if len(found) == count:
             return found
         first = _random_bits()
         if count <= len(_TAILS):
-            rests = map(_rest_text(first)[:11].__add__, _TAILS)
-            found = [time_text + rest for rest in itertools.islice(rests, count)]
+            rest, tails = _rest_text(first)[:11], iter(_TAILS)
+            start = time_text + rest
+            found = [start + tail for tail in itertools.islice(tails, count)]
             # Not before this call has its own: other threads take from what stands there.
-            self._rests = rests
+            self._series = (rest, tails)
             return found
         return [time_text + _rest_text(number) for number in range(first, first + count)]
 
     def _forget(self) -> None:
         """Leave to the parent of a fork what it would use too."""
-        self._rests = iter(())
+        self._series = (b"", iter(()))
 
 
 event_ids = _Series().take

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
+import msgspec
 
 from sessionstream.errors import (
     CheckpointExists,
@@ -24,9 +26,30 @@ from sessionstream.log.fencing import lock_lost
 from sessionstream.log.request import Append, Appended
 from sessionstream.wire.refusal import from_reply
 
-__all__ = ["failure_of", "is_made", "needs_sliding", "refusal_or_repeat"]
+__all__ = ["each_of", "failure_of", "is_made", "needs_sliding", "refusal_or_repeat", "versions_of"]
 
+_numbers = msgspec.json.Decoder(list[int]).decode
 _PHASES = {b"a": "absent", b"l": "live", b"p": "lapsed", b"e": "ended"}
+
+
+def versions_of(answers: Sequence[Any], appends: int) -> list[int] | None:
+    """Return the versions that a call's appends gave, if all were made, by the server's clock now; else None.
+
+    Args:
+        answers: to the call: then they are one text.
+        appends: how many were in it.
+    """
+    try:
+        [text] = answers
+        versions = _numbers(b"[%b]" % text)
+    except (TypeError, ValueError):
+        return None
+    return versions if len(versions) == appends else None
+
+
+def each_of(answers: Sequence[Any]) -> Sequence[Any]:
+    """Return the answers to the appends of a call, one by one, also where they are one text."""
+    return answers[0].split(b",") if len(answers) == 1 and isinstance(answers[0], bytes) else answers
 
 
 def is_made(answer: Any) -> bool:

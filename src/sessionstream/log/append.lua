@@ -4,8 +4,9 @@
 --   g guards; s that a session may come twice. Then the session of each append. Then for each its form, which u leaves
 --   out. The form '' is the usual one, for one event of version 1 without context, which happens in a live session:
 --   the field and the value of its entry. For any other see general.lua.
--- Answers the server's milliseconds, then for each append its last version if it is of these milliseconds, otherwise its
--- last offset; or a list whose first word says why not.
+-- Answers the server's milliseconds, then, mostly, the last versions of all appends as one text with commas, all being of
+-- these milliseconds. Otherwise it answers one by one: a version, an offset that is of other milliseconds, or a list
+-- whose first word says why not.
 -- The log knows each session's gate: its last offset, and of its head the state, the expiry and '1' if it slides. So all
 -- sessions of a call are looked up in one read. What is usual is done here, without a function: to make one costs as
 -- much as two commands. Text stays text, since numbers are slow to print.
@@ -22,7 +23,8 @@ if log[3] and log[3] + 0 > now and log[3] - now < 1000 then return redis.error_r
 local feed_ms, feed_n = match(log[2] or '0-0', '^(%d+)-(%d+)$')
 if feed_ms + 0 <= now then feed_ms = now_text end
 local newer, changed, pointers, told = match(ARGV[3], 's') and {}, {':feed', ''}, {}, 0
-local answers, i, append_one, live, latest = {now}, 4 + appends, nil, {[' active  '] = true}, now_text .. '.'
+local answers, i, append_one, live, latest = {}, 4 + appends, nil, {[' active  '] = true}, now_text .. '.'
+local plain = true
 local after = {[48] = '1', [49] = '2', [50] = '3', [51] = '4', [52] = '5', [53] = '6', [54] = '7', [55] = '8', [56] = '9'}
 if usual then i = i - 1 end
 for n = 1, appends do
@@ -50,7 +52,7 @@ for n = 1, appends do
       if prefix == now_prefix then
         answer = version
         if feed_ms == now_text then pointer = version end
-      end
+      else plain = false end
     end
   else
     if not append_one then
@@ -61,7 +63,7 @@ for n = 1, appends do
     i = i + words + (usual and 0 or 1)
     if type(answer) == 'string' then
       gate, pointer = answer .. rest, count == 1 and answer or answer .. ' ' .. count
-      if sub(answer, 1, 14) == now_prefix then answer = sub(answer, 15) end
+      if sub(answer, 1, 14) == now_prefix then answer = sub(answer, 15) else plain = false end
     end
   end
   if pointer then
@@ -69,14 +71,16 @@ for n = 1, appends do
     changed[told + 3], changed[told + 4] = session, gate
     told = told + 2
     pointers[told - 1], pointers[told] = session, pointer
-  elseif answer.err then
-    answer = {'failed', answer.err}
+  else
+    plain = false
+    if answer.err then answer = {'failed', answer.err} end
   end
-  answers[n + 1] = answer
+  answers[n] = answer
 end
 if told > 0 then
   changed[2] = feed_ms .. '-' .. format('%d', feed_n + told / 2)
   call('XADD', KEYS[2], changed[2], unpack(pointers))
   call('HSET', KEYS[1], unpack(changed))
 end
-return answers
+if plain then return {now, table.concat(answers, ',')} end
+return {now, unpack(answers)}

@@ -15,7 +15,7 @@ from typing import Any
 
 from sessionstream.errors import EventTypeError, NotReplicated, OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.events.recorded import halves_of
-from sessionstream.log.answers import failure_of, is_made, needs_sliding, refusal_or_repeat
+from sessionstream.log.answers import each_of, failure_of, is_made, needs_sliding, refusal_or_repeat, versions_of
 from sessionstream.log.group import Group, fit_one_call
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
@@ -271,10 +271,8 @@ class _Queue:
         """Give each append what became of it; who waits for that is added to those that are to be woken."""
         lane.heard(now, group.sent_at)
         durability = f"replicated({group.reached})" if group.replicas else lane.durability
-        try:
-            # Mostly all were made, now by the server's clock: then their answers are their versions.
-            versions = list(map(int, answers))
-        except (TypeError, ValueError):
+        versions = versions_of(answers, len(group.appends))
+        if versions is None:
             self._resolve_each(group, lane, now, answers, waiting)
             return
         made = [
@@ -388,7 +386,8 @@ class _Queue:
             else:
                 lane, (now, *answers) = await self._appender.recovery.answers(group, lane, error)
             if group.replicas and group.reached < group.replicas:
-                answers = [NotReplicated(group.replicas, group.reached) if is_made(one) else one for one in answers]
+                missing = NotReplicated(group.replicas, group.reached)
+                answers = [missing if is_made(one) else one for one in each_of(answers)]
             waiting: list[Waiting] = []
             self._resolve(group, lane, now, answers, waiting)
             wake_soon(self._loop, waiting)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Callable
 
 import msgspec
 
@@ -41,21 +40,6 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     looked_at: bytes
 
 
-class _Routes(dict[str, Route]):
-    """The routes of the sessions that were asked for last."""
-
-    def __init__(self, make: Callable[[str], Route]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, session_id: str) -> Route:
-        checked_id(session_id, "session_id")
-        if len(self) >= _MOST_ROUTES:
-            self.clear()
-        self[session_id] = route = self._make(session_id)
-        return route
-
-
 class Keys:
     """The keys of a namespace: a caller's id is always the last part, so two ids never share a key.
 
@@ -64,7 +48,7 @@ class Keys:
         partitions: into how many slices its sessions are divided.
 
     Attributes:
-        routes: what `route` gives, by session id; one that cannot be hashed raises TypeError.
+        routes: what `route` gave, by session id.
 
     Raises:
         InvalidArgument: the namespace has other characters, or the partitions are not 1 to 4096.
@@ -79,7 +63,7 @@ class Keys:
             raise InvalidArgument(f"{partitions!r} partitions: 1 to 4096 are allowed")
         self.namespace = namespace
         self.partitions = partitions
-        self.routes = _Routes(self._route)
+        self.routes: dict[str, Route] = {}
         self._prefixes = [f"{namespace}:{{{partition}}}:" for partition in range(partitions)]
         self._declared = [
             bulk(self.log(partition).encode()) + bulk(self.feed(partition).encode()) for partition in range(partitions)
@@ -89,9 +73,15 @@ class Keys:
         """Return what an append needs to know of a session's keys; the ids that were used last are remembered."""
         try:
             return self.routes[session_id]
+        except KeyError:
+            checked_id(session_id, "session_id")
         except TypeError:  # it cannot be hashed, so it is no string
             checked_id(session_id, "session_id")
             raise
+        if len(self.routes) >= _MOST_ROUTES:
+            self.routes.clear()
+        self.routes[session_id] = route = self._route(session_id)
+        return route
 
     def _route(self, session_id: str) -> Route:
         head, events = self.head(session_id), self.events(session_id)

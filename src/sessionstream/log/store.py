@@ -210,7 +210,7 @@ class Store:
             return self.append(session_id, [value], from_caller=True)
         try:
             route = self._routes[session_id]
-        except TypeError:
+        except (KeyError, TypeError):
             route = self.keys.route(session_id)
         return self._send(Append(session_id, route, (event,), len(event.data), kind))
 
