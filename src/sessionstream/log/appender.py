@@ -1,44 +1,25 @@
-"""The append path: one script call for all appends of one loop turn that share a partition.
-
-A session has at most one call under way from one manager; what is appended to it meanwhile waits and leaves together in
-the next call. So call order is kept through whatever makes a call be repeated, and a busy session batches by itself.
-"""
+"""The append path: one script call for all appends of one loop turn that share a partition."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from functools import partial
-from itertools import repeat
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
-from sessionstream.errors import EventTypeError, NotReplicated, OutcomeUnknown, SessionStreamError, Unavailable
-from sessionstream.events.recorded import halves_of
-from sessionstream.log.answers import each_of, failure_of, is_made, needs_sliding, refusal_or_repeat, versions_of
-from sessionstream.log.group import Group, fit_one_call
-from sessionstream.log.keys import Keys
+from sessionstream.events.codec import EncodedEvent
+from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.recovery import Recovery
-from sessionstream.log.replicating import Replicating, by_replicas
+from sessionstream.log.replicating import Replicating
 from sessionstream.log.request import Append, Appended
 from sessionstream.log.script_call import ScriptCalls
+from sessionstream.log.sending import Parts, Queue
 from sessionstream.projection import Projection
-from sessionstream.wire.lane import Lane, LaneClosed
-from sessionstream.wire.refusal import after_sending
 from sessionstream.wire.running import running_loop
 from sessionstream.wire.server import Server
-from sessionstream.wire.waking import Waiting, give_each, wake_soon
 
-__all__ = ["MILESTONE", "Appender"]
+__all__ = ["Appender"]
 
-MILESTONE = 1024
-"""So many events of a session lie between two of its milestones: a power of two, which is quick to ask for."""
-
-_BETWEEN = MILESTONE - 1
 _Future = asyncio.Future
-# Seconds until what the server refused for a while is sent again.
-_PAUSE = 0.05
 
 
 class Appender:
@@ -65,344 +46,53 @@ class Appender:
         prepare: Callable[[int], Awaitable[None]],
         positions: Positions,
     ) -> None:
-        self.server = server
-        self.keys = keys
-        self.calls = ScriptCalls(keys, projections, stamp)
-        self.recovery = Recovery(server, keys, self.calls, prepare)
-        self._beside = server.beside()
-        self.replicating = Replicating(self._beside, keys, self.calls, prepare)
-        self.positions = positions
         self.milestones: list[Callable[[Appended], object]] = []
-        self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
+        self._beside = server.beside()
+        calls = ScriptCalls(keys, projections, stamp)
+        recovery = Recovery(server, keys, calls, prepare)
+        replicating = Replicating(self._beside, keys, calls, prepare)
+        self._parts = Parts(server, keys, calls, recovery, replicating, positions, self.milestones)
+        self._queues: dict[asyncio.AbstractEventLoop, Queue] = {}
 
     def append(self, request: Append) -> asyncio.Future[Appended]:
         """Send an append; the future gives what it gave.
 
         A caller that is cancelled takes nothing back: the append may still happen.
         """
+        queue = self._queues.get(running_loop()) or self._new_queue()
+        future: asyncio.Future[Appended] = _Future(loop=queue.loop)
+        request.future = future
+        queue.add(request)
+        return future
+
+    def append_usual(self, session_id: str, route: Route, event: EncodedEvent) -> asyncio.Future[Appended]:
+        """Send one event of a usual type on no condition; the short way to `append`.
+
+        Args:
+            session_id: the session.
+            route: where it lies.
+            event: the event.
+        """
         try:
             queue = self._queues[running_loop()]
         except KeyError:
             queue = self._new_queue()
-        return queue.add(request)
+        future: asyncio.Future[Appended] = _Future(loop=queue.loop)
+        request = Append(session_id, route, (event,), len(event.data), event.kind, future, queue.until)
+        # As `Queue.add`, which is one call more.
+        if queue.flushing and session_id not in queue.busy:
+            queue.fresh[route.partition].append(request)
+        else:
+            queue.add(request)
+        return future
 
-    def _new_queue(self) -> _Queue:
+    def _new_queue(self) -> Queue:
         # In place: other threads' loops keep their queues in the same dict.
         for closed in [known for known in self._queues if known.is_closed()]:
             self._queues.pop(closed, None)
-        queue = self._queues[running_loop()] = _Queue(self)
+        queue = self._queues[running_loop()] = Queue(self._parts)
         return queue
 
     async def aclose(self) -> None:
         """Close the running loop's connections on which replicas are waited for."""
         await self._beside.aclose()
-
-
-class _Queue:
-    """What one event loop has yet to send, and what it waits for."""
-
-    def __init__(self, appender: Appender) -> None:
-        self._appender = appender
-        self._loop = asyncio.get_running_loop()
-        self._fresh: defaultdict[int, list[Append]] = defaultdict(list)
-        # The sessions that have a call under way, each with what waits for its end.
-        self._busy: dict[str, list[Append] | None] = {}
-        self._flushing = False
-        # Whether some have waited for replicas.
-        self._replicated = False
-        # The partitions that wait for room.
-        self._held: set[int] = set()
-        self._until = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def add(self, request: Append) -> asyncio.Future[Appended]:
-        """Send the request at the end of this turn, or when its session is no longer busy; return its future."""
-        future: asyncio.Future[Appended] = _Future(loop=self._loop)
-        request.future = future
-        if not self._flushing and self._begin(request):
-            return future
-        request.until = self._until
-        if request.session_id in self._busy:
-            self._wait(request)
-            return future
-        if request.replicas:
-            self._replicated = True
-        self._fresh[request.route.partition].append(request)
-        return future
-
-    def _begin(self, request: Append) -> bool:
-        """Send the first request of a turn at once, if it is alone there; otherwise send what there is when it ends."""
-        # What is called in one turn of the loop has one deadline.
-        request.until = self._until = self._loop.time() + self._appender.server.deadline
-        partition = request.route.partition
-        if not request.replicas and not self._fresh and request.session_id not in self._busy:
-            lane = self._appender.server.open_lane(self._appender.keys.log(partition))
-            if lane is not None and lane.alone:
-                self._send(Group(partition, [request]))
-                lane.flush_alone()
-                return True
-        # Also where some wait already: they may be of partitions that have no room.
-        self._flush_soon()
-        return False
-
-    def _wait(self, request: Append) -> None:
-        """Keep a request until its session's call has ended."""
-        waiting = self._busy[request.session_id]
-        if waiting is None:
-            self._busy[request.session_id] = [request]
-        else:
-            waiting.append(request)
-
-    def _flush_soon(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._flushing = False
-        fresh, self._fresh = self._fresh, defaultdict(list)
-        for partition, requests in fresh.items():
-            if self._replicated:
-                self._flush_kinds(partition, requests)
-            else:
-                self._flush_partition(partition, requests)
-        self._write()
-
-    def _flush_partition(self, partition: int, requests: list[Append]) -> None:
-        lane = self._appender.server.open_lane(self._appender.keys.log(partition))
-        if partition in self._held or (lane is not None and not lane.has_room):
-            self._hold(partition, requests, lane)
-        elif (group := Group(partition, requests)).fits:
-            self._send(group)
-        else:
-            self._send_divided(partition, requests)
-
-    def _flush_kinds(self, partition: int, requests: list[Append]) -> None:
-        kinds, behind = by_replicas(requests)
-        for kind in kinds.values():
-            self._flush_partition(partition, kind)
-        for request in behind:
-            if request.session_id in self._busy:
-                self._wait(request)
-            else:
-                self._fresh[partition].append(request)
-
-    def _send_divided(self, partition: int, requests: list[Append]) -> None:
-        """Send what is too much for one call; a session that comes again behind a border waits for its first call."""
-        group: list[Append] = []
-        events = size = 0
-        for place, request in enumerate(requests):
-            events, size = events + request.count, size + request.size
-            if group and not fit_one_call(len(group) + 1, events, size):
-                self._send(Group(partition, group))
-                group, events, size = [], request.count, request.size
-                lane = self._appender.server.open_lane(self._appender.keys.log(partition))
-                if lane is not None and not lane.has_room:
-                    self._hold(partition, requests[place:], lane)
-                    return
-            if request.session_id in self._busy:
-                self._wait(request)
-            else:
-                group.append(request)
-        if group:
-            self._send(Group(partition, group))
-
-    def _hold(self, partition: int, requests: list[Append], lane: Lane | None) -> None:
-        """Keep requests until their lane has room; those of a busy session wait for its call as ever."""
-        for request in requests:
-            if request.session_id in self._busy:
-                self._wait(request)
-            else:
-                self._fresh[partition].append(request)
-        if partition in self._fresh and partition not in self._held and lane is not None:
-            self._held.add(partition)
-            self._start(self._flush_with_room(partition, lane))
-
-    async def _flush_with_room(self, partition: int, lane: Lane) -> None:
-        try:
-            async with asyncio.timeout_at(min([one.until for one in self._fresh.get(partition, ())], default=None)):
-                await lane.room()
-        except TimeoutError:
-            requests, now = self._fresh.pop(partition, []), self._loop.time()
-            for request in requests:
-                if request.until <= now:
-                    _fail(request, Unavailable("not sent: what was sent before it is not answered"))
-            if left := [request for request in requests if request.until > now]:
-                self._fresh[partition] = left
-        finally:
-            self._held.discard(partition)
-            self._flush_soon()
-
-    def _write(self) -> None:
-        self._appender.server.flush()
-
-    def _send(self, group: Group) -> None:
-        busy, sessions = self._busy, group.sessions
-        # What is sent again has kept its sessions, and what waits for them.
-        busy.update(sessions if busy.keys().isdisjoint(sessions) else sessions | busy)
-        lane = self._appender.server.open_lane(self._appender.keys.log(group.partition))
-        try:
-            packed = self._appender.calls.pack(group)
-        except Exception:  # a user's projection may give anything at all
-            self._fail_alone(group)
-            return
-        if group.replicas:
-            self._start(self._recover(group, None))
-            return
-        if lane is None:
-            self._start(self._recover(group, None))
-            return
-        group.sent(lane, self._loop.time())
-        try:
-            lane.send(packed, partial(self._answered, group, lane))
-        except LaneClosed as error:
-            self._start(self._recover(group, lane, error))
-
-    def _answered(self, group: Group, lane: Lane, answers: Any) -> None:
-        if isinstance(answers, Exception):
-            self._start(self._recover(group, lane, answers))
-        elif answers[0] == b"stamp":
-            self._start(self._recover(group, lane))
-        else:
-            # The lane wakes all whose answers have come together.
-            self._resolve(group, lane, answers[0], answers[1:], lane.waiting)
-
-    def _resolve(self, group: Group, lane: Lane, now: int, answers: list[Any], waiting: list[Waiting]) -> None:
-        """Give each append what became of it; who waits for that is added to those that are to be woken."""
-        lane.heard(now, group.sent_at)
-        durability = f"replicated({group.reached})" if group.replicas else lane.durability
-        versions = versions_of(answers, len(group.appends))
-        if versions is None:
-            self._resolve_each(group, lane, now, answers, waiting)
-            return
-        made = [
-            Appended(request.session_id, now, version, request.count, False, request.ids, durability)
-            for request, version in zip(group.appends, versions, strict=True)
-        ]
-        self._give([request.future for request in group.appends], made, waiting)
-        self._release(group)
-
-    def _resolve_each(self, group: Group, lane: Lane, now: int, answers: list[Any], waiting: list[Waiting]) -> None:
-        again: list[Append] = []
-        later: list[Append] = []
-        made: list[Appended] = []
-        futures: list[asyncio.Future[Appended]] = []
-        durability = f"replicated({group.reached})" if group.replicas else lane.durability
-        for request, answer in zip(group.appends, answers, strict=True):
-            outcome: Appended | SessionStreamError
-            if isinstance(answer, bytes):
-                ms, version = halves_of(answer) if b"-" in answer else (now, int(answer))
-                outcome = Appended(request.session_id, ms, version, request.count, False, request.ids, durability)
-            elif needs_sliding(answer) and not request.sliding:
-                request.sliding, request.usual = True, None
-                again.append(request)
-                continue
-            elif self._passes(request, answer, lane):
-                later.append(request)
-                continue
-            else:
-                known = isinstance(answer, NotReplicated)
-                outcome = answer if known else refusal_or_repeat(request, answer, durability)
-            if isinstance(outcome, Appended):
-                made.append(outcome)
-                futures.append(request.future)
-            else:
-                _fail(request, outcome)
-        self._give(futures, made, waiting)
-        if again:
-            self._send(Group(group.partition, again))
-            self._write()
-        if later:
-            self._start(self._send_later(group.partition, later))
-        self._release(group, again + later)
-
-    def _give(self, futures: list[asyncio.Future[Appended]], made: list[Appended], waiting: list[Waiting]) -> None:
-        for appended in made:
-            if appended.version & _BETWEEN < appended.count and not appended.duplicate:
-                self._passed_milestone(appended)
-        self._appender.positions.appended(made)
-        give_each(futures, made, waiting)
-
-    def _passes(self, request: Append, answer: Any, lane: Lane) -> bool:
-        """Whether what the server has against an append, of which nothing was done, goes away before the deadline."""
-        failure = failure_of(answer)
-        in_time = failure is not None and self._loop.time() + _PAUSE < request.until
-        return failure is not None and in_time and self._appender.server.passes(failure, lane)
-
-    async def _send_later(self, partition: int, requests: list[Append]) -> None:
-        try:
-            await asyncio.sleep(_PAUSE)
-        except asyncio.CancelledError:
-            for request in requests:
-                _fail(request, Unavailable("the event loop ended before the server took writes again"))
-            raise
-        self._send(Group(partition, requests))
-        self._write()
-
-    def _passed_milestone(self, appended: Appended) -> None:
-        for tell in self._appender.milestones:
-            tell(appended)
-
-    def _fail(self, group: Group, error: SessionStreamError) -> None:
-        for request in group.appends:
-            _fail(request, error)
-        self._release(group)
-
-    def _fail_alone(self, group: Group) -> None:
-        """Some appends of the group cannot be encoded: they alone fail, the others are sent together."""
-        fine: list[Append] = []
-        for request in group.appends:
-            try:
-                self._appender.calls.pack(Group(group.partition, [request]))
-                fine.append(request)
-            except SessionStreamError as error:
-                _fail(request, error)
-            except Exception as error:
-                _fail(request, EventTypeError(f"a projection gave what cannot be sent: {error!r}"))
-        if fine:
-            self._send(Group(group.partition, fine))
-            self._write()
-        self._release(group, fine)
-
-    def _release(self, group: Group, kept: Sequence[Append] = ()) -> None:
-        """Send what waits for the end of a group's call, but for the sessions of those that are sent again."""
-        ended: Collection[str] = group.sessions
-        if kept:
-            ended = group.sessions.keys() - {request.session_id for request in kept}
-        for waiting in filter(None, map(self._busy.pop, ended, repeat(None))):
-            self._fresh[group.partition] += waiting
-        if self._fresh:
-            self._flush_soon()
-
-    def _start(self, work: Any) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _recover(self, group: Group, lane: Lane | None, error: BaseException | None = None) -> None:
-        try:
-            if group.replicas:
-                lane, (now, *answers) = await self._appender.replicating.answers(group)
-            else:
-                lane, (now, *answers) = await self._appender.recovery.answers(group, lane, error)
-            if group.replicas and group.reached < group.replicas:
-                missing = NotReplicated(group.replicas, group.reached)
-                answers = [missing if is_made(one) else one for one in each_of(answers)]
-            waiting: list[Waiting] = []
-            self._resolve(group, lane, now, answers, waiting)
-            wake_soon(self._loop, waiting)
-        except SessionStreamError as failure:
-            self._fail(group, after_sending(failure, "append", group.in_doubt))
-        except asyncio.CancelledError:
-            self._fail(group, OutcomeUnknown("the event loop ended before the answer came"))
-            raise
-        except Exception as failure:
-            self._fail(group, OutcomeUnknown(f"an unexpected failure: {failure!r}"))
-            raise
-
-
-def _fail(request: Append, error: SessionStreamError) -> None:
-    # An error knows the frames that know the request, and the collector does not see requests: so the circle ends here.
-    future, request.future = request.future, None
-    if future is not None and not future.done():
-        future.set_exception(error)

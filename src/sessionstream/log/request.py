@@ -106,6 +106,8 @@ class Append(msgspec.Struct, gc=False):
         events: at least one, of which only the last may end the session.
         size: bytes of its events, and of what it keeps beside them.
         usual: the type of its one event, if the usual form of the append script holds all of it; otherwise None.
+        future: what it gave, or the error that refused it.
+        until: the loop's time at which it is given up.
         meta: the JSON of who and why, or empty.
         guards: what may refuse it.
         phases: the letters of those in which it is allowed.
@@ -114,9 +116,7 @@ class Append(msgspec.Struct, gc=False):
         ids: of its events, made when it is packed first; none before.
         replicas: how many are to have it before it is acknowledged.
         since: on a repeat, when the first copy can have arrived.
-        until: the loop's time at which it is given up.
         digest: of its events in plain text, where these are stored encrypted; else nothing.
-        future: what it gave, or the error that refused it.
     """
 
     session_id: str
@@ -124,6 +124,8 @@ class Append(msgspec.Struct, gc=False):
     events: Sequence[EncodedEvent]
     size: int
     usual: EventType | None = None
+    future: Any = None
+    until: float = 0.0
     meta: bytes = b""
     guards: Guards = UNGUARDED
     phases: str = Phase.LIVE.value
@@ -132,9 +134,7 @@ class Append(msgspec.Struct, gc=False):
     ids: Sequence[bytes] = ()
     replicas: int = 0
     since: str = ""
-    until: float = 0.0
     digest: str = ""
-    future: Any = None
 
     @property
     def claimed(self) -> str:
@@ -235,7 +235,10 @@ def append_of(session_id: str, route: Route, events: Sequence[EncodedEvent], met
     size = sum([len(event.data) for event in events]) + sum(len(body) for _, body in guards.claims if body)
     sliding = _begins_sliding(events[0])
     usual = usual_type(events, meta, guards)
-    return Append(session_id, route, events, size, usual, meta, guards, phases, len(events), sliding)
+    request = Append(session_id, route, events, size, usual)
+    request.meta, request.guards, request.phases = meta, guards, phases
+    request.count, request.sliding = len(events), sliding
+    return request
 
 
 def usual_type(events: Sequence[EncodedEvent], meta: bytes, guards: Guards) -> EventType | None:

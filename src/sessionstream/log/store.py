@@ -17,7 +17,7 @@ from sessionstream.errors import (
     Unavailable,
 )
 from sessionstream.events.base import Phase
-from sessionstream.events.codec import encode_event
+from sessionstream.events.codec import EncodedEvent, encode_event
 from sessionstream.events.context import NOTHING, current_meta, meta_of_task
 from sessionstream.events.encrypted import NO_KEYS, Opener, mark_in
 from sessionstream.events.lifecycle import EventErased, SessionErased
@@ -102,7 +102,7 @@ class Store:
         self._replicas = 0 if settings.durability is None else level_of(settings.durability).replicas
         self.redactor = redactor_of(settings.redact)
         self._appender = Appender(server, self.keys, self.projections, self.stamp, self.prepare, self.positions)
-        self._send = self._appender.append
+        self._send, self._send_usual = self._appender.append, self._appender.append_usual
 
     def encrypt_with(self, make: Callable[[Callable[[Append], asyncio.Future[Appended]]], Encryption]) -> None:
         """Encrypt what is written from now on, and decrypt what is read.
@@ -111,8 +111,11 @@ class Store:
             make: called with what sends an append, gives what encrypts.
         """
         self.encryption = encryption = make(self._appender.append)
-        self.opener, self._send = encryption.opener, encryption.append
+        self.opener, self._send, self._send_usual = encryption.opener, encryption.append, self._encrypt_usual
         self.endings.append(encryption.forget)
+
+    def _encrypt_usual(self, session_id: str, route: Route, event: EncodedEvent) -> asyncio.Future[Appended]:
+        return self._send(Append(session_id, route, (event,), len(event.data), event.kind))
 
     @property
     def milestones(self) -> list[Callable[[Appended], object]]:
@@ -205,14 +208,13 @@ class Store:
             value: the event.
         """
         event = encode_event(value, self._most_event_bytes, self.redactor)
-        kind = event.kind
-        if not kind.usual or carries_any() or self._replicas or meta_of_task() is not NOTHING:
+        if not event.kind.usual or carries_any() or self._replicas or meta_of_task() is not NOTHING:
             return self.append(session_id, [value], from_caller=True)
         try:
             route = self._routes[session_id]
         except (KeyError, TypeError):
             route = self.keys.route(session_id)
-        return self._send(Append(session_id, route, (event,), len(event.data), kind))
+        return self._send_usual(session_id, route, event)
 
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.

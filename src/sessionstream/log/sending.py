@@ -1,0 +1,378 @@
+"""What leaves together: the appends of one loop turn that share a partition, and what becomes of them.
+
+A session has at most one call under way from one manager; what is appended to it meanwhile waits and leaves together in
+the next call. So call order is kept through whatever makes a call be repeated, and a busy session batches by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from itertools import repeat
+from typing import Any, NamedTuple
+
+from sessionstream.errors import EventTypeError, NotReplicated, OutcomeUnknown, SessionStreamError, Unavailable
+from sessionstream.events.recorded import halves_of
+from sessionstream.log.answers import each_of, failure_of, is_made, needs_sliding, refusal_or_repeat, versions_of
+from sessionstream.log.group import Group, fit_one_call
+from sessionstream.log.keys import Keys
+from sessionstream.log.positions import Positions
+from sessionstream.log.recovery import Recovery
+from sessionstream.log.replicating import Replicating, by_replicas
+from sessionstream.log.request import Append, Appended
+from sessionstream.log.script_call import ScriptCalls
+from sessionstream.wire.lane import Lane, LaneClosed
+from sessionstream.wire.refusal import after_sending
+from sessionstream.wire.server import Server
+from sessionstream.wire.waking import Waiting, give_each, wake_soon
+
+__all__ = ["MILESTONE", "Parts", "Queue"]
+
+MILESTONE = 1024
+"""So many events of a session lie between two of its milestones: a power of two, which is quick to ask for."""
+
+_BETWEEN = MILESTONE - 1
+# Seconds until what the server refused for a while is sent again.
+_PAUSE = 0.05
+
+
+class Parts(NamedTuple):
+    """What the queues of all event loops work with.
+
+    Attributes:
+        server: where to send.
+        keys: the names of the namespace's keys.
+        calls: packs what is sent.
+        recovery: sends again what met a failure.
+        replicating: sends what waits for replicas.
+        positions: where to note what was appended.
+        milestones: called with what was appended when a session has come to a multiple of so many events, or past it.
+    """
+
+    server: Server
+    keys: Keys
+    calls: ScriptCalls
+    recovery: Recovery
+    replicating: Replicating
+    positions: Positions
+    milestones: list[Callable[[Appended], object]]
+
+
+class Queue:
+    """What one event loop has yet to send, and what it waits for.
+
+    Args:
+        parts: what it works with.
+
+    Attributes:
+        loop: the event loop.
+        fresh: what is to be sent at the end of this turn, by partition.
+        busy: the sessions that have a call under way, each with what waits for its end.
+        flushing: whether what is fresh will be sent.
+        until: the loop's time at which what is called in this turn is given up.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.loop = asyncio.get_running_loop()
+        self.fresh: defaultdict[int, list[Append]] = defaultdict(list)
+        self.busy: dict[str, list[Append] | None] = {}
+        self.flushing = False
+        # Whether some have waited for replicas.
+        self._replicated = False
+        # The partitions that wait for room.
+        self._held: set[int] = set()
+        self.until = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, request: Append) -> None:
+        """Send a request at the end of this turn, or when its session is no longer busy."""
+        if not self.flushing and self._begin(request):
+            return
+        request.until = self.until
+        if request.session_id in self.busy:
+            self._wait(request)
+            return
+        if request.replicas:
+            self._replicated = True
+        self.fresh[request.route.partition].append(request)
+
+    def _begin(self, request: Append) -> bool:
+        """Send the first request of a turn at once, if it is alone there; otherwise send what there is when it ends."""
+        partition = request.route.partition
+        if not request.replicas and not self.fresh and request.session_id not in self.busy:
+            lane = self._parts.server.open_lane(self._parts.keys.log(partition))
+            if lane is not None and lane.alone:
+                request.until = self.loop.time() + self._parts.server.deadline
+                self._send(Group(partition, [request]))
+                lane.flush_alone()
+                return True
+        # Also where some wait already: they may be of partitions that have no room.
+        self._flush_soon()
+        return False
+
+    def _wait(self, request: Append) -> None:
+        """Keep a request until its session's call has ended."""
+        waiting = self.busy[request.session_id]
+        if waiting is None:
+            self.busy[request.session_id] = [request]
+        else:
+            waiting.append(request)
+
+    def _flush_soon(self) -> None:
+        if not self.flushing:
+            self.flushing = True
+            # What is called in one turn of the loop has one deadline.
+            self.until = self.loop.time() + self._parts.server.deadline
+            self.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self.flushing = False
+        fresh, self.fresh = self.fresh, defaultdict(list)
+        for partition, requests in fresh.items():
+            if self._replicated:
+                self._flush_kinds(partition, requests)
+            else:
+                self._flush_partition(partition, requests)
+        self._write()
+
+    def _flush_partition(self, partition: int, requests: list[Append]) -> None:
+        lane = self._parts.server.open_lane(self._parts.keys.log(partition))
+        if partition in self._held or (lane is not None and not lane.has_room):
+            self._hold(partition, requests, lane)
+        elif (group := Group(partition, requests)).fits:
+            self._send(group)
+        else:
+            self._send_divided(partition, requests)
+
+    def _flush_kinds(self, partition: int, requests: list[Append]) -> None:
+        kinds, behind = by_replicas(requests)
+        for kind in kinds.values():
+            self._flush_partition(partition, kind)
+        for request in behind:
+            if request.session_id in self.busy:
+                self._wait(request)
+            else:
+                self.fresh[partition].append(request)
+
+    def _send_divided(self, partition: int, requests: list[Append]) -> None:
+        """Send what is too much for one call; a session that comes again behind a border waits for its first call."""
+        group: list[Append] = []
+        events = size = 0
+        for place, request in enumerate(requests):
+            events, size = events + request.count, size + request.size
+            if group and not fit_one_call(len(group) + 1, events, size):
+                self._send(Group(partition, group))
+                group, events, size = [], request.count, request.size
+                lane = self._parts.server.open_lane(self._parts.keys.log(partition))
+                if lane is not None and not lane.has_room:
+                    self._hold(partition, requests[place:], lane)
+                    return
+            if request.session_id in self.busy:
+                self._wait(request)
+            else:
+                group.append(request)
+        if group:
+            self._send(Group(partition, group))
+
+    def _hold(self, partition: int, requests: list[Append], lane: Lane | None) -> None:
+        """Keep requests until their lane has room; those of a busy session wait for its call as ever."""
+        for request in requests:
+            if request.session_id in self.busy:
+                self._wait(request)
+            else:
+                self.fresh[partition].append(request)
+        if partition in self.fresh and partition not in self._held and lane is not None:
+            self._held.add(partition)
+            self._start(self._flush_with_room(partition, lane))
+
+    async def _flush_with_room(self, partition: int, lane: Lane) -> None:
+        try:
+            async with asyncio.timeout_at(min([one.until for one in self.fresh.get(partition, ())], default=None)):
+                await lane.room()
+        except TimeoutError:
+            requests, now = self.fresh.pop(partition, []), self.loop.time()
+            for request in requests:
+                if request.until <= now:
+                    _refuse(request, Unavailable("not sent: what was sent before it is not answered"))
+            if left := [request for request in requests if request.until > now]:
+                self.fresh[partition] = left
+        finally:
+            self._held.discard(partition)
+            self._flush_soon()
+
+    def _write(self) -> None:
+        self._parts.server.flush()
+
+    def _send(self, group: Group) -> None:
+        busy, sessions = self.busy, group.sessions
+        # What is sent again has kept its sessions, and what waits for them.
+        busy.update(sessions if busy.keys().isdisjoint(sessions) else sessions | busy)
+        lane = self._parts.server.open_lane(self._parts.keys.log(group.partition))
+        try:
+            packed = self._parts.calls.pack(group)
+        except Exception:  # a user's projection may give anything at all
+            self._fail_alone(group)
+            return
+        if group.replicas:
+            self._start(self._recover(group, None))
+            return
+        if lane is None:
+            self._start(self._recover(group, None))
+            return
+        group.sent(lane, self.loop.time())
+        try:
+            lane.send(packed, partial(self._answered, group, lane))
+        except LaneClosed as error:
+            self._start(self._recover(group, lane, error))
+
+    def _answered(self, group: Group, lane: Lane, answers: Any) -> None:
+        if isinstance(answers, Exception):
+            self._start(self._recover(group, lane, answers))
+        elif answers[0] == b"stamp":
+            self._start(self._recover(group, lane))
+        else:
+            # The lane wakes all whose answers have come together.
+            self._resolve(group, lane, answers[0], answers[1:], lane.waiting)
+
+    def _resolve(self, group: Group, lane: Lane, now: int, answers: list[Any], waiting: list[Waiting]) -> None:
+        """Give each append what became of it; who waits for that is added to those that are to be woken."""
+        lane.heard(now, group.sent_at)
+        durability = f"replicated({group.reached})" if group.replicas else lane.durability
+        versions = versions_of(answers, len(group.appends))
+        if versions is None:
+            self._resolve_each(group, lane, now, answers, waiting)
+            return
+        made = [
+            Appended(request.session_id, now, version, request.count, False, request.ids, durability)
+            for request, version in zip(group.appends, versions, strict=True)
+        ]
+        self._give([request.future for request in group.appends], made, waiting)
+        self._release(group)
+
+    def _resolve_each(self, group: Group, lane: Lane, now: int, answers: list[Any], waiting: list[Waiting]) -> None:
+        again: list[Append] = []
+        later: list[Append] = []
+        made: list[Appended] = []
+        futures: list[asyncio.Future[Appended]] = []
+        durability = f"replicated({group.reached})" if group.replicas else lane.durability
+        for request, answer in zip(group.appends, answers, strict=True):
+            outcome: Appended | SessionStreamError
+            if isinstance(answer, bytes):
+                ms, version = halves_of(answer) if b"-" in answer else (now, int(answer))
+                outcome = Appended(request.session_id, ms, version, request.count, False, request.ids, durability)
+            elif needs_sliding(answer) and not request.sliding:
+                request.sliding, request.usual = True, None
+                again.append(request)
+                continue
+            elif self._passes(request, answer, lane):
+                later.append(request)
+                continue
+            else:
+                known = isinstance(answer, NotReplicated)
+                outcome = answer if known else refusal_or_repeat(request, answer, durability)
+            if isinstance(outcome, Appended):
+                made.append(outcome)
+                futures.append(request.future)
+            else:
+                _refuse(request, outcome)
+        self._give(futures, made, waiting)
+        if again:
+            self._send(Group(group.partition, again))
+            self._write()
+        if later:
+            self._start(self._send_later(group.partition, later))
+        self._release(group, again + later)
+
+    def _give(self, futures: list[asyncio.Future[Appended]], made: list[Appended], waiting: list[Waiting]) -> None:
+        for appended in made:
+            if appended.version & _BETWEEN < appended.count and not appended.duplicate:
+                self._passed_milestone(appended)
+        self._parts.positions.appended(made)
+        give_each(futures, made, waiting)
+
+    def _passes(self, request: Append, answer: Any, lane: Lane) -> bool:
+        """Whether what the server has against an append, of which nothing was done, goes away before the deadline."""
+        failure = failure_of(answer)
+        in_time = failure is not None and self.loop.time() + _PAUSE < request.until
+        return failure is not None and in_time and self._parts.server.passes(failure, lane)
+
+    async def _send_later(self, partition: int, requests: list[Append]) -> None:
+        try:
+            await asyncio.sleep(_PAUSE)
+        except asyncio.CancelledError:
+            for request in requests:
+                _refuse(request, Unavailable("the event loop ended before the server took writes again"))
+            raise
+        self._send(Group(partition, requests))
+        self._write()
+
+    def _passed_milestone(self, appended: Appended) -> None:
+        for tell in self._parts.milestones:
+            tell(appended)
+
+    def _fail(self, group: Group, error: SessionStreamError) -> None:
+        for request in group.appends:
+            _refuse(request, error)
+        self._release(group)
+
+    def _fail_alone(self, group: Group) -> None:
+        """Some appends of the group cannot be encoded: they alone fail, the others are sent together."""
+        fine: list[Append] = []
+        for request in group.appends:
+            try:
+                self._parts.calls.pack(Group(group.partition, [request]))
+                fine.append(request)
+            except SessionStreamError as error:
+                _refuse(request, error)
+            except Exception as error:
+                _refuse(request, EventTypeError(f"a projection gave what cannot be sent: {error!r}"))
+        if fine:
+            self._send(Group(group.partition, fine))
+            self._write()
+        self._release(group, fine)
+
+    def _release(self, group: Group, kept: Sequence[Append] = ()) -> None:
+        """Send what waits for the end of a group's call, but for the sessions of those that are sent again."""
+        ended: Collection[str] = group.sessions
+        if kept:
+            ended = group.sessions.keys() - {request.session_id for request in kept}
+        for waiting in filter(None, map(self.busy.pop, ended, repeat(None))):
+            self.fresh[group.partition] += waiting
+        if self.fresh:
+            self._flush_soon()
+
+    def _start(self, work: Any) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _recover(self, group: Group, lane: Lane | None, error: BaseException | None = None) -> None:
+        try:
+            if group.replicas:
+                lane, (now, *answers) = await self._parts.replicating.answers(group)
+            else:
+                lane, (now, *answers) = await self._parts.recovery.answers(group, lane, error)
+            if group.replicas and group.reached < group.replicas:
+                missing = NotReplicated(group.replicas, group.reached)
+                answers = [missing if is_made(one) else one for one in each_of(answers)]
+            waiting: list[Waiting] = []
+            self._resolve(group, lane, now, answers, waiting)
+            wake_soon(self.loop, waiting)
+        except SessionStreamError as failure:
+            self._fail(group, after_sending(failure, "append", group.in_doubt))
+        except asyncio.CancelledError:
+            self._fail(group, OutcomeUnknown("the event loop ended before the answer came"))
+            raise
+        except Exception as failure:
+            self._fail(group, OutcomeUnknown(f"an unexpected failure: {failure!r}"))
+            raise
+
+
+def _refuse(request: Append, error: SessionStreamError) -> None:
+    # An error knows the frames that know the request, and the collector does not see requests: so the circle ends here.
+    future, request.future = request.future, None
+    if future is not None and not future.done():
+        future.set_exception(error)
