@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -112,6 +112,7 @@ class Append(msgspec.Struct, gc=False):
         guards: what may refuse it.
         phases: the letters of those in which it is allowed.
         count: how many events it has.
+        kinds: of which types they are, each once; of the usual form nothing.
         sliding: whether the session's time to live is known to slide.
         ids: of its events, made when it is packed first; none before.
         replicas: how many are to have it before it is acknowledged.
@@ -130,6 +131,7 @@ class Append(msgspec.Struct, gc=False):
     guards: Guards = UNGUARDED
     phases: str = Phase.LIVE.value
     count: int = 1
+    kinds: Collection[EventType] = ()
     sliding: bool = False
     ids: Sequence[bytes] = ()
     replicas: int = 0
@@ -164,7 +166,7 @@ class Append(msgspec.Struct, gc=False):
         guards = self._guard_words(keys, numbers) if self.guarded else []
         operations = [] if projections is None else self._operation_words(keys, numbers, projections)
         words = 1 + len(guards) + 2 * self.count + len(operations)
-        runtime = any([event.kind.runtime for event in self.events])  # noqa: C419 - a generator is slower
+        runtime = any(kind.runtime for kind in self.kinds)
         guards_look = self.guards.token is not None or self.guards.unheld or self.guards.owner is not None
         looks = projections is not None or guards_look
         head = numbers[self.route.head] if looks else 0
@@ -214,13 +216,21 @@ class Append(msgspec.Struct, gc=False):
         return extra
 
 
-def append_of(session_id: str, route: Route, events: Sequence[EncodedEvent], meta: bytes, guards: Guards) -> Append:
+def append_of(
+    session_id: str,
+    route: Route,
+    events: Sequence[EncodedEvent],
+    kinds: Collection[EventType],
+    meta: bytes,
+    guards: Guards,
+) -> Append:
     """Return the append of some events.
 
     Args:
         session_id: the session.
         route: where it lies.
         events: at least one, of which only the last may end the session.
+        kinds: of which types they are.
         meta: the JSON of who and why, or empty.
         guards: what may refuse it.
 
@@ -231,13 +241,13 @@ def append_of(session_id: str, route: Route, events: Sequence[EncodedEvent], met
     _check_expected(guards.expected_version)
     if guards.idempotency_key is not None:
         checked_id(guards.idempotency_key, "idempotency_key")
-    phases = _phases(events, guards.only)
+    phases = _phases(events, kinds, guards.only)
     size = sum([len(event.data) for event in events]) + sum(len(body) for _, body in guards.claims if body)
     sliding = _begins_sliding(events[0])
     usual = usual_type(events, meta, guards)
     request = Append(session_id, route, events, size, usual)
     request.meta, request.guards, request.phases = meta, guards, phases
-    request.count, request.sliding = len(events), sliding
+    request.count, request.kinds, request.sliding = len(events), kinds, sliding
     return request
 
 
@@ -259,9 +269,9 @@ def _check_expected(version: object) -> None:
         raise InvalidArgument(f"expected_version is {version}, not 0 or more")
 
 
-def _phases(events: Sequence[EncodedEvent], only: frozenset[Phase] | None) -> str:
+def _phases(events: Sequence[EncodedEvent], kinds: Collection[EventType], only: frozenset[Phase] | None) -> str:
     """Return the letters of the phases in which the first event may be appended, if the others may follow it."""
-    if only is None and all(kind.usual for kind in {event.kind for event in events}):
+    if only is None and all(kind.usual for kind in kinds):
         return events[0].kind.letters
     allowed = events[0].kind.phases if only is None else events[0].kind.phases & only
     if not allowed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sessionstream.events.base import EventType
 from sessionstream.events.lifecycle import SessionCreated
@@ -82,7 +82,7 @@ class ScriptCalls:
         """Whether no event of an append changes a view."""
         if request.sliding or request.guards.claims:
             return False
-        return self._quiet.holds({event.kind for event in request.events})
+        return self._quiet.holds(request.kinds or (request.usual,))
 
 
 class _QuietTypes(dict[EventType | None, bool]):
@@ -93,7 +93,7 @@ class _QuietTypes(dict[EventType | None, bool]):
         self._projections = projections
         self._revision = -1
 
-    def holds(self, kinds: set[EventType | None]) -> bool:
+    def holds(self, kinds: Collection[EventType | None]) -> bool:
         """Whether all of these are such types; None is not."""
         revision = sum([projection.revision for projection in self._projections])
         if revision != self._revision:

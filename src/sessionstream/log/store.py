@@ -17,7 +17,7 @@ from sessionstream.errors import (
     Unavailable,
 )
 from sessionstream.events.base import Phase
-from sessionstream.events.codec import EncodedEvent, encode_event
+from sessionstream.events.codec import EncodedEvent, encode_event, encode_events
 from sessionstream.events.context import NOTHING, current_meta, meta_of_task
 from sessionstream.events.encrypted import NO_KEYS, Opener, mark_in
 from sessionstream.events.lifecycle import EventErased, SessionErased
@@ -191,12 +191,13 @@ class Store:
         if not unguarded or claims or unheld:
             guards = Guards(expected_version, idempotency_key, token, claims, only, unheld, owner)
         most, redactor = self._most_event_bytes, self.redactor if from_caller else AS_GIVEN
-        encoded = [encode_event(event, most, redactor) for event in events]
-        for event in encoded:
-            if event.kind.reserved and from_caller:
-                raise InvalidArgument(f"{event.kind.name} is appended by the method that does it, not by append")
+        encoded = encode_events(events, most, redactor)
+        kinds = {event.kind for event in encoded}
+        for kind in kinds:
+            if kind.reserved and from_caller:
+                raise InvalidArgument(f"{kind.name} is appended by the method that does it, not by append")
         meta = self.redactor.encoded(current_meta(correlation_id, causation_id), "meta")
-        request = append_of(session_id, route, encoded, meta, guards)
+        request = append_of(session_id, route, encoded, kinds, meta, guards)
         request.replicas = self._replicas if durability is None else replicas_asked(durability)
         return self._send(request)
 
