@@ -1,9 +1,10 @@
 -- Appends to any number of sessions of one partition.
 -- KEYS: 1 log, 2 feed, then the events of each append, then those that forms, guards and operations name by number.
 -- ARGV: 1 stamp, 2 number of appends, 3 what they need: u nothing, all are of the usual form; or f a form, o operations,
---   g guards; s that a session may come twice. Then the session of each append. Then for each its form, which u leaves
---   out. The form '' is the usual one, for one event of version 1 without context, which happens in a live session:
---   the field and the value of its entry. For any other see general.lua.
+--   g guards; s that a session may come twice; n that all entries have one field. Then the session of each append, and
+--   with n that field. Then for each its form, which u leaves out. The form '' is the usual one, for one event of version
+--   1 without context, which happens in a live session: the field, left out with n, and the value of its entry. For any
+--   other see general.lua.
 -- Answers the server's milliseconds, then, mostly, the last versions of all appends as one text with commas, all being of
 -- these milliseconds. Otherwise it answers one by one: a version, an offset that is of other milliseconds, or a list
 -- whose first word says why not.
@@ -24,7 +25,9 @@ local feed_ms, feed_n = match(log[2] or '0-0', '^(%d+)-(%d+)$')
 if feed_ms + 0 <= now then feed_ms = now_text end
 local newer, changed, pointers, told = match(ARGV[3], 's') and {}, {':feed', ''}, {}, 0
 local answers, i, append_one, live, latest = {}, 4 + appends, nil, {[' active  '] = true}, now_text .. '.'
-local plain = true
+local plain, field = true, match(ARGV[3], 'n') and ARGV[i]
+local wide = field and 1 or 2
+if field then i = i + 1 end
 local after = {[48] = '1', [49] = '2', [50] = '3', [51] = '4', [52] = '5', [53] = '6', [54] = '7', [55] = '8', [56] = '9'}
 if usual then i = i - 1 end
 for n = 1, appends do
@@ -45,8 +48,8 @@ for n = 1, appends do
     if gate > latest then prefix = sub(gate, 1, 14) end
     if digit < 57 then version = sub(gate, 15, at - 2) .. after[digit]
     else version = format('%d', sub(gate, 15, at - 1) + 1) end
-    answer = attempt('XADD', KEYS[2 + n], prefix .. version, ARGV[i + 1], ARGV[i + 2])
-    i = i + (usual and 2 or 3)
+    answer = attempt('XADD', KEYS[2 + n], prefix .. version, field or ARGV[i + 1], ARGV[i + wide])
+    i = i + wide + (usual and 0 or 1)
     if not answer.err then
       gate, pointer = answer .. rest, answer
       if prefix == now_prefix then

@@ -5,8 +5,8 @@ local function write_entries(events, prefix, version, count, context, at)
     local digit = n % 10
     if digit == 0 or not tens then tens = prefix .. (n < 10 and '' or format('%d', (n - digit) / 10)) end
     local offset = tens .. digits[digit + 1]
-    if context == '' then call('XADD', events, offset, ARGV[at], ARGV[at + 1])
-    else call('XADD', events, offset, ARGV[at], ARGV[at + 1], 'meta', context) end
-    at = at + 2
+    if context == '' then call('XADD', events, offset, field or ARGV[at], ARGV[at + wide - 1])
+    else call('XADD', events, offset, field or ARGV[at], ARGV[at + wide - 1], 'meta', context) end
+    at = at + wide
   end
 end

@@ -1,7 +1,7 @@
 -- What append.lua does with an append that is not the usual one, or is refused. Its form is '', or
 -- 'words phases runtime slides events guards head', the last a key's number or 0, and so many words: the context ('' is
--- none), the guards, for each event the field and the value of its entry, and if any append of the call has operations,
--- for each event their number, and they.
+-- none), the guards, for each event the field, unless all have one, and the value of its entry, and if any append of the
+-- call has operations, for each event their number, and they.
 local write, operate_on, foreign_to, seen, guarded, remember
 if match(ARGV[3], 'f') then
 -- include entries
@@ -21,7 +21,7 @@ local function decide(gate, events, at, count, phases, runtime, slides, guards, 
   local first, phase, prefix, version = at + 1 + (guards or 0), 'l', now_prefix, 0
   -- Before all else, and as what is not there is told: nobody learns anything of a session of somebody else.
   if guards and foreign_to(at + 1, head) then return {'phase', 'a', ''} end
-  local answer = guards and seen(at + 1, events, ARGV[first + 1], count, now)
+  local answer = guards and seen(at + 1, events, ARGV[first + wide - 1], count, now)
   if answer then return answer end
   local ms, last, rest, state, expires, sliding = match(gate or '', '^(%d+)-(%d+)( (%S*) (%S*) (%S*))$')
   -- Before all else: what was called behind an append that has to come again must not be judged without it.
@@ -38,16 +38,16 @@ local function decide(gate, events, at, count, phases, runtime, slides, guards, 
   if answer then return answer end
 
   local offset = prefix .. format('%d', version + count)
-  if operate_on then rest = operate_on(head, rest, prefix, version, count, first + 2 * count) end
+  if operate_on then rest = operate_on(head, rest, prefix, version, count, first + wide * count) end
   if guards then remember(at + 1, offset, count) end
   if slides then write(events, prefix, version, count, ARGV[at], first)
-  else call('XADD', events, offset, ARGV[at], ARGV[at + 1]) end
+  else call('XADD', events, offset, field or ARGV[at], ARGV[at + wide - 1]) end
   -- A session that began without a view has no state, no expiry, and does not slide.
   return offset, rest or '   '
 end
 
 append_one = function(gate, events, i, usual)
-  local words, phases, runtime, slides, count, guards, head = 2, 'l'
+  local words, phases, runtime, slides, count, guards, head = wide, 'l'
   if not usual and ARGV[i] ~= '' then
     words, phases, runtime, slides, count, guards, head = match(ARGV[i], '^(%d+) (%a+) (%d) (%d) (%d+) (%d+) (%d+)$')
   end

@@ -149,7 +149,7 @@ class Append(msgspec.Struct, gc=False):
         return self.guards is not UNGUARDED or self.since != ""
 
     def words(
-        self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection] | None
+        self, keys: Keys, numbers: KeyNumbers, projections: Sequence[Projection] | None, shared: EventType | None
     ) -> tuple[int, list[bytes]]:
         """Return how many words it has in a call whose appends each say their form, and these in pieces.
 
@@ -157,15 +157,16 @@ class Append(msgspec.Struct, gc=False):
             keys: the names of the namespace's keys.
             numbers: the keys of the call; those that guards and operations need are added.
             projections: which to run, or None if the call has no operations.
+            shared: the type of all events of the call; None if they are not of one.
         """
         if not self.ids:
             self.ids = event_ids(self.count)
-        events = pieces_of(self.ids, self.events)
+        events, each = pieces_of(self.ids, self.events, shared), 2 if shared is None else 1
         if self.usual is not None and projections is None:
-            return 3, [bulk(b""), *events]
+            return 1 + each, [bulk(b""), *events]
         guards = self._guard_words(keys, numbers) if self.guarded else []
         operations = [] if projections is None else self._operation_words(keys, numbers, projections)
-        words = 1 + len(guards) + 2 * self.count + len(operations)
+        words = 1 + len(guards) + each * self.count + len(operations)
         runtime = any(kind.runtime for kind in self.kinds)
         guards_look = self.guards.token is not None or self.guards.unheld or self.guards.owner is not None
         looks = projections is not None or guards_look

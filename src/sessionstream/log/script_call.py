@@ -9,7 +9,7 @@ from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.log.encoding import KeyNumbers
 from sessionstream.log.group import Group
 from sessionstream.log.keys import Keys
-from sessionstream.log.packed_events import usual_pieces_of
+from sessionstream.log.packed_events import field_of, usual_pieces_of
 from sessionstream.log.request import Append
 from sessionstream.projection import Projection
 from sessionstream.projections.directory import looks_at
@@ -22,6 +22,7 @@ APPEND = load_script("sessionstream.log", "append")
 
 _EVALSHA = bulk(b"EVALSHA") + bulk(APPEND.sha.encode())
 _ALL_USUAL = {False: bulk(b"u"), True: bulk(b"us")}
+_ALL_USUAL_OF_ONE_TYPE = {False: bulk(b"un"), True: bulk(b"usn")}
 # How a call begins that holds one append of the usual form: three keys; three arguments, a session, and two words.
 _ALONE = b"*12\r\n%b%b" % (_EVALSHA, bulk(b"3"))
 
@@ -46,12 +47,22 @@ class ScriptCalls:
         """Return the call for the appends of a group."""
         partition, appends = group.partition, group.appends
         count = len(appends)
-        if self._quiet.holds({one.usual for one in appends}):
-            again = len(group.sessions) < count
-            more, number, mode, words = list[str](), 2 * count, _ALL_USUAL[again], usual_pieces_of(appends)
+        kinds = {one.usual for one in appends}
+        if self._quiet.holds(kinds):
             if count == 1:
-                route, log_and_feed = appends[0].route, self._keys.declared(partition)
+                route, log_and_feed, words = (
+                    appends[0].route,
+                    self._keys.declared(partition),
+                    usual_pieces_of(appends, None),
+                )
                 return b"".join((_ALONE, log_and_feed, route.declared, self._alone, route.named, *words))
+            again, more = len(group.sessions) < count, list[str]()
+            if len(kinds) == 1:
+                [kind] = kinds
+                mode, number, words = _ALL_USUAL_OF_ONE_TYPE[again], 1 + count, [field_of(kind)]
+                words += usual_pieces_of(appends, kind)
+            else:
+                mode, number, words = _ALL_USUAL[again], 2 * count, usual_pieces_of(appends, None)
         else:
             more, number, mode, words = self._forms(partition, appends)
         keys = 2 + count + len(more)
@@ -70,12 +81,14 @@ class ScriptCalls:
         numbers = KeyNumbers([self._keys.log(partition), self._keys.feed(partition)])
         numbers.keys += [request.route.events for request in appends]
         known = len(numbers.keys)
-        words, pieces = 0, list[bytes]()
+        kinds = {kind for request in appends for kind in request.kinds or (request.usual,)}
+        shared = next(iter(kinds)) if len(kinds) == 1 else None
+        words, pieces = (0, list[bytes]()) if shared is None else (1, [field_of(shared)])
         for request in appends:
-            count, its_pieces = request.words(self._keys, numbers, projections)
+            count, its_pieces = request.words(self._keys, numbers, projections, shared)
             words += count
             pieces += its_pieces
-        mode = "fs" + "o" * operating + "g" * guarded
+        mode = "fs" + "o" * operating + "g" * guarded + "n" * (shared is not None)
         return numbers.keys[known:], words, bulk(mode.encode()), pieces
 
     def _is_silent(self, request: Append) -> bool:
