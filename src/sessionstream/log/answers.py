@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import hiredis
@@ -21,40 +20,41 @@ from sessionstream.errors import (
     SessionNotFound,
     SessionStreamError,
 )
-from sessionstream.events.recorded import at_ms, version_of
+from sessionstream.events.recorded import at_ms, halves_of, version_of
 from sessionstream.log.fencing import lock_lost
 from sessionstream.log.request import Append, Appended
 from sessionstream.wire.refusal import from_reply
 
-__all__ = ["each_of", "failure_of", "is_made", "needs_sliding", "refusal_or_repeat", "versions_of"]
+__all__ = ["each_of", "failure_of", "is_made", "needs_sliding", "now_and_versions", "place_of", "refusal_or_repeat"]
 
 _numbers = msgspec.json.Decoder(list[int]).decode
 _PHASES = {b"a": "absent", b"l": "live", b"p": "lapsed", b"e": "ended"}
 
 
-def versions_of(answers: Sequence[Any], appends: int) -> list[int] | None:
-    """Return the versions that a call's appends gave, if all were made, by the server's clock now; else None.
-
-    Args:
-        answers: to the call: then they are one text.
-        appends: how many were in it.
-    """
-    try:
-        [text] = answers
-        versions = _numbers(b"[%b]" % text)
-    except (TypeError, ValueError):
-        return None
-    return versions if len(versions) == appends else None
+def now_and_versions(reply: bytes) -> list[int]:
+    """Return the server's milliseconds and the versions that a call's appends gave, all made just then."""
+    return _numbers(b"[%b]" % reply)
 
 
-def each_of(answers: Sequence[Any]) -> Sequence[Any]:
-    """Return the answers to the appends of a call, one by one, also where they are one text."""
-    return answers[0].split(b",") if len(answers) == 1 and isinstance(answers[0], bytes) else answers
+def each_of(reply: bytes | list[Any]) -> tuple[int, list[Any]]:
+    """Return the server's milliseconds, and the answers to the appends of a call one by one."""
+    now, *answers = now_and_versions(reply) if isinstance(reply, bytes) else reply
+    return now, answers
 
 
 def is_made(answer: Any) -> bool:
     """Whether what was to be appended is there, by this call or by one before."""
-    return isinstance(answer, bytes) or bool(answer[0] == b"duplicate")
+    return isinstance(answer, bytes | int) or bool(answer[0] == b"duplicate")
+
+
+def place_of(answer: bytes | int, now: int) -> tuple[int, int]:
+    """Return the milliseconds and the version that an append gave, which say its last offset.
+
+    Args:
+        answer: the version, or an offset that is of other milliseconds.
+        now: those of the call.
+    """
+    return halves_of(answer) if isinstance(answer, bytes) and b"-" in answer else (now, int(answer))
 
 
 def failure_of(answer: Any) -> hiredis.ReplyError | None:

@@ -5,16 +5,17 @@
 --   with n that field. Then for each its form, which u leaves out. The form '' is the usual one, for one event of version
 --   1 without context, which happens in a live session: the field, left out with n, and the value of its entry. For any
 --   other see general.lua.
--- Answers the server's milliseconds, then, mostly, the last versions of all appends as one text with commas, all being of
--- these milliseconds. Otherwise it answers one by one: a version, an offset that is of other milliseconds, or a list
--- whose first word says why not.
+-- Answers, mostly, the server's milliseconds and the last versions of all appends, all being of these milliseconds, as one
+-- text with commas. Otherwise a list: the milliseconds, and for each append its last version, or its last offset, which
+-- is of other milliseconds, or a list whose first word says why not.
 -- The log knows each session's gate: its last offset, and of its head the state, the expiry and '1' if it slides. So all
 -- sessions of a call are looked up in one read. What is usual is done here, without a function: to make one costs as
 -- much as two commands. Text stays text, since numbers are slow to print.
 
 local call, attempt, KEYS, ARGV, match, format = redis.call, redis.pcall, KEYS, ARGV, string.match, string.format
 local byte, find, sub = string.byte, string.find, string.sub
-local time, appends, usual = call('TIME'), ARGV[2] + 0, match(ARGV[3], 'u')
+local time, appends, usual, twice, field = call('TIME'), ARGV[2] + 0, true
+if ARGV[3] ~= 'u' then usual, twice, field = match(ARGV[3], 'u'), match(ARGV[3], 's'), match(ARGV[3], 'n') end
 local now_text = time[1] .. sub('00000' .. time[2], -6, -4)
 local now, now_prefix = now_text + 0, now_text .. '-'
 local log = call('HMGET', KEYS[1], ':stamp', ':feed', ':paused', unpack(ARGV, 4, 3 + appends))
@@ -23,12 +24,10 @@ if log[3] and log[3] + 0 > now and log[3] - now < 1000 then return redis.error_r
 
 local feed_ms, feed_n = match(log[2] or '0-0', '^(%d+)-(%d+)$')
 if feed_ms + 0 <= now then feed_ms = now_text end
-local newer, changed, pointers, told = match(ARGV[3], 's') and {}, {':feed', ''}, {}, 0
-local answers, i, append_one, live, latest = {}, 4 + appends, nil, {[' active  '] = true}, now_text .. '.'
-local plain, field = true, match(ARGV[3], 'n') and ARGV[i]
-local wide = field and 1 or 2
-if field then i = i + 1 end
-local after = {[48] = '1', [49] = '2', [50] = '3', [51] = '4', [52] = '5', [53] = '6', [54] = '7', [55] = '8', [56] = '9'}
+local changed, pointers, told, newer = {':feed', ''}, {}, 0, twice and {}
+local answers, plain, append_one, live, i, wide = {}, true, nil, nil, 4 + appends, 2
+local after, latest = {'1', '2', '3', '4', '5', '6', '7', '8', '9'}, now_text .. '.'
+if field then field, i, wide = ARGV[i], i + 1, 1 end
 if usual then i = i - 1 end
 for n = 1, appends do
   local session, gate, rest, fine, answer, pointer = ARGV[3 + n], log[3 + n]
@@ -36,17 +35,18 @@ for n = 1, appends do
   local at = gate and (usual or ARGV[i] == '') and byte(gate, 14) == 45 and find(gate, ' ', 16, true)
   if at then
     rest = sub(gate, at)
-    fine = live[rest]
+    fine = rest == ' active  ' or live and live[rest]
     if fine == nil then
       local state, expires = match(rest, '^ (%l+) (%d*) $')
       fine = (state == 'active' or state == 'idle') and (expires == '' or expires + 0 > now) or false
+      if not live then live = {} end
       live[rest] = fine
     end
   end
   if fine then
     local prefix, digit, version = now_prefix, byte(gate, at - 1)
     if gate > latest then prefix = sub(gate, 1, 14) end
-    if digit < 57 then version = sub(gate, 15, at - 2) .. after[digit]
+    if digit < 57 then version = sub(gate, 15, at - 2) .. after[digit - 47]
     else version = format('%d', sub(gate, 15, at - 1) + 1) end
     answer = attempt('XADD', KEYS[2 + n], prefix .. version, field or ARGV[i + 1], ARGV[i + wide])
     i = i + wide + (usual and 0 or 1)
@@ -85,5 +85,6 @@ if told > 0 then
   call('XADD', KEYS[2], changed[2], unpack(pointers))
   call('HSET', KEYS[1], unpack(changed))
 end
-if plain then return {now, table.concat(answers, ',')} end
+-- A list takes longer to answer, and one text for one append needs no table.
+if plain then return now_text .. ',' .. (appends == 1 and answers[1] or table.concat(answers, ',')) end
 return {now, unpack(answers)}

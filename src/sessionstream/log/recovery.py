@@ -50,8 +50,10 @@ class Recovery:
         self._prepare = prepare
         self._sent = sent
 
-    async def answers(self, group: Group, lane: Lane | None, error: BaseException | None) -> tuple[Lane, list[Any]]:
-        """Send a group again and again until it is answered; return that, and the lane on which it came.
+    async def answers(
+        self, group: Group, lane: Lane | None, error: BaseException | None
+    ) -> tuple[Lane, bytes | list[Any]]:
+        """Send a group again and again until it is answered; return the reply, and the lane on which it came.
 
         Args:
             group: what was sent.
@@ -80,14 +82,14 @@ class Recovery:
             elif lane is not None:
                 await self._prepare(group.partition)
             lane = await server.lane(group.until, key, asked)
-            error, answers = await self._try(group, lane, doubtful, asking=asked is not None and asked.asking)
-            if answers is not None and answers[0] != b"stamp":
-                return lane, answers
+            error, reply = await self._try(group, lane, doubtful, asking=asked is not None and asked.asking)
+            if reply is not None and reply[0] != b"stamp":
+                return lane, reply
         raise AssertionError("unreachable")
 
     async def _try(
         self, group: Group, lane: Lane, doubtful: list[Lane], *, asking: bool
-    ) -> tuple[BaseException | None, list[Any] | None]:
+    ) -> tuple[BaseException | None, bytes | list[Any] | None]:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(group.until):
@@ -99,7 +101,7 @@ class Recovery:
                 if group.in_doubt:
                     group.repeated(loop.time())
                 group.sent(lane, loop.time())
-                answer: asyncio.Future[list[Any]] = loop.create_future()
+                answer: asyncio.Future[bytes | list[Any]] = loop.create_future()
                 packed = self._calls.pack(group)
                 if asking:
                     lane.send(_ASKING, _ignore)

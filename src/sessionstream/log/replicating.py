@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import hiredis
 
 from sessionstream.errors import DurabilityUnavailable, InvalidArgument, ServerReadOnly
-from sessionstream.log.answers import is_made
+from sessionstream.log.answers import each_of, is_made
 from sessionstream.log.group import Group
 from sessionstream.log.keys import Keys
 from sessionstream.log.recovery import Recovery
@@ -89,7 +89,7 @@ class Replicating:
         self._turns: WeakKeyDictionary[Lane, _Turn] = WeakKeyDictionary()
         self._able: WeakSet[Lane] = WeakSet()
 
-    async def answers(self, group: Group) -> tuple[Lane, list[Any]]:
+    async def answers(self, group: Group) -> tuple[Lane, bytes | list[Any]]:
         """Send a group until it is answered, wait for its replicas, and return the answer and its lane.
 
         How many have it is noted in the group, which may be fewer than it asks for.
@@ -103,11 +103,11 @@ class Replicating:
         lane: Lane | None = None
         error: BaseException | None = None
         while True:
-            lane, answers = await self._recovery.answers(group, lane, error)
+            lane, reply = await self._recovery.answers(group, lane, error)
             try:
                 async with asyncio.timeout_at(group.until):
-                    group.reached = await self._reached(group, lane, answers[1:])
-                return lane, answers
+                    group.reached = await self._reached(group, lane, each_of(reply)[1])
+                return lane, reply
             except (LaneClosed, hiredis.ReplyError) as failure:
                 # A primary that is made a replica ends what waits there: it is to be found out on another connection.
                 lane.abandon(str(failure))
@@ -115,7 +115,7 @@ class Replicating:
             except TimeoutError:
                 # Whether replicas are missing is asked before anything more is written.
                 lane.replicas = 0
-                return lane, answers
+                return lane, reply
 
     async def _until_followed(self, group: Group) -> None:
         """Return when as many replicas follow as a group asks for, by the primary's account."""

@@ -14,8 +14,15 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from sessionstream.errors import EventTypeError, NotReplicated, OutcomeUnknown, SessionStreamError, Unavailable
-from sessionstream.events.recorded import halves_of
-from sessionstream.log.answers import each_of, failure_of, is_made, needs_sliding, refusal_or_repeat, versions_of
+from sessionstream.log.answers import (
+    each_of,
+    failure_of,
+    is_made,
+    needs_sliding,
+    now_and_versions,
+    place_of,
+    refusal_or_repeat,
+)
 from sessionstream.log.group import Group, fit_one_call
 from sessionstream.log.keys import Keys
 from sessionstream.log.positions import Positions
@@ -228,23 +235,29 @@ class Queue:
         except LaneClosed as error:
             self._start(self._recover(group, lane, error))
 
-    def _answered(self, group: Group, lane: Lane, answers: Any) -> None:
-        if isinstance(answers, Exception):
-            self._start(self._recover(group, lane, answers))
-        elif answers[0] == b"stamp":
+    def _answered(self, group: Group, lane: Lane, reply: Any) -> None:
+        # The lane wakes all whose answers have come together.
+        if type(reply) is bytes:
+            self._resolve(group, lane, reply, lane.waiting)
+        elif isinstance(reply, Exception):
+            self._start(self._recover(group, lane, reply))
+        elif reply[0] == b"stamp":
             self._start(self._recover(group, lane))
         else:
-            # The lane wakes all whose answers have come together.
-            self._resolve(group, lane, answers[0], answers[1:], lane.waiting)
+            self._resolve_each(group, lane, *each_of(reply), lane.waiting)
 
-    def _resolve(self, group: Group, lane: Lane, now: int, answers: list[Any], waiting: list[Waiting]) -> None:
-        """Give each append what became of it; who waits for that is added to those that are to be woken."""
+    def _resolve(self, group: Group, lane: Lane, reply: bytes, waiting: list[Waiting]) -> None:
+        """Give the appends of a group, all of which were made just now, what they gave.
+
+        Args:
+            group: the appends.
+            lane: on which they were sent.
+            reply: to their call.
+            waiting: who waits for any of them is added, and is to be woken.
+        """
+        now, *versions = now_and_versions(reply)
         lane.heard(now, group.sent_at)
-        durability = f"replicated({group.reached})" if group.replicas else lane.durability
-        versions = versions_of(answers, len(group.appends))
-        if versions is None:
-            self._resolve_each(group, lane, now, answers, waiting)
-            return
+        durability = lane.durability
         made = [
             Appended(request.session_id, now, version, request.count, False, request.ids, durability)
             for request, version in zip(group.appends, versions, strict=True)
@@ -253,6 +266,8 @@ class Queue:
         self._release(group)
 
     def _resolve_each(self, group: Group, lane: Lane, now: int, answers: list[Any], waiting: list[Waiting]) -> None:
+        """Give each append of a group what became of it; the arguments are those of `each_of` and `_resolve`."""
+        lane.heard(now, group.sent_at)
         again: list[Append] = []
         later: list[Append] = []
         made: list[Appended] = []
@@ -260,8 +275,8 @@ class Queue:
         durability = f"replicated({group.reached})" if group.replicas else lane.durability
         for request, answer in zip(group.appends, answers, strict=True):
             outcome: Appended | SessionStreamError
-            if isinstance(answer, bytes):
-                ms, version = halves_of(answer) if b"-" in answer else (now, int(answer))
+            if isinstance(answer, bytes | int):
+                ms, version = place_of(answer, now)
                 outcome = Appended(request.session_id, ms, version, request.count, False, request.ids, durability)
             elif needs_sliding(answer) and not request.sliding:
                 request.sliding, request.usual = True, None
@@ -352,14 +367,15 @@ class Queue:
     async def _recover(self, group: Group, lane: Lane | None, error: BaseException | None = None) -> None:
         try:
             if group.replicas:
-                lane, (now, *answers) = await self._parts.replicating.answers(group)
+                lane, reply = await self._parts.replicating.answers(group)
             else:
-                lane, (now, *answers) = await self._parts.recovery.answers(group, lane, error)
+                lane, reply = await self._parts.recovery.answers(group, lane, error)
+            now, answers = each_of(reply)
             if group.replicas and group.reached < group.replicas:
                 missing = NotReplicated(group.replicas, group.reached)
-                answers = [missing if is_made(one) else one for one in each_of(answers)]
+                answers = [missing if is_made(one) else one for one in answers]
             waiting: list[Waiting] = []
-            self._resolve(group, lane, now, answers, waiting)
+            self._resolve_each(group, lane, now, answers, waiting)
             wake_soon(self.loop, waiting)
         except SessionStreamError as failure:
             self._fail(group, after_sending(failure, "append", group.in_doubt))
