@@ -31,6 +31,7 @@ class Group:
         sessions: whose they are, each once.
         heard_ms: the server's clock when the first copy left; None before.
         in_doubt: whether a copy was sent that may still be executed.
+        unusual: whether the script for one append alone is not to be asked.
         replicas: how many are to have it; 0 waits for none.
         reached: how many are known to have it, of a group that waits for any.
         waiting: gives how many have it by then, of such a group that was sent.
@@ -48,6 +49,7 @@ class Group:
         "replicas",
         "sent_at",
         "sessions",
+        "unusual",
         "waiting",
     )
 
@@ -57,7 +59,7 @@ class Group:
         self.sessions = dict.fromkeys([request.session_id for request in appends])
         self.heard_ms: int | None = None
         self.sent_at = 0.0
-        self.in_doubt = False
+        self.in_doubt = self.unusual = False
         self.replicas = appends[0].replicas
 
     @property

@@ -11,7 +11,7 @@ import hiredis
 from sessionstream.errors import OutcomeUnknown, Unavailable
 from sessionstream.log.group import Group
 from sessionstream.log.keys import Keys
-from sessionstream.log.script_call import APPEND, ScriptCalls
+from sessionstream.log.script_call import APPEND, APPEND_ALONE, ScriptCalls
 from sessionstream.wire.cluster.redirections import Redirection
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.packing import pack
@@ -63,7 +63,7 @@ class Recovery:
         Raises:
             SessionStreamError: what the refusal means, or `Unavailable`, or `OutcomeUnknown`: the deadline has passed.
         """
-        server, key = self._server, self._keys.log(group.partition)
+        server, key, group.unusual = self._server, self._keys.log(group.partition), True
         doubtful: list[Lane] = []
         for attempt in range(1_000_000):
             asked: Redirection | None = None
@@ -129,7 +129,7 @@ class Recovery:
             await asyncio.sleep(backoff(attempt))
         elif lane is not None and not lane.closed:
             try:
-                await lane.call(("SCRIPT", "LOAD", APPEND.text))
+                await asyncio.gather(*lane.calls([("SCRIPT", "LOAD", one.text) for one in (APPEND, APPEND_ALONE)]))
             except hiredis.ReplyError as refused:
                 raise from_reply(refused) from None
             except LaneClosed:

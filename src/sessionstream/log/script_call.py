@@ -16,15 +16,16 @@ from sessionstream.projections.directory import looks_at
 from sessionstream.wire.packing import bulk, bulks
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["APPEND", "ScriptCalls"]
+__all__ = ["APPEND", "APPEND_ALONE", "ScriptCalls"]
 
 APPEND = load_script("sessionstream.log", "append")
+APPEND_ALONE = load_script("sessionstream.log", "append_alone")
 
 _EVALSHA = bulk(b"EVALSHA") + bulk(APPEND.sha.encode())
 _ALL_USUAL = {False: bulk(b"u"), True: bulk(b"us")}
 _ALL_USUAL_OF_ONE_TYPE = {False: bulk(b"un"), True: bulk(b"usn")}
-# How a call begins that holds one append of the usual form: three keys; three arguments, a session, and two words.
-_ALONE = b"*12\r\n%b%b" % (_EVALSHA, bulk(b"3"))
+# How a call begins that holds one append of the usual form: three keys; the stamp, a session, and two words.
+_ALONE = b"*10\r\n%b%b%b" % (bulk(b"EVALSHA"), bulk(APPEND_ALONE.sha.encode()), bulk(b"3"))
 
 
 class ScriptCalls:
@@ -41,7 +42,6 @@ class ScriptCalls:
         self._projections = projections
         self._quiet = _QuietTypes(projections)
         self._stamp = bulk(stamp.encode())
-        self._alone = self._stamp + bulk(b"1") + _ALL_USUAL[False]
 
     def pack(self, group: Group) -> bytes:
         """Return the call for the appends of a group."""
@@ -49,13 +49,13 @@ class ScriptCalls:
         count = len(appends)
         kinds = {one.usual for one in appends}
         if self._quiet.holds(kinds):
-            if count == 1:
+            if count == 1 and not group.unusual:
                 route, log_and_feed, words = (
                     appends[0].route,
                     self._keys.declared(partition),
                     usual_pieces_of(appends, None),
                 )
-                return b"".join((_ALONE, log_and_feed, route.declared, self._alone, route.named, *words))
+                return b"".join((_ALONE, log_and_feed, route.declared, self._stamp, route.named, *words))
             again, more = len(group.sessions) < count, list[str]()
             if len(kinds) == 1:
                 [kind] = kinds

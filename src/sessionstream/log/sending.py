@@ -239,6 +239,9 @@ class Queue:
         # The lane wakes all whose answers have come together.
         if type(reply) is bytes:
             self._resolve(group, lane, reply, lane.waiting)
+        elif reply is None:
+            # The script for one append alone has left it to the other one.
+            self._start(self._recover(group, None))
         elif isinstance(reply, Exception):
             self._start(self._recover(group, lane, reply))
         elif reply[0] == b"stamp":
