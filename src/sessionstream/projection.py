@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sessionstream.errors import EventTypeError, InvalidArgument, SessionStreamError
 from sessionstream.events.lifecycle import EventErased, SessionErased
@@ -207,15 +207,16 @@ class Projection:
 
     Attributes:
         handlers: the functions by the types of events; of what was erased `nothing` is made, unless one says otherwise.
-        revision: grows with every function that is registered.
+        revision: grows with every function that is registered, for any projection of the process.
     """
+
+    revision: ClassVar[int] = 0
 
     def __init__(self, name: str, version: int = 1) -> None:
         self.name = _checked(name)
         self.version = version
         self.handlers: dict[type, Handler] = {EventErased: nothing, SessionErased: nothing}
         self.fallback: Handler | None = None
-        self.revision = 0
 
     def on(self, *event_types: type) -> Callable[[Handler], Handler]:
         """Register a pure function ``(session_id, event) -> operations`` for events of these types.
@@ -229,7 +230,7 @@ class Projection:
                 if self.handlers.get(event_type, nothing) is not nothing:
                     raise EventTypeError(f"projection {self.name!r} has a function for {event_type.__name__} already")
                 self.handlers[event_type] = handler
-                self.revision += 1
+                Projection.revision += 1
             return handler
 
         return register
@@ -237,7 +238,7 @@ class Projection:
     def otherwise(self, handler: Handler) -> Handler:
         """Register the function for events of all other types, known to this process or not."""
         self.fallback = handler
-        self.revision += 1
+        Projection.revision += 1
         return handler
 
     def operations(self, session_id: str, event: Any) -> Iterator[Operation]:

@@ -108,11 +108,10 @@ class _QuietTypes(dict[EventType | None, bool]):
 
     def holds(self, kinds: Collection[EventType | None]) -> bool:
         """Whether all of these are such types; None is not."""
-        revision = sum([projection.revision for projection in self._projections])
-        if revision != self._revision:
+        if self._revision != Projection.revision:
             # A function that was registered since may have changed anything.
             self.clear()
-            self._revision = revision
+            self._revision = Projection.revision
         return all([self[kind] for kind in kinds])  # noqa: C419 - a generator is slower
 
     def __missing__(self, kind: EventType | None) -> bool:

@@ -113,7 +113,7 @@ class Queue:
             lane = self._parts.server.open_lane(self._parts.keys.log(partition))
             if lane is not None and lane.alone:
                 request.until = self.loop.time() + self._parts.server.deadline
-                self._send(Group(partition, [request]))
+                self._send(Group(partition, [request]), lane)
                 lane.flush_alone()
                 return True
         # Also where some wait already: they may be of partitions that have no room.
@@ -150,7 +150,7 @@ class Queue:
         if partition in self._held or (lane is not None and not lane.has_room):
             self._hold(partition, requests, lane)
         elif (group := Group(partition, requests)).fits:
-            self._send(group)
+            self._send(group, lane)
         else:
             self._send_divided(partition, requests)
 
@@ -213,11 +213,13 @@ class Queue:
     def _write(self) -> None:
         self._parts.server.flush()
 
-    def _send(self, group: Group) -> None:
+    def _send(self, group: Group, lane: Lane | None = None) -> None:
+        """Send a group; the lane is looked up, if it is not given."""
         busy, sessions = self.busy, group.sessions
         # What is sent again has kept its sessions, and what waits for them.
         busy.update(sessions if busy.keys().isdisjoint(sessions) else sessions | busy)
-        lane = self._parts.server.open_lane(self._parts.keys.log(group.partition))
+        if lane is None:
+            lane = self._parts.server.open_lane(self._parts.keys.log(group.partition))
         try:
             packed = self._parts.calls.pack(group)
         except Exception:  # a user's projection may give anything at all
