@@ -227,14 +227,8 @@ class SessionManager(Opened):
             InvalidData: or `TooLarge`: an event would not be read back as it is.
             OutcomeUnknown: no answer came: try again with the same ``idempotency_key``.
         """
-        if (
-            type(events) in types_by_class
-            and expected_version is None
-            and idempotency_key is None
-            and correlation_id is None
-            and causation_id is None
-            and durability is None
-        ):
+        plain = correlation_id is None and causation_id is None and durability is None
+        if type(events) in types_by_class and expected_version is None and idempotency_key is None and plain:
             return await self.store.append_one(session_id, events)
         return await self.store.append(
             session_id,

@@ -24,8 +24,10 @@ if log[3] and log[3] + 0 > now and log[3] - now < 1000 then return redis.error_r
 
 local feed_ms, feed_n = match(log[2] or '0-0', '^(%d+)-(%d+)$')
 if feed_ms + 0 <= now then feed_ms = now_text end
-local changed, pointers, told, newer = {':feed', ''}, {}, 0, twice and {}
-local answers, plain, append_one, live, i, wide = {}, true, nil, nil, 4 + appends, 2
+-- Made with as much as they may hold, whatever that is, they need not grow.
+local changed, pointers = {unpack(KEYS, 1, 2 + 2 * appends)}, {unpack(KEYS, 1, 2 * appends)}
+local answers, told, newer = {unpack(KEYS, 1, appends)}, 0, twice and {}
+local plain, append_one, live, i, wide, current = true, nil, nil, 4 + appends, 2, feed_ms == now_text
 local after, latest = {'1', '2', '3', '4', '5', '6', '7', '8', '9'}, now_text .. '.'
 if field then field, i, wide = ARGV[i], i + 1, 1 end
 if usual then i = i - 1 end
@@ -44,19 +46,7 @@ for n = 1, appends do
     end
   end
   if fine then
-    local prefix, digit, version = now_prefix, byte(gate, at - 1)
-    if gate > latest then prefix = sub(gate, 1, 14) end
-    if digit < 57 then version = sub(gate, 15, at - 2) .. after[digit - 47]
-    else version = format('%d', sub(gate, 15, at - 1) + 1) end
-    answer = attempt('XADD', KEYS[2 + n], prefix .. version, field or ARGV[i + 1], ARGV[i + wide])
-    i = i + wide + (usual and 0 or 1)
-    if not answer.err then
-      gate, pointer = answer .. rest, answer
-      if prefix == now_prefix then
-        answer = version
-        if feed_ms == now_text then pointer = version end
-      else plain = false end
-    end
+-- include usual
   else
     if not append_one then
 -- include general
@@ -81,9 +71,9 @@ for n = 1, appends do
   answers[n] = answer
 end
 if told > 0 then
-  changed[2] = feed_ms .. '-' .. format('%d', feed_n + told / 2)
-  call('XADD', KEYS[2], changed[2], unpack(pointers))
-  call('HSET', KEYS[1], unpack(changed))
+  changed[1], changed[2] = ':feed', feed_ms .. '-' .. format('%d', feed_n + told / 2)
+  call('XADD', KEYS[2], changed[2], unpack(pointers, 1, told))
+  call('HSET', KEYS[1], unpack(changed, 1, 2 + told))
 end
 -- A list takes longer to answer, and one text for one append needs no table.
 if plain then return now_text .. ',' .. (appends == 1 and answers[1] or table.concat(answers, ',')) end

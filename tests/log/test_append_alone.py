@@ -1,0 +1,80 @@
+"""An append that is alone in its call is what an append among others is, and takes one call.
+
+G1, G5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sessionstream import NoteAdded, SessionManager, SessionState
+from sessionstream.errors import SessionArchived, SessionEnded, SessionNotFound
+from tests.log.conftest import CountCommands
+
+NOTE = NoteAdded(text="alone")
+
+
+async def test_versions_and_positions_follow_one_another_beyond_every_ten(
+    open_manager: Callable[..., SessionManager],
+) -> None:
+    """Up to three digits, in the session and in the feed."""
+    manager = open_manager(partitions=1)
+    session_id = (await manager.create_session("user", "agent")).session_id
+    made = [await manager.append(session_id, NOTE) for _ in range(220)]
+    assert [one.version for one in made] == list(range(2, 222))
+    assert [event.offset async for event in manager.history(session_id)][1:] == [one.offset for one in made]
+    entries = await manager.store.server.call("XRANGE", manager.store.keys.feed(0), "-", "+")
+    positions = [int(position.partition(b"-")[2]) for position, _ in entries]
+    assert positions == list(range(1, 222))
+
+
+async def test_it_and_appends_among_others_may_take_turns(manager: SessionManager) -> None:
+    """Each goes on where the other one has left off."""
+    ids = [(await manager.create_session("user", "agent")).session_id for _ in range(12)]
+    for turn in range(15):
+        await manager.append(ids[0], NOTE)
+        together = await asyncio.gather(*(manager.append(one, NOTE) for one in ids))
+        assert {one.version for one in together[1:]} == {2 + turn}
+        assert together[0].version == 3 + 2 * turn
+
+
+@pytest.mark.parametrize("ttl", [None, 3600.0])
+@pytest.mark.parametrize("state", ["active", "idle"])
+async def test_it_takes_one_call(
+    manager: SessionManager, count_commands: CountCommands, ttl: float | None, state: str
+) -> None:
+    """Also where the session expires some day, or is idle."""
+    session_id = (await manager.create_session("user", "agent", ttl=ttl)).session_id
+    await manager.set_session_state(session_id, state)
+    await manager.append(session_id, NOTE)
+    await count_commands()
+    await manager.append(session_id, NOTE)
+    assert (await count_commands())["evalsha"] == 1
+
+
+async def _nothing(manager: SessionManager, session_id: str) -> None:
+    await manager.delete_session(session_id, purge=True)
+
+
+async def _ended(manager: SessionManager, session_id: str) -> None:
+    await manager.delete_session(session_id)
+
+
+async def _archived(manager: SessionManager, session_id: str) -> None:
+    await manager.set_session_state(session_id, SessionState.ARCHIVED)
+
+
+@pytest.mark.parametrize(
+    ("before", "error"), [(_nothing, SessionNotFound), (_ended, SessionEnded), (_archived, SessionArchived)]
+)
+async def test_it_is_refused_as_ever(manager: SessionManager, before: Any, error: type[Exception]) -> None:
+    """With the error that says why, by the script that knows all cases."""
+    session_id = (await manager.create_session("user", "agent")).session_id
+    await manager.append(session_id, NOTE)
+    await before(manager, session_id)
+    with pytest.raises(error):
+        await manager.append(session_id, NOTE)
