@@ -228,8 +228,9 @@ class SessionManager(Opened):
             OutcomeUnknown: no answer came: try again with the same ``idempotency_key``.
         """
         plain = correlation_id is None and causation_id is None and durability is None
-        if type(events) in types_by_class and expected_version is None and idempotency_key is None and plain:
-            return await self.store.append_one(session_id, events)
+        kind = types_by_class.get(type(events))
+        if kind is not None and expected_version is None and idempotency_key is None and plain:
+            return await self.store.append_one(session_id, events, kind)
         return await self.store.append(
             session_id,
             list(events) if isinstance(events, _LISTS) else [events],

@@ -68,11 +68,15 @@ class EventType:
         read: gives the event of the JSON of its fields, at the present version.
         is_clean: whether an event that was read back is known to have no name of a secret.
         is_plain: whether an event is known to be read back as it is, and to have no name of a secret; see `Plainness`.
+        inspected: whether `is_plain` looks at events at all.
+        direct: whether it is usual, and inspected.
     """
 
     __slots__ = (
         "cls",
+        "direct",
         "encode",
+        "inspected",
         "is_clean",
         "is_plain",
         "letters",
@@ -108,10 +112,12 @@ class EventType:
         self.usual = phases == LIVE and runtime and version == 1 and not self.reserved
         self.is_clean: Callable[[Any, Names], bool] = lambda value, names: False
         self.is_plain: Callable[[Any, Names], bool] = lambda value, names: False
+        self.inspected = issubclass(cls, msgspec.Struct) and not hasattr(cls, "__post_init__")
+        self.direct = self.usual and self.inspected
         if issubclass(cls, msgspec.Struct):
             self.read: Callable[[bytes], Any] = msgspec.json.Decoder(cls).decode
             self.encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
-            if not hasattr(cls, "__post_init__"):
+            if self.inspected:
                 plainness = Plainness(cls)
                 self.is_plain, self.is_clean = plainness.holds, plainness.is_clean
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from sessionstream.events.codec import EncodedEvent
+from sessionstream.events.base import EventType
 from sessionstream.log.keys import Keys, Route
 from sessionstream.log.positions import Positions
 from sessionstream.log.recovery import Recovery
@@ -65,20 +65,21 @@ class Appender:
         queue.add(request)
         return future
 
-    def append_usual(self, session_id: str, route: Route, event: EncodedEvent) -> asyncio.Future[Appended]:
+    def append_usual(self, session_id: str, route: Route, kind: EventType, data: bytes) -> asyncio.Future[Appended]:
         """Send one event of a usual type on no condition; the short way to `append`.
 
         Args:
             session_id: the session.
             route: where it lies.
-            event: the event.
+            kind: the type of the event.
+            data: the JSON of its fields.
         """
         try:
             queue = self._queues[running_loop()]
         except KeyError:
             queue = self._new_queue()
         future: asyncio.Future[Appended] = _Future(loop=queue.loop)
-        request = Append(session_id, route, (event,), len(event.data), event.kind, future, queue.until)
+        request = Append(session_id, route, data, len(data), kind, future, queue.until)
         # As `Queue.add`, which is one call more.
         if queue.flushing and session_id not in queue.busy:
             queue.fresh[route.partition].append(request)

@@ -29,6 +29,7 @@ class Group:
 
     Attributes:
         sessions: whose they are, each once.
+        kinds: of which types those of the usual form are; None stands for any others.
         heard_ms: the server's clock when the first copy left; None before.
         in_doubt: whether a copy was sent that may still be executed.
         unusual: whether the script for one append alone is not to be asked.
@@ -44,6 +45,7 @@ class Group:
         "appends",
         "heard_ms",
         "in_doubt",
+        "kinds",
         "partition",
         "reached",
         "replicas",
@@ -57,6 +59,7 @@ class Group:
         self.partition = partition
         self.appends = appends
         self.sessions = dict.fromkeys([request.session_id for request in appends])
+        self.kinds = {request.usual for request in appends}
         self.heard_ms: int | None = None
         self.sent_at = 0.0
         self.in_doubt = self.unusual = False
@@ -71,8 +74,9 @@ class Group:
     def fits(self) -> bool:
         """Whether they are few enough for one call."""
         appends = self.appends
-        events, size = sum([request.count for request in appends]), sum([request.size for request in appends])
-        return fit_one_call(len(appends), events, size)
+        # One of the usual form has one event.
+        events = sum([request.count for request in appends]) if None in self.kinds else len(appends)
+        return fit_one_call(len(appends), events, sum([request.size for request in appends]))
 
     def sent(self, lane: Lane, now: float) -> None:
         """Note when the first copy left: it cannot have arrived before, by the clock of any node that it went to."""
@@ -85,4 +89,5 @@ class Group:
         """Tell the script to look for the first copy."""
         for request in self.appends:
             request.since = f"{self.heard_ms or 0} {int((now - self.sent_at) * 1000)}"
-            request.usual = None
+            request.leave_usual_form()
+        self.kinds = {None}

@@ -98,14 +98,14 @@ UNGUARDED = Guards()
 
 
 class Append(msgspec.Struct, gc=False):
-    """Events for one session, encoded: as it stands, one of a usual type on no condition; any others by `append_of`.
+    """Events for one session, encoded: as it is made, one of a usual type on no condition; any others by `append_of`.
 
     Attributes:
         session_id: the session.
         route: where it lies.
-        events: at least one, of which only the last may end the session.
+        data: the JSON of its one event, if the usual form of the append script holds all of it.
         size: bytes of its events, and of what it keeps beside them.
-        usual: the type of its one event, if the usual form of the append script holds all of it; otherwise None.
+        usual: the type of that event; None if it is not of the usual form.
         future: what it gave, or the error that refused it.
         until: the loop's time at which it is given up.
         meta: the JSON of who and why, or empty.
@@ -113,6 +113,8 @@ class Append(msgspec.Struct, gc=False):
         phases: the letters of those in which it is allowed.
         count: how many events it has.
         kinds: of which types they are, each once; of the usual form nothing.
+        given: its events, of which only the last may end the session; of the usual form nothing, or the one that is
+            stored encrypted.
         sliding: whether the session's time to live is known to slide.
         ids: of its events, made when it is packed first; none before.
         replicas: how many are to have it before it is acknowledged.
@@ -122,9 +124,9 @@ class Append(msgspec.Struct, gc=False):
 
     session_id: str
     route: Route
-    events: Sequence[EncodedEvent]
+    data: bytes
     size: int
-    usual: EventType | None = None
+    usual: EventType | None
     future: Any = None
     until: float = 0.0
     meta: bytes = b""
@@ -132,11 +134,24 @@ class Append(msgspec.Struct, gc=False):
     phases: str = Phase.LIVE.value
     count: int = 1
     kinds: Collection[EventType] = ()
+    given: Sequence[EncodedEvent] = ()
     sliding: bool = False
     ids: Sequence[bytes] = ()
     replicas: int = 0
     since: str = ""
     digest: str = ""
+
+    @property
+    def events(self) -> Sequence[EncodedEvent]:
+        """Its events, at least one."""
+        if self.given or self.usual is None:
+            return self.given
+        return (EncodedEvent(self.usual, self.data),)
+
+    def leave_usual_form(self) -> None:
+        """Let it be sent in the form that says everything."""
+        if self.usual is not None:
+            self.given, self.kinds, self.usual, self.data = self.events, (self.usual,), None, b""
 
     @property
     def claimed(self) -> str:
@@ -246,9 +261,11 @@ def append_of(
     size = sum([len(event.data) for event in events]) + sum(len(body) for _, body in guards.claims if body)
     sliding = _begins_sliding(events[0])
     usual = usual_type(events, meta, guards)
-    request = Append(session_id, route, events, size, usual)
+    request = Append(session_id, route, b"" if usual is None else events[0].data, size, usual)
+    if usual is None:
+        request.given, request.kinds = events, kinds
     request.meta, request.guards, request.phases = meta, guards, phases
-    request.count, request.kinds, request.sliding = len(events), kinds, sliding
+    request.count, request.sliding = len(events), sliding
     return request
 
 

@@ -46,8 +46,7 @@ class ScriptCalls:
     def pack(self, group: Group) -> bytes:
         """Return the call for the appends of a group."""
         partition, appends = group.partition, group.appends
-        count = len(appends)
-        kinds = {one.usual for one in appends}
+        count, kinds = len(appends), group.kinds
         if self._quiet.holds(kinds):
             if count == 1 and not group.unusual:
                 route, log_and_feed, words = (

@@ -284,7 +284,8 @@ class Queue:
                 ms, version = place_of(answer, now)
                 outcome = Appended(request.session_id, ms, version, request.count, False, request.ids, durability)
             elif needs_sliding(answer) and not request.sliding:
-                request.sliding, request.usual = True, None
+                request.sliding = True
+                request.leave_usual_form()
                 again.append(request)
                 continue
             elif self._passes(request, answer, lane):

@@ -16,8 +16,8 @@ from sessionstream.errors import (
     SessionNotFound,
     Unavailable,
 )
-from sessionstream.events.base import Phase
-from sessionstream.events.codec import EncodedEvent, encode_event, encode_events
+from sessionstream.events.base import EventType, Phase
+from sessionstream.events.codec import encode_events, encode_plain
 from sessionstream.events.context import NOTHING, current_meta, meta_of_task
 from sessionstream.events.encrypted import NO_KEYS, Opener, mark_in
 from sessionstream.events.lifecycle import EventErased, SessionErased
@@ -114,8 +114,8 @@ class Store:
         self.opener, self._send, self._send_usual = encryption.opener, encryption.append, self._encrypt_usual
         self.endings.append(encryption.forget)
 
-    def _encrypt_usual(self, session_id: str, route: Route, event: EncodedEvent) -> asyncio.Future[Appended]:
-        return self._send(Append(session_id, route, (event,), len(event.data), event.kind))
+    def _encrypt_usual(self, session_id: str, route: Route, kind: EventType, data: bytes) -> asyncio.Future[Appended]:
+        return self._send(Append(session_id, route, data, len(data), kind))
 
     @property
     def milestones(self) -> list[Callable[[Appended], object]]:
@@ -201,21 +201,22 @@ class Store:
         request.replicas = self._replicas if durability is None else replicas_asked(durability)
         return self._send(request)
 
-    def append_one(self, session_id: str, value: Any) -> asyncio.Future[Appended]:
+    def append_one(self, session_id: str, value: Any, kind: EventType) -> asyncio.Future[Appended]:
         """Append one event that a user of the library made, on no condition: the short way to `append`.
 
         Args:
             session_id: the session.
             value: the event.
+            kind: its type.
         """
-        event = encode_event(value, self._most_event_bytes, self.redactor)
-        if not event.kind.usual or carries_any() or self._replicas or meta_of_task() is not NOTHING:
+        data = encode_plain(value, kind, self._most_event_bytes, self.redactor) if kind.direct else None
+        if data is None or carries_any() or self._replicas or meta_of_task() is not NOTHING:
             return self.append(session_id, [value], from_caller=True)
         try:
             route = self._routes[session_id]
         except (KeyError, TypeError):
             route = self.keys.route(session_id)
-        return self._send_usual(session_id, route, event)
+        return self._send_usual(session_id, route, kind, data)
 
     async def prepare(self, partition: int) -> None:
         """Mark a partition as made with our settings, the first one before all others.
