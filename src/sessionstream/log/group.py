@@ -13,6 +13,8 @@ __all__ = ["Group", "fit_one_call"]
 _MOST_APPENDS = 64
 _MOST_EVENTS = 256
 _MOST_BYTES = 256 * 1024
+# Bytes of a call around an event: ids, keys, lengths.
+_AROUND = 200
 
 
 def fit_one_call(appends: int, events: int, size: int) -> bool:
@@ -30,6 +32,7 @@ class Group:
     Attributes:
         sessions: whose they are, each once.
         kinds: of which types those of the usual form are; None stands for any others.
+        size: bytes of their events.
         heard_ms: the server's clock when the first copy left; None before.
         in_doubt: whether a copy was sent that may still be executed.
         unusual: whether the script for one append alone is not to be asked.
@@ -51,6 +54,7 @@ class Group:
         "replicas",
         "sent_at",
         "sessions",
+        "size",
         "unusual",
         "waiting",
     )
@@ -60,6 +64,7 @@ class Group:
         self.appends = appends
         self.sessions = dict.fromkeys([request.session_id for request in appends])
         self.kinds = {request.usual for request in appends}
+        self.size = sum([request.size for request in appends])
         self.heard_ms: int | None = None
         self.sent_at = 0.0
         self.in_doubt = self.unusual = False
@@ -76,7 +81,12 @@ class Group:
         appends = self.appends
         # One of the usual form has one event.
         events = sum([request.count for request in appends]) if None in self.kinds else len(appends)
-        return fit_one_call(len(appends), events, sum([request.size for request in appends]))
+        return fit_one_call(len(appends), events, self.size)
+
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes its call has, about."""
+        return self.size + _AROUND * len(self.appends)
 
     def sent(self, lane: Lane, now: float) -> None:
         """Note when the first copy left: it cannot have arrived before, by the clock of any node that it went to."""

@@ -102,7 +102,7 @@ class Recovery:
                     group.repeated(loop.time())
                 group.sent(lane, loop.time())
                 answer: asyncio.Future[bytes | list[Any]] = loop.create_future()
-                packed = self._calls.pack(group)
+                packed = b"".join(self._calls.pack(group))
                 if asking:
                     lane.send(_ASKING, _ignore)
                 lane.send(packed, answer)

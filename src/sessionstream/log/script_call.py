@@ -43,18 +43,15 @@ class ScriptCalls:
         self._quiet = _QuietTypes(projections)
         self._stamp = bulk(stamp.encode())
 
-    def pack(self, group: Group) -> bytes:
-        """Return the call for the appends of a group."""
+    def pack(self, group: Group) -> list[bytes]:
+        """Return the call for the appends of a group, in pieces."""
         partition, appends = group.partition, group.appends
         count, kinds = len(appends), group.kinds
         if self._quiet.holds(kinds):
             if count == 1 and not group.unusual:
-                route, log_and_feed, words = (
-                    appends[0].route,
-                    self._keys.declared(partition),
-                    usual_pieces_of(appends, None),
-                )
-                return b"".join((_ALONE, log_and_feed, route.declared, self._stamp, route.named, *words))
+                route, log_and_feed = appends[0].route, self._keys.declared(partition)
+                words = usual_pieces_of(appends, None)
+                return [_ALONE, log_and_feed, route.declared, self._stamp, route.named, *words]
             again, more = len(group.sessions) < count, list[str]()
             if len(kinds) == 1:
                 [kind] = kinds
@@ -70,7 +67,7 @@ class ScriptCalls:
         parts += [request.route.declared for request in appends]
         parts += (bulks(more) if more else b"", self._stamp, bulk(b"%d" % count), mode)
         parts += [request.route.named for request in appends]
-        return b"".join(parts + words)
+        return parts + words
 
     def _forms(self, partition: int, appends: Sequence[Append]) -> tuple[list[str], int, bytes, list[bytes]]:
         """Return further keys, how many words there are, what they need, and the words; each append says its form."""

@@ -233,7 +233,7 @@ class Queue:
             return
         group.sent(lane, self.loop.time())
         try:
-            lane.send(packed, partial(self._answered, group, lane))
+            lane.send_pieces(packed, group.bytes_sent, partial(self._answered, group, lane))
         except LaneClosed as error:
             self._start(self._recover(group, lane, error))
 

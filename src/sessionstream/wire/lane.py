@@ -217,11 +217,20 @@ class Lane(asyncio.Protocol):
         Raises:
             LaneClosed: the connection is gone; nothing was sent.
         """
+        self.send_pieces((packed,), len(packed), taker)
+
+    def send_pieces(self, pieces: Sequence[bytes], size: int, taker: Taker) -> None:
+        """Queue one packed command in pieces, which are copied once, with all that leaves together; see `send`.
+
+        Args:
+            pieces: of what `pack` gives.
+            size: how many bytes they are, about.
+            taker: as `send` takes it.
+        """
         if self._closed is not None:
             raise LaneClosed(self._closed, sent=False, wanted=self._wanted)
-        self._unsent.append(packed)
+        self._unsent += pieces
         self._pending.append(taker)
-        size = len(packed)
         self._sizes.append(size)
         self._in_flight += size
         self._unsent_calls += 1
