@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sessionstream.wire.waking import Waiting, give_together, wake_soon
+from sessionstream.wire.waking import give_all
 
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name")
 
@@ -25,12 +25,9 @@ async def waiters(count: int, wait: Callable[[asyncio.Future[Any]], Any]) -> lis
     return list(zip(futures, tasks, strict=True))
 
 
-def give_all(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
+def give_numbers(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
     """Give each future its number, and have those woken that wait for it."""
-    waiting: list[Waiting] = []
-    for number, (future, _) in enumerate(pairs):
-        give_together(future, number, waiting)
-    wake_soon(asyncio.get_running_loop(), waiting)
+    give_all(asyncio.get_running_loop(), [(future, number) for number, (future, _) in enumerate(pairs)])
 
 
 async def plainly(future: asyncio.Future[Any]) -> Any:
@@ -47,7 +44,7 @@ async def test_each_gets_its_own_result() -> None:
         return order[-1]
 
     pairs = await waiters(5, wait)
-    give_all(pairs)
+    give_numbers(pairs)
     assert order == []
     assert await asyncio.gather(*(task for _, task in pairs)) == order == [0, 1, 2, 3, 4]
 
@@ -59,7 +56,7 @@ async def test_nobody_has_to_wait() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     alone = asyncio.get_running_loop().create_future()
-    give_all([(alone, None)])
+    give_numbers([(alone, None)])
     assert await alone == 0
     assert future.cancelled()
 
@@ -67,7 +64,7 @@ async def test_nobody_has_to_wait() -> None:
 async def test_one_that_is_cancelled_meanwhile_is_cancelled() -> None:
     """As ever, between the result and the turn of who waits for it; the others have theirs."""
     pairs = await waiters(3, plainly)
-    give_all(pairs)
+    give_numbers(pairs)
     pairs[1][1].cancel()
     found = await asyncio.gather(*(task for _, task in pairs), return_exceptions=True)
     assert isinstance(found[1], asyncio.CancelledError)
@@ -83,7 +80,7 @@ async def test_each_goes_on_in_its_own_context() -> None:
         return NAME.get()
 
     pairs = await waiters(3, wait)
-    give_all(pairs)
+    give_numbers(pairs)
     assert await asyncio.gather(*(task for _, task in pairs)) == ["0", "1", "2"]
     assert NAME.get("") == ""
 
@@ -95,7 +92,7 @@ async def test_several_may_wait_for_one() -> None:
     timed = asyncio.ensure_future(asyncio.wait_for(asyncio.shield(future), 10))
     await asyncio.sleep(0)
     pairs = await waiters(1, lambda one: asyncio.wait_for(one, 10))
-    give_all([(future, None), *pairs])
+    give_numbers([(future, None), *pairs])
     assert await asyncio.gather(*others, timed, pairs[0][1]) == [0, 0, 0, 0, 1]
 
 
@@ -107,7 +104,7 @@ async def test_an_error_of_a_callback_is_told_and_keeps_nobody_waiting() -> None
     pairs = await waiters(3, plainly)
     broken = loop.create_future()
     broken.add_done_callback(lambda done: 1 / 0)
-    give_all([pairs[0], (broken, None), *pairs[1:]])
+    give_numbers([pairs[0], (broken, None), *pairs[1:]])
     assert await asyncio.gather(*(task for _, task in pairs)) == [0, 2, 3]
     assert [type(error) for error in told] == [ZeroDivisionError]
 
@@ -125,7 +122,7 @@ def test_an_interrupt_keeps_nobody_waiting() -> None:
 
     loop = asyncio.new_event_loop()
     pairs = loop.run_until_complete(begin())
-    loop.call_soon(give_all, pairs)
+    loop.call_soon(give_numbers, pairs)
     with pytest.raises(KeyboardInterrupt):
         loop.run_forever()
     rest = asyncio.gather(*(task for _, task in pairs[1:]), return_exceptions=True)
@@ -144,6 +141,6 @@ async def test_nobody_takes_himself_for_the_only_one() -> None:
         ready.append(len(loop._ready))
 
     pairs = await waiters(4, wait)
-    give_all(pairs)
+    give_numbers(pairs)
     await asyncio.gather(*(task for _, task in pairs))
     assert min(ready[:-1]) > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any
 
 import hiredis
@@ -99,8 +100,8 @@ class Recovery:
                 except hiredis.ReplyError as error:
                     raise OutcomeUnknown(f"sent, and not repeated, since that would not be safe: {error}") from None
                 if group.in_doubt:
-                    group.repeated(loop.time())
-                group.sent(lane, loop.time())
+                    group.repeated(monotonic())
+                group.sent(lane, monotonic())
                 answer: asyncio.Future[bytes | list[Any]] = loop.create_future()
                 packed = b"".join(self._calls.pack(group))
                 if asking:

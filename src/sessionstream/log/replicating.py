@@ -32,7 +32,7 @@ from sessionstream.wire.refusal import code_of, from_reply
 from sessionstream.wire.scripts import load_script
 from sessionstream.wire.server import Server, backoff
 from sessionstream.wire.takers import give
-from sessionstream.wire.waking import Waiting, wake_soon
+from sessionstream.wire.waking import Given, give_all
 
 __all__ = ["Replicating", "by_replicas", "replicas_asked"]
 
@@ -217,7 +217,7 @@ class _Turn:
 
 
 def _tell(futures: list[asyncio.Future[int]], reply: Any) -> None:
-    waiting: list[Waiting] = []
+    given: list[Given] = []
     for future in futures:
-        give(future, reply, waiting)
-    wake_soon(asyncio.get_running_loop(), waiting)
+        give(future, reply, given)
+    give_all(asyncio.get_running_loop(), given)

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import repeat
+from time import monotonic
 from typing import Any, NamedTuple
 
 from sessionstream.errors import EventTypeError, NotReplicated, OutcomeUnknown, SessionStreamError, Unavailable
@@ -33,7 +34,7 @@ from sessionstream.log.script_call import ScriptCalls
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.refusal import after_sending
 from sessionstream.wire.server import Server
-from sessionstream.wire.waking import Waiting, give_each, wake_soon
+from sessionstream.wire.waking import Given, give_all
 
 __all__ = ["MILESTONE", "Parts", "Queue"]
 
@@ -231,7 +232,7 @@ class Queue:
         if lane is None:
             self._start(self._recover(group, None))
             return
-        group.sent(lane, self.loop.time())
+        group.sent(lane, monotonic())
         try:
             lane.send_pieces(packed, group.bytes_sent, partial(self._answered, group, lane))
         except LaneClosed as error:
@@ -240,7 +241,7 @@ class Queue:
     def _answered(self, group: Group, lane: Lane, reply: Any) -> None:
         # The lane wakes all whose answers have come together.
         if type(reply) is bytes:
-            self._resolve(group, lane, reply, lane.waiting)
+            self._resolve(group, lane, reply, lane.given)
         elif reply is None:
             # The script for one append alone has left it to the other one.
             self._start(self._recover(group, None))
@@ -249,16 +250,16 @@ class Queue:
         elif reply[0] == b"stamp":
             self._start(self._recover(group, lane))
         else:
-            self._resolve_each(group, lane, *each_of(reply), lane.waiting)
+            self._resolve_each(group, lane, *each_of(reply), lane.given)
 
-    def _resolve(self, group: Group, lane: Lane, reply: bytes, waiting: list[Waiting]) -> None:
+    def _resolve(self, group: Group, lane: Lane, reply: bytes, given: list[Given]) -> None:
         """Give the appends of a group, all of which were made just now, what they gave.
 
         Args:
             group: the appends.
             lane: on which they were sent.
             reply: to their call.
-            waiting: who waits for any of them is added, and is to be woken.
+            given: their futures and results are added, for `give_all`.
         """
         now, *versions = now_and_versions(reply)
         lane.heard(now, group.sent_at)
@@ -267,10 +268,10 @@ class Queue:
             Appended(request.session_id, now, version, request.count, False, request.ids, durability)
             for request, version in zip(group.appends, versions, strict=True)
         ]
-        self._give([request.future for request in group.appends], made, waiting)
+        self._give([request.future for request in group.appends], made, given)
         self._release(group)
 
-    def _resolve_each(self, group: Group, lane: Lane, now: int, answers: list[Any], waiting: list[Waiting]) -> None:
+    def _resolve_each(self, group: Group, lane: Lane, now: int, answers: list[Any], given: list[Given]) -> None:
         """Give each append of a group what became of it; the arguments are those of `each_of` and `_resolve`."""
         lane.heard(now, group.sent_at)
         again: list[Append] = []
@@ -299,7 +300,7 @@ class Queue:
                 futures.append(request.future)
             else:
                 _refuse(request, outcome)
-        self._give(futures, made, waiting)
+        self._give(futures, made, given)
         if again:
             self._send(Group(group.partition, again))
             self._write()
@@ -307,12 +308,12 @@ class Queue:
             self._start(self._send_later(group.partition, later))
         self._release(group, again + later)
 
-    def _give(self, futures: list[asyncio.Future[Appended]], made: list[Appended], waiting: list[Waiting]) -> None:
+    def _give(self, futures: list[asyncio.Future[Appended]], made: list[Appended], given: list[Given]) -> None:
         for appended in made:
             if appended.version & _BETWEEN < appended.count and not appended.duplicate:
                 self._passed_milestone(appended)
         self._parts.positions.appended(made)
-        give_each(futures, made, waiting)
+        given += zip(futures, made, strict=True)
 
     def _passes(self, request: Append, answer: Any, lane: Lane) -> bool:
         """Whether what the server has against an append, of which nothing was done, goes away before the deadline."""
@@ -380,9 +381,9 @@ class Queue:
             if group.replicas and group.reached < group.replicas:
                 missing = NotReplicated(group.replicas, group.reached)
                 answers = [missing if is_made(one) else one for one in answers]
-            waiting: list[Waiting] = []
-            self._resolve_each(group, lane, now, answers, waiting)
-            wake_soon(self.loop, waiting)
+            given: list[Given] = []
+            self._resolve_each(group, lane, now, answers, given)
+            give_all(self.loop, given)
         except SessionStreamError as failure:
             self._fail(group, after_sending(failure, "append", group.in_doubt))
         except asyncio.CancelledError:

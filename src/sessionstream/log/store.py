@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -322,7 +323,7 @@ class Store:
         until = running_loop().time() + self.server.deadline
         for _ in range(_MOST_LOOKS):
             lane = self.server.open_lane(route.head)
-            before = running_loop().time()
+            before = monotonic()
             gate, words, time = await self.server.calls([*self.keys.head_commands(session_id), ("TIME",)], until=until)
             now = milliseconds(time)
             # Where a Cluster moves the session meanwhile, it is not known whose clock that was.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -189,7 +190,7 @@ class Dialer:
         return lane
 
     async def _probe(self, lane: Lane) -> None:
-        asked_at = asyncio.get_running_loop().time()
+        asked_at = monotonic()
         replies = await asyncio.gather(
             lane.call(("CLIENT", "ID")),
             lane.call(("TIME",)),

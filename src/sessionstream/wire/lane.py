@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence, Sized
+from time import monotonic
 from typing import Any, TypeVar, cast
 
 import hiredis
@@ -22,7 +23,7 @@ import hiredis
 from sessionstream.wire.packing import Word, pack
 from sessionstream.wire.polling import Polling
 from sessionstream.wire.takers import Collected, Taker, give
-from sessionstream.wire.waking import Waiting, wake_soon
+from sessionstream.wire.waking import Given, give_all
 
 __all__ = ["MOST_IN_FLIGHT", "Lane", "LaneClosed", "milliseconds"]
 
@@ -61,7 +62,7 @@ class Lane(asyncio.Protocol):
         reply_timeout: as given.
         durability: what the server keeps what it acknowledges by, as `Appended.durability` says it.
         replicas: how many followed it when that was last asked; None if it does not tell.
-        waiting: who waits for what has come, to be woken when all that has come is handed on: a taker may add to it.
+        given: futures and what they are to be given, when all that has come is handed on: a taker may add to it.
         role: ``master`` or ``slave``, as it said when the connection was made; None if it does not tell.
     """
 
@@ -75,7 +76,7 @@ class Lane(asyncio.Protocol):
         self._sizes: deque[int] = deque()
         self._in_flight = 0
         self._room: asyncio.Future[None] | None = None
-        self.waiting: list[Waiting] = []
+        self.given: list[Given] = []
         self._unsent: list[bytes] = []
         self._unsent_calls = 0
         self._blocked = False
@@ -115,12 +116,12 @@ class Lane(asyncio.Protocol):
     def server_ms(self) -> int:
         """The server's clock in milliseconds, as last heard of plus what has passed here since."""
         heard, at, _ = self._clock
-        return heard + int((self._loop.time() - at) * 1000)
+        return heard + int((monotonic() - at) * 1000)
 
     def latest_ms(self) -> int | None:
         """Return how late it can be by the server's clock at the most; None if that was not heard of for a second."""
         heard, _, asked_at = self._clock
-        since = self._loop.time() - asked_at
+        since = monotonic() - asked_at
         return heard + int(since * 1000) + 1 if since < _CLOCK_AGE else None
 
     @property
@@ -133,9 +134,9 @@ class Lane(asyncio.Protocol):
 
         Args:
             server_ms: in milliseconds.
-            asked_at: the loop's time before which it cannot have been so late there.
+            asked_at: by `time.monotonic`, the moment before which it cannot have been so late there.
         """
-        self._clock = (server_ms, self._loop.time(), asked_at)
+        self._clock = (server_ms, monotonic(), asked_at)
 
     @property
     def alone(self) -> bool:
@@ -196,8 +197,8 @@ class Lane(asyncio.Protocol):
         """
         alone, first = self.alone, not self._unsent
         future: asyncio.Future[Made] = asyncio.Future(loop=self._loop)
-        collected = Collected(future, replies, make, self.waiting)
-        self.send(packed, collected)
+        collected = Collected(future, replies, make, self.given)
+        self.send_pieces((packed,), len(packed), collected)
         self._pending.extend((collected,) * (replies - 1))
         self._sizes.extend((0,) * (replies - 1))
         self._unsent_calls += replies - 1
@@ -305,16 +306,22 @@ class Lane(asyncio.Protocol):
                     self._in_flight -= self._sizes.popleft()
                     if self._room is not None and self._in_flight <= MOST_IN_FLIGHT // 2:
                         self._make_room()
-                    give(self._pending.popleft(), reply, self.waiting)
+                    taker = self._pending.popleft()
+                    # As `give` begins, which is one call more.
+                    if isinstance(taker, asyncio.Future):
+                        give(taker, reply, self.given)
+                    else:
+                        taker(reply)
         except hiredis.ProtocolError as error:
             self.abandon(f"what came is no reply of a server: {error}")
-        self._wake()
+        self._hand_on()
         if self._retired and not self._pending:
             self._leave()
 
-    def _wake(self) -> None:
-        wake_soon(self._loop, tuple(self.waiting))
-        self.waiting.clear()
+    def _hand_on(self) -> None:
+        given = self.given.copy()
+        self.given.clear()
+        give_all(self._loop, given)
 
     def _make_room(self) -> None:
         room, self._room = self._room, None
@@ -378,8 +385,8 @@ class Lane(asyncio.Protocol):
         self._in_flight = 0
         self._make_room()
         for number, taker in enumerate(pending):
-            give(taker, LaneClosed(message, sent=number < sent, wanted=wanted), self.waiting)
-        self._wake()
+            give(taker, LaneClosed(message, sent=number < sent, wanted=wanted), self.given)
+        self._hand_on()
         if self.on_close is not None:
             self.on_close()
 

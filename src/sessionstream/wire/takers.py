@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from sessionstream.wire.waking import Waiting, give_together
+from sessionstream.wire.waking import Given
 
 __all__ = ["Collected", "Taker", "give"]
 
@@ -19,39 +19,44 @@ class Collected(msgspec.Struct, gc=False):
     """Takes the replies to several commands, and gives a future what is made of them."""
 
     future: asyncio.Future[Any] | None
-    left: int
+    count: int
     make: Callable[..., Any]
-    waiting: list[Waiting]
+    given: list[Given]
     replies: list[Any] | None = None
 
     def __call__(self, reply: Any) -> None:
         replies = self.replies
         if replies is None:
-            replies = self.replies = []
-        replies.append(reply)
-        self.left -= 1
-        if self.left or self.future is None:
-            return
+            self.replies = [reply]
+            if self.count > 1:
+                return
+            replies = self.replies
+        else:
+            replies.append(reply)
+            if len(replies) < self.count:
+                return
         # An error knows the frame of this call, and the collector does not see this object: so the circle ends here.
         future, self.future = self.future, None
-        if future.done():
+        if future is None or future.done():
             return
-        made = next((one for one in replies if isinstance(one, Exception)), None)
-        if made is None:
+        for made in replies:
+            if isinstance(made, Exception):
+                break
+        else:
             try:
                 made = self.make(*replies)
             except Exception as error:  # whatever it is, it is the caller's
                 made = error
-        give(future, made, self.waiting)
+        give(future, made, self.given)
 
 
-def give(taker: Taker, reply: Any, waiting: list[Waiting]) -> None:
+def give(taker: Taker, reply: Any, given: list[Given]) -> None:
     """Hand a reply, or the error in its place, to what takes it.
 
     Args:
         taker: what takes it.
         reply: what to hand.
-        waiting: who waits for a future is added, and is to be woken by `wake_soon`.
+        given: a future and its result are added, for `give_all`; an error it is given at once.
     """
     if not isinstance(taker, asyncio.Future):
         taker(reply)
@@ -62,4 +67,4 @@ def give(taker: Taker, reply: Any, waiting: list[Waiting]) -> None:
         # A caller that was cancelled meanwhile never asks: asyncio would log what nobody needs to know.
         taker.exception()
     else:
-        give_together(taker, reply, waiting)
+        given.append((taker, reply))

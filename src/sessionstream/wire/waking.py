@@ -12,26 +12,23 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from typing import Any
 
-__all__ = ["Waiting", "give_each", "give_together", "wake_soon"]
+__all__ = ["Given", "give_all"]
 
-Waiting = tuple[Context, Callable[[Any], object], asyncio.Future[Any]]
-"""The context in which to call what waits, that, and the future that it waits for."""
+Given = tuple[asyncio.Future[Any], object]
+"""A future, and the result that it is to be given."""
+
+_Waiting = tuple[Context, Callable[[Any], object], asyncio.Future[Any]]
 
 
-def give_together(future: asyncio.Future[Any], result: object, waiting: list[Waiting]) -> None:
-    """Give a future its result.
+def give_all(loop: asyncio.AbstractEventLoop, given: Iterable[Given]) -> None:
+    """Give futures their results, but for those that are done, as a cancelled one is, and have the loop wake who waits.
 
     Args:
-        future: one that is not done.
-        result: what to give it.
-        waiting: who waits for it is added, and is to be woken by `wake_soon`.
+        loop: the running event loop.
+        given: the futures and their results, in the order in which who waits is to be woken.
     """
-    give_each((future,), (result,), waiting)
-
-
-def give_each(futures: Iterable[asyncio.Future[Any]], results: Iterable[object], waiting: list[Waiting]) -> None:
-    """Give futures their results, but for those that are done, as a cancelled one is; see `give_together`."""
-    for future, result in zip(futures, results, strict=True):
+    waiting: list[_Waiting] = []
+    for future, result in given:
         # None, or pairs of a callback and its context. A task waits by one; whoever has more is called as ever.
         try:
             ((callback, context),) = future._callbacks
@@ -42,10 +39,6 @@ def give_each(futures: Iterable[asyncio.Future[Any]], results: Iterable[object],
             future.remove_done_callback(callback)
             waiting.append((context, callback, future))
             future.set_result(result)
-
-
-def wake_soon(loop: asyncio.AbstractEventLoop, waiting: Sequence[Waiting]) -> None:
-    """Let the event loop call what waits, if anything does."""
     # The last by itself: as long as it is still to come, nobody takes himself for the only one (`Lane.alone`).
     if len(waiting) > 1:
         loop.call_soon(_wake, waiting[:-1])
@@ -53,7 +46,7 @@ def wake_soon(loop: asyncio.AbstractEventLoop, waiting: Sequence[Waiting]) -> No
         loop.call_soon(_wake, waiting[-1:])
 
 
-def _wake(waiting: Sequence[Waiting]) -> None:
+def _wake(waiting: Sequence[_Waiting]) -> None:
     left = iter(waiting)
     try:
         for context, callback, future in left:
