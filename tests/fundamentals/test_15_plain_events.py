@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sessionstream import MessageAdded, NoteAdded, ToolCalled, event
 from sessionstream.errors import InvalidArgument
 from sessionstream.events.base import type_of
-from sessionstream.events.codec import encode_event
-from sessionstream.redaction import Names
+from sessionstream.events.codec import encode_event, encode_events, encode_plain
+from sessionstream.redaction import Names, Redactor, redactor_of
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 PLAIN = st.one_of(TEXT, st.none(), st.booleans())
@@ -38,6 +38,31 @@ def test_what_is_encoded_reads_back_equal(role: str, fields: dict[str, Any]) -> 
     encoded = encode_event(message, 1 << 20)
     assert encoded.kind.read(encoded.data) == message
     assert encoded.value == message
+
+
+def _outcome(encode: Any) -> Any:
+    """Return what encoding gives, or what it raises: its type and what it says."""
+    try:
+        return encode()
+    except InvalidArgument as error:
+        return type(error), str(error)
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from([redactor_of(None), redactor_of(True)]),
+    st.sampled_from([20, 60, 1 << 20]),
+    TEXT | st.none(),
+    ANY | st.just({"password": "x"}) | st.just('{"api_key": "x"}') | st.just(("a",)) | st.just(float("nan")),
+)
+def test_the_short_ways_encode_as_the_long_one_does(redactor: Redactor, most: int, role: Any, content: Any) -> None:
+    """The same JSON, redacted as ever, and the same refusals; where that is not sure they leave it to the long way."""
+    message = MessageAdded(role=role, content=content)
+    told = _outcome(lambda: encode_event(message, most, redactor))
+    batch = _outcome(lambda: encode_events([message, message], most, redactor))
+    assert batch == (told if isinstance(told, tuple) else [told, told])
+    plain = encode_plain(message, type_of(message), most, redactor)
+    assert plain is None or plain == told.data
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.credentials import CredentialProvider
 
-from sessionstream import NoteAdded, SessionManager
-from sessionstream.errors import AuthenticationFailed
+from sessionstream import NoteAdded, SessionManager, SessionState
+from sessionstream.errors import AuthenticationFailed, SessionArchived
 from sessionstream.wire.lane import MOST_IN_FLIGHT
 from tests.proxy import Proxy
 from tests.servers import Server
@@ -44,6 +44,28 @@ async def test_a_cut_under_hundreds_of_appends_loses_none_and_doubles_none(proxy
         assert [(one.session_id, one.version) for one in await asyncio.gather(*appends)] == [(one, 2) for one in ids]
         for one in ids[::10]:
             assert await _notes(manager, one) == [one]
+
+
+@pytest.mark.parametrize("beside", [0, 1])
+async def test_what_never_arrived_is_refused_by_what_the_session_is_by_then(
+    proxy: Proxy, manager: SessionManager, namespace: str, beside: int
+) -> None:
+    """A repeat is judged as any append is, alone or among others of its call: an archived session refuses it."""
+    async with SessionManager(**through(proxy), namespace=namespace) as cut_off:
+        ids = await _sessions(cut_off, 2)
+        await asyncio.gather(*(cut_off.append(one, NoteAdded(text="before")) for one in ids))
+        proxy.hold(requests=True)
+        before = len(proxy.requests)
+        appends = [asyncio.create_task(cut_off.append(one, NoteAdded(text="x"))) for one in ids[: 1 + beside]]
+        await until(lambda: ids[beside].encode() in b"".join(proxy.requests[before:]))
+        proxy.refuse()
+        proxy.release()
+        await manager.set_session_state(ids[0], SessionState.ARCHIVED)
+        proxy.accept()
+        first, *others = await asyncio.gather(*appends, return_exceptions=True)
+        assert isinstance(first, SessionArchived)
+        assert [one.version for one in others if not isinstance(one, BaseException)] == [3] * beside
+        assert await _notes(manager, ids[0]) == ["before"]
 
 
 async def test_a_refusal_among_appends_of_one_call_is_its_own(reach: dict[str, Any], namespace: str) -> None:
