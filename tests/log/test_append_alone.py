@@ -13,6 +13,7 @@ import pytest
 
 from sessionstream import NoteAdded, SessionManager, SessionState
 from sessionstream.errors import SessionArchived, SessionEnded, SessionNotFound
+from sessionstream.projection import Increment, Projection, counters
 from tests.log.conftest import CountCommands
 
 NOTE = NoteAdded(text="alone")
@@ -77,4 +78,73 @@ async def test_it_is_refused_as_ever(manager: SessionManager, before: Any, error
     await manager.append(session_id, NOTE)
     await before(manager, session_id)
     with pytest.raises(error):
+        await manager.append(session_id, NOTE)
+
+
+@pytest.mark.parametrize(
+    "gate", ["1712345678901-x active  ", "1712345678901-x9 active  ", "1712345678901-5", "1712345678901-  ", "nonsense"]
+)
+async def test_a_damaged_gate_is_the_matter_of_its_session_alone(
+    open_manager: Callable[..., SessionManager], gate: str
+) -> None:
+    """Whether it is appended to alone or beside another one, which loses nothing by that."""
+    manager = open_manager(partitions=1)
+    damaged, whole = [(await manager.create_session("user", "agent")).session_id for _ in range(2)]
+    await manager.store.server.call("HSET", manager.store.keys.log(0), damaged, gate)
+    with pytest.raises(SessionNotFound):
+        await manager.append(damaged, NOTE)
+    made, refused = await asyncio.gather(
+        manager.append(whole, NOTE), manager.append(damaged, NOTE), return_exceptions=True
+    )
+    assert isinstance(refused, SessionNotFound)
+    assert not isinstance(made, BaseException)
+    assert made.version == 2
+    assert (await manager.append(whole, NOTE)).version == 3
+
+
+async def test_it_takes_one_call_after_a_rebuild_has_held_appends_back(
+    open_manager: Callable[..., SessionManager], count_commands: CountCommands
+) -> None:
+    """What held them back leaves nothing behind."""
+    manager = open_manager(partitions=1)
+    session_id = (await manager.create_session("user", "agent")).session_id
+    async with manager.store.paused(0, unless=False):
+        pass
+    await manager.append(session_id, NOTE)
+    await count_commands()
+    await manager.append(session_id, NOTE)
+    assert (await count_commands())["evalsha"] == 1
+
+
+async def test_an_archived_session_refuses_it_beside_what_changes_views(
+    open_manager: Callable[..., SessionManager],
+) -> None:
+    """In one call, in which each append says its form."""
+    manager = open_manager(partitions=1)
+    archived, other = [(await manager.create_session("user", "agent")).session_id for _ in range(2)]
+    await _archived(manager, archived)
+    await manager.update_session_metadata(other, {"a": 0})
+    *_, refused = await asyncio.gather(
+        *(manager.update_session_metadata(other, {"a": number}) for number in (1, 2)),
+        manager.append(archived, NOTE),
+        return_exceptions=True,
+    )
+    assert isinstance(refused, SessionArchived)
+
+
+async def test_an_archived_session_refuses_what_a_projection_of_the_user_s_looks_at(
+    open_manager: Callable[..., SessionManager],
+) -> None:
+    """Alone in its call, but with operations."""
+    notes = Projection("notes_of_archived")
+
+    @notes.on(NoteAdded)
+    def count(session_id: str, event: NoteAdded) -> list[Any]:
+        return [Increment(counters("all"), "notes", 1)]
+
+    manager = open_manager(projections=[notes])
+    session_id = (await manager.create_session("user", "agent")).session_id
+    await manager.append(session_id, NOTE)
+    await _archived(manager, session_id)
+    with pytest.raises(SessionArchived):
         await manager.append(session_id, NOTE)

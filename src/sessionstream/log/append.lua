@@ -13,7 +13,7 @@
 -- much as two commands. Text stays text, since numbers are slow to print.
 
 local call, attempt, KEYS, ARGV, match, format = redis.call, redis.pcall, KEYS, ARGV, string.match, string.format
-local byte, find, sub = string.byte, string.find, string.sub
+local byte, sub = string.byte, string.sub
 local time, appends, usual, twice, field = call('TIME'), ARGV[2] + 0, true
 if ARGV[3] ~= 'u' then usual, twice, field = match(ARGV[3], 'u'), match(ARGV[3], 's'), match(ARGV[3], 'n') end
 local now_text = time[1] .. sub('00000' .. time[2], -6, -4)
@@ -34,7 +34,7 @@ if usual then i = i - 1 end
 for n = 1, appends do
   local session, gate, rest, fine, answer, pointer = ARGV[3 + n], log[3 + n]
   if newer then gate = newer[session] or gate end
-  local at = gate and (usual or ARGV[i] == '') and byte(gate, 14) == 45 and find(gate, ' ', 16, true)
+  local at = gate and (usual or ARGV[i] == '') and byte(gate, 14) == 45 and match(gate, '^%d+() ', 15)
   if at then
     rest = sub(gate, at)
     fine = rest == ' active  ' or live and live[rest]

@@ -13,8 +13,6 @@ __all__ = ["Group", "fit_one_call"]
 _MOST_APPENDS = 64
 _MOST_EVENTS = 256
 _MOST_BYTES = 256 * 1024
-# Bytes of a call around an event: ids, keys, lengths.
-_AROUND = 200
 
 
 def fit_one_call(appends: int, events: int, size: int) -> bool:
@@ -31,8 +29,7 @@ class Group:
 
     Attributes:
         sessions: whose they are, each once.
-        kinds: of which types those of the usual form are; None stands for any others.
-        size: bytes of their events.
+        usual_types: of which types those of the usual form are; None stands for any others.
         heard_ms: the server's clock when the first copy left; None before.
         in_doubt: whether a copy was sent that may still be executed.
         unusual: whether the script for one append alone is not to be asked.
@@ -48,14 +45,13 @@ class Group:
         "appends",
         "heard_ms",
         "in_doubt",
-        "kinds",
         "partition",
         "reached",
         "replicas",
         "sent_at",
         "sessions",
-        "size",
         "unusual",
+        "usual_types",
         "waiting",
     )
 
@@ -63,8 +59,7 @@ class Group:
         self.partition = partition
         self.appends = appends
         self.sessions = dict.fromkeys([request.session_id for request in appends])
-        self.kinds = {request.usual for request in appends}
-        self.size = sum([request.size for request in appends])
+        self.usual_types = {request.usual for request in appends}
         self.heard_ms: int | None = None
         self.sent_at = 0.0
         self.in_doubt = self.unusual = False
@@ -80,13 +75,8 @@ class Group:
         """Whether they are few enough for one call."""
         appends = self.appends
         # One of the usual form has one event.
-        events = sum([request.count for request in appends]) if None in self.kinds else len(appends)
-        return fit_one_call(len(appends), events, self.size)
-
-    @property
-    def bytes_sent(self) -> int:
-        """How many bytes its call has, about."""
-        return self.size + _AROUND * len(self.appends)
+        events = sum([request.count for request in appends]) if None in self.usual_types else len(appends)
+        return fit_one_call(len(appends), events, sum([request.size for request in appends]))
 
     def sent(self, lane: Lane, now: float) -> None:
         """Note when the first copy left: it cannot have arrived before, by the clock of any node that it went to."""
@@ -100,4 +90,4 @@ class Group:
         for request in self.appends:
             request.since = f"{self.heard_ms or 0} {int((now - self.sent_at) * 1000)}"
             request.leave_usual_form()
-        self.kinds = {None}
+        self.usual_types = {None}

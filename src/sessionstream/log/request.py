@@ -148,6 +148,11 @@ class Append(msgspec.Struct, gc=False):
             return self.given
         return (EncodedEvent(self.usual, self.data),)
 
+    @property
+    def types(self) -> Collection[EventType]:
+        """The types of its events, each once."""
+        return self.kinds if self.usual is None else (self.usual,)
+
     def leave_usual_form(self) -> None:
         """Let it be sent in the form that says everything."""
         if self.usual is not None:
@@ -182,7 +187,7 @@ class Append(msgspec.Struct, gc=False):
         guards = self._guard_words(keys, numbers) if self.guarded else []
         operations = [] if projections is None else self._operation_words(keys, numbers, projections)
         words = 1 + len(guards) + each * self.count + len(operations)
-        runtime = any(kind.runtime for kind in self.kinds)
+        runtime = any(kind.runtime for kind in self.types)
         guards_look = self.guards.token is not None or self.guards.unheld or self.guards.owner is not None
         looks = projections is not None or guards_look
         head = numbers[self.route.head] if looks else 0

@@ -46,7 +46,7 @@ class ScriptCalls:
     def pack(self, group: Group) -> list[bytes]:
         """Return the call for the appends of a group, in pieces."""
         partition, appends = group.partition, group.appends
-        count, kinds = len(appends), group.kinds
+        count, kinds = len(appends), group.usual_types
         if self._quiet.holds(kinds):
             if count == 1 and not group.unusual:
                 route, log_and_feed = appends[0].route, self._keys.declared(partition)
@@ -77,7 +77,7 @@ class ScriptCalls:
         numbers = KeyNumbers([self._keys.log(partition), self._keys.feed(partition)])
         numbers.keys += [request.route.events for request in appends]
         known = len(numbers.keys)
-        kinds = {kind for request in appends for kind in request.kinds or (request.usual,)}
+        kinds = {kind for request in appends for kind in request.types}
         shared = next(iter(kinds)) if len(kinds) == 1 else None
         words, pieces = (0, list[bytes]()) if shared is None else (1, [field_of(shared)])
         for request in appends:
@@ -91,7 +91,7 @@ class ScriptCalls:
         """Whether no event of an append changes a view."""
         if request.sliding or request.guards.claims:
             return False
-        return self._quiet.holds(request.kinds or (request.usual,))
+        return self._quiet.holds(request.types)
 
 
 class _QuietTypes(dict[EventType | None, bool]):

@@ -234,7 +234,7 @@ class Queue:
             return
         group.sent(lane, monotonic())
         try:
-            lane.send_pieces(packed, group.bytes_sent, partial(self._answered, group, lane))
+            lane.send_pieces(packed, partial(self._answered, group, lane))
         except LaneClosed as error:
             self._start(self._recover(group, lane, error))
 
@@ -263,9 +263,8 @@ class Queue:
         """
         now, *versions = now_and_versions(reply)
         lane.heard(now, group.sent_at)
-        durability = lane.durability
         made = [
-            Appended(request.session_id, now, version, request.count, False, request.ids, durability)
+            Appended(request.session_id, now, version, request.count, False, request.ids, lane.durability)
             for request, version in zip(group.appends, versions, strict=True)
         ]
         self._give([request.future for request in group.appends], made, given)

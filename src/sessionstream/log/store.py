@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 
-from sessionstream.errors import (
-    InvalidArgument,
-    SessionNotFound,
-    Unavailable,
-)
+from sessionstream.errors import InvalidArgument, SessionNotFound, Unavailable
 from sessionstream.events.base import EventType, Phase
 from sessionstream.events.codec import encode_events, encode_plain
 from sessionstream.events.context import NOTHING, current_meta, meta_of_task
@@ -194,9 +190,9 @@ class Store:
         most, redactor = self._most_event_bytes, self.redactor if from_caller else AS_GIVEN
         encoded = encode_events(events, most, redactor)
         kinds = {event.kind for event in encoded}
-        for kind in kinds:
-            if kind.reserved and from_caller:
-                raise InvalidArgument(f"{kind.name} is appended by the method that does it, not by append")
+        if from_caller and any(kind.reserved for kind in kinds):
+            name = next(event.kind.name for event in encoded if event.kind.reserved)
+            raise InvalidArgument(f"{name} is appended by the method that does it, not by append")
         meta = self.redactor.encoded(current_meta(correlation_id, causation_id), "meta")
         request = append_of(session_id, route, encoded, kinds, meta, guards)
         request.replicas = self._replicas if durability is None else replicas_asked(durability)
