@@ -234,7 +234,7 @@ class Queue:
             return
         group.sent(lane, monotonic())
         try:
-            lane.send_pieces(packed, partial(self._answered, group, lane))
+            lane.send_pieces(packed, group.size_of(packed), partial(self._answered, group, lane))
         except LaneClosed as error:
             self._start(self._recover(group, lane, error))
 

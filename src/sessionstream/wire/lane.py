@@ -198,7 +198,7 @@ class Lane(asyncio.Protocol):
         alone, first = self.alone, not self._unsent
         future: asyncio.Future[Made] = asyncio.Future(loop=self._loop)
         collected = Collected(future, replies, make, self.given)
-        self.send_pieces((packed,), collected)
+        self.send_pieces((packed,), len(packed), collected)
         self._pending.extend((collected,) * (replies - 1))
         self._sizes.extend((0,) * (replies - 1))
         self._unsent_calls += replies - 1
@@ -210,13 +210,14 @@ class Lane(asyncio.Protocol):
 
     def send(self, packed: bytes, taker: Taker) -> None:
         """Queue one packed command; see `send_pieces`."""
-        self.send_pieces((packed,), taker)
+        self.send_pieces((packed,), len(packed), taker)
 
-    def send_pieces(self, pieces: Sequence[bytes], taker: Taker) -> None:
+    def send_pieces(self, pieces: Sequence[bytes], size: int, taker: Taker) -> None:
         """Queue one packed command in pieces, which leaves with the next `flush`, and is copied then.
 
         Args:
             pieces: of what `pack` gives.
+            size: how many bytes they are, about.
             taker: a future, or a function that is called with the reply or with the error.
 
         Raises:
@@ -226,7 +227,6 @@ class Lane(asyncio.Protocol):
             raise LaneClosed(self._closed, sent=False, wanted=self._wanted)
         self._unsent += pieces
         self._pending.append(taker)
-        size = sum(map(len, pieces))
         self._sizes.append(size)
         self._in_flight += size
         self._unsent_calls += 1
