@@ -295,6 +295,8 @@ class Lane(asyncio.Protocol):
             while (reply := self._reader.gets()) is not _NOT_YET:
                 if type(reply) is hiredis.PushNotification:
                     if self.on_push is not None:
+                        # What came before it is known before it is.
+                        self._hand_on()
                         self.on_push(reply)
                 # A refused `tell` leaves one reply too many behind the call that takes its error.
                 elif self._pending:
