@@ -31,7 +31,7 @@ from sessionstream.events.encrypted import Opener, Seal, key_ids_in
 from sessionstream.events.ids import event_ids
 from sessionstream.events.recorded import payload_of
 from sessionstream.lifecycle.reading import ENDS
-from sessionstream.log.request import Append, Appended, digest_of, usual_type
+from sessionstream.log.request import Append, Appended, digest_of
 
 if TYPE_CHECKING:
     from sessionstream.log.store import Store
@@ -260,18 +260,12 @@ def _seal(request: Append, user: UserKey) -> None:
         request.guards = guards._replace(claims=list(bodies.items()))
         events = [_told_of(event, bodies) if event.kind.name == _SAVED else event for event in events]
     request.ids = event_ids(request.count)
-    request.given = [
+    sealed = [
         seal_event(key, request.session_id, event_id, event, request.meta)
         for event_id, event in zip(request.ids, events, strict=True)
     ]
     request.meta = b""
-    bodies_size = sum(len(body) for _, body in request.guards.claims if body)
-    request.size = sum([len(event.data) for event in request.given]) + bodies_size
-    request.usual = usual_type(request.given, request.meta, request.guards)
-    if request.usual is None:
-        request.kinds = {event.kind for event in request.given}
-    else:
-        request.data = request.given[0].data
+    request.hold(sealed, request.types)
 
 
 def _told_of(event: EncodedEvent, bodies: dict[str, bytes | None]) -> EncodedEvent:

@@ -20,7 +20,7 @@ from sessionstream.log.packed_events import pieces_of
 from sessionstream.projection import Projection
 from sessionstream.wire.packing import bulk, bulks
 
-__all__ = ["UNGUARDED", "Append", "Appended", "Guards", "append_of", "digest_of", "usual_type"]
+__all__ = ["UNGUARDED", "Append", "Appended", "Guards", "append_of", "digest_of"]
 
 _AFTER = {"session.created": Phase.LIVE, "session.expired": Phase.ENDED, "session.deleted": Phase.ENDED}
 
@@ -112,9 +112,8 @@ class Append(msgspec.Struct, gc=False):
         guards: what may refuse it.
         phases: the letters of those in which it is allowed.
         count: how many events it has.
-        kinds: of which types they are, each once; of the usual form nothing.
-        given: its events, of which only the last may end the session; of the usual form nothing, or the one that is
-            stored encrypted.
+        kinds: of which types they are, each once; nothing where `hold` was not called.
+        given: its events, of which only the last may end the session; nothing where `hold` was not called.
         sliding: whether the session's time to live is known to slide.
         ids: of its events, made when it is packed first; none before.
         replicas: how many are to have it before it is acknowledged.
@@ -152,6 +151,21 @@ class Append(msgspec.Struct, gc=False):
     def types(self) -> Collection[EventType]:
         """The types of its events, each once."""
         return self.kinds if self.usual is None else (self.usual,)
+
+    def hold(self, events: Sequence[EncodedEvent], kinds: Collection[EventType]) -> None:
+        """Let it be of these events, in the usual form if with its context and guards that holds all of it.
+
+        Args:
+            events: at least one.
+            kinds: of which types they are.
+        """
+        self.given, self.kinds, self.count = events, kinds, len(events)
+        self.size = sum([len(event.data) for event in events]) + sum(
+            len(body) for _, body in self.guards.claims if body
+        )
+        first = events[0]
+        usual = first.kind.usual and len(events) == 1 and not self.meta and self.guards is UNGUARDED
+        self.usual, self.data = (first.kind, first.data) if usual else (None, b"")
 
     def leave_usual_form(self) -> None:
         """Let it be sent in the form that says everything."""
@@ -263,21 +277,11 @@ def append_of(
     if guards.idempotency_key is not None:
         checked_id(guards.idempotency_key, "idempotency_key")
     phases = _phases(events, kinds, guards.only)
-    size = sum([len(event.data) for event in events]) + sum(len(body) for _, body in guards.claims if body)
-    sliding = _begins_sliding(events[0])
-    usual = usual_type(events, meta, guards)
-    request = Append(session_id, route, b"" if usual is None else events[0].data, size, usual)
-    if usual is None:
-        request.given, request.kinds = events, kinds
+    request = Append(session_id, route, b"", 0, None)
     request.meta, request.guards, request.phases = meta, guards, phases
-    request.count, request.sliding = len(events), sliding
+    request.sliding = _begins_sliding(events[0])
+    request.hold(events, kinds)
     return request
-
-
-def usual_type(events: Sequence[EncodedEvent], meta: bytes, guards: Guards) -> EventType | None:
-    """Return the type of an append's one event, if the usual form of the append script holds all of it."""
-    kind = events[0].kind
-    return kind if kind.usual and len(events) == 1 and not meta and guards is UNGUARDED else None
 
 
 def _begins_sliding(event: EncodedEvent) -> bool:
