@@ -16,6 +16,7 @@ from tests.consumers.conftest import DYING, PARTITIONS, QUICK
 from tests.consumers.forks import Forks
 from tests.consumers.joining import Seen, add_notes, caught_up
 from tests.servers import Server
+from tests.sessions.waiting import until
 
 COUNT = counters("count")
 
@@ -95,6 +96,54 @@ async def test_what_was_handled_and_then_lost_by_the_server_is_not_committed(
             await caught_up(manager)
         assert seen[-1] == "kept"
         assert await manager.consumers.view("g").counters(COUNT) == {"n": 2}
+
+
+async def test_a_member_that_is_a_holder_again_by_what_the_server_has_lost_commits_anew(
+    make_server: Callable[..., Server],
+) -> None:
+    """G26: its first commit under a lease that came back is not taken for the first one under it before."""
+    server = make_server(appendonly=False, save=(3600, 1))
+    async with (
+        SessionManager(url=server.url, namespace="n", partitions=1) as manager,
+        SessionManager(url=server.url, namespace="n", partitions=1) as other,
+    ):
+        session_id = (await manager.create_session("u", "a")).session_id
+        # Two ask for the one partition: the first of the sorted names has it, whenever it is there.
+        second = manager.consumers.join("g", Seen(), member="b", lease=1.0)
+        async with second:
+            await caught_up(manager)
+            async with Redis.from_url(server.url) as client:
+                await client.save()
+            async with other.consumers.join("g", Seen(), member="a", lease=1.0):
+                await until(lambda: not second.partitions)
+            server.kill()
+            server.start()
+            await until(lambda: second.partitions)
+            await add_notes(manager, session_id, "kept")
+            await caught_up(manager)
+            assert (await manager.consumers.status("g")).count("handled") == 2
+
+
+async def test_a_member_that_began_where_the_server_has_lost_it_goes_on_where_that_stands(
+    make_server: Callable[..., Server],
+) -> None:
+    """G26: where nothing was read since, what the server knows of the group is asked before anybody is told."""
+    server = make_server(appendonly=False, save=(3600, 1))
+    async with SessionManager(url=server.url, namespace="n", partitions=1) as manager:
+        session_id = (await manager.create_session("u", "a")).session_id
+        async with manager.consumers.join("g", Seen()):
+            await caught_up(manager)
+            async with Redis.from_url(server.url) as client:
+                await client.save()
+            await add_notes(manager, session_id, "lost")
+            await caught_up(manager)
+        async with manager.consumers.join("g", Seen(), lease=1.0) as member:
+            await until(lambda: member.partitions)
+            server.kill()
+            server.start()
+            await add_notes(manager, session_id, "kept", "kept too")
+            await caught_up(manager)
+        assert (await manager.consumers.status("g")).count("handled") == 3
 
 
 async def test_a_commit_whose_answer_is_lost_counts_once(

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from sessionstream import NoteAdded, SessionManager
 from sessionstream.errors import FeedTrimmed, InvalidArgument, UnknownPosition
 from sessionstream.events.recorded import at_ms, moment
-from sessionstream.feed.cursor import BEGINNING, Cursor
+from sessionstream.feed.cursor import BEGINNING, Cursor, number_of
 from sessionstream.feed.reading import newest, oldest, read_events, read_pointers
 from sessionstream.lifecycle.retirement import trim_feed
 from sessionstream.log.feed import Pointer
@@ -149,6 +149,19 @@ async def test_a_position_past_the_end_is_refused(full: SessionManager) -> None:
         pass
     with pytest.raises(UnknownPosition):
         await read_pointers(full.store, 0, f"{ms}-99")
+
+
+async def test_a_position_of_which_others_have_the_number_now_is_refused(full: SessionManager) -> None:
+    """Also where an entry that came after the loss has pointers on both sides of it: those in front would be missed."""
+    last = (await _all(full))[-1].position
+    appended = await asyncio.gather(*(full.append(one, NoteAdded(text="x")) for one in _IDS))
+    end, number = (await newest(full.store)).positions[0], number_of(last)
+    assert number_of(end) == number + len(appended)
+    for ahead in range(1, len(appended)):
+        with pytest.raises(UnknownPosition):
+            await read_pointers(full.store, 0, f"{at_ms(end) - 1}-{number + ahead}")
+        within = await read_pointers(full.store, 0, f"{at_ms(end)}-{number + ahead}")
+        assert len(within) == len(appended) - ahead
 
 
 async def test_a_malformed_position_is_refused(full: SessionManager) -> None:

@@ -86,7 +86,7 @@ async def send_commit(
         group: the group's name.
         holder: who has the lease.
         lease: the partition's.
-        number: of this commit under this lease; one that is sent again keeps it.
+        number: of this commit, of all that the holder ever makes; one that is sent again keeps it.
         before: the position as it was.
         one: what to commit.
     """

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -53,6 +54,8 @@ class Membership:
         returned: is called when an item is in nobody's hands any more.
         projection: what the group's views are made by, where it is the group of a projection.
         ended: is called with a partition that is held no longer, and the error that ended it if one did.
+        commits: their numbers, over all that it ever holds: a server that has lost its last writes may give it a lease
+            with a token that it had before, of which it knows the first commits.
     """
 
     store: Store
@@ -64,6 +67,7 @@ class Membership:
     returned: Callable[[], None]
     ended: Callable[[Held, Exception | None], None]
     projection: Projection | None = None
+    commits: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
 class Held:
@@ -97,7 +101,6 @@ class Held:
         self._failing: dict[str, tuple[str, int, str]] = {}
         self._retries: dict[Item, asyncio.TimerHandle] = {}
         self._dirty, self._moved = asyncio.Event(), asyncio.Event()
-        self._commits = 0
         self._committing = False
         self._building = lease.build != ""
         self._task = asyncio.create_task(self._run(), name=f"sessionstream: {self.group} {lease.partition}")
@@ -139,9 +142,8 @@ class Held:
 
     async def commit(self, one: Commit) -> None:
         """Commit something, and take note of what comes of it; one at a time."""
-        self._commits += 1
         self._committing, self._unsent = True, 0
-        number, before = self._commits, self.progress.position
+        number, before = next(self.member.commits), self.progress.position
         answer = await persist(
             lambda: send_commit(self.store, self.group, self.member.holder, self.lease, number, before, one)
         )

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sessionstream.consumers.patience import persist
+from sessionstream.consumers.registry import position_in
 from sessionstream.errors import UnknownPosition
 from sessionstream.events.recorded import RecordedEvent
 from sessionstream.feed.owners import Owners
@@ -55,9 +56,10 @@ class Reader:
                 try:
                     pointers = await persist(lambda: read_pointers(held.store, partition, self._after, _PAGE))
                 except UnknownPosition:
-                    if self._after == held.lease.position:
-                        raise
                     # The server has lost what was read here; the group may stand at what it has kept.
+                    position = await persist(lambda: position_in(held.store, held.group, partition))
+                    if position == self._after:
+                        raise
                     held.lose()
                     return
                 if not pointers:

@@ -17,7 +17,7 @@ from sessionstream.log.gates import fields_of
 from sessionstream.log.store import Store
 from sessionstream.wire.scripts import load_script
 
-__all__ = ["checked_name", "found", "positions_of_group", "positions_of_groups"]
+__all__ = ["checked_name", "found", "position_in", "positions_of_group", "positions_of_groups"]
 
 _FOUND = load_script("sessionstream.consumers", "found")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
@@ -85,3 +85,11 @@ async def positions_of_group(store: Store, group: str) -> list[str]:
     if found[0] is None:
         raise GroupNotFound(group)
     return list(map(position_of, found))
+
+
+async def position_in(store: Store, group: str, partition: int) -> str:
+    """Return a group's position in one partition; raises `GroupNotFound` if there is no such group."""
+    found = await store.server.call("HGET", store.keys.groups(partition), group)
+    if found is None:
+        raise GroupNotFound(group)
+    return position_of(found)

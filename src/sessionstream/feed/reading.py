@@ -51,7 +51,7 @@ async def read_pointers(store: Store, partition: int, after: str, count: int = _
     number = parse_offset(after)[1]
     log, feed = store.keys.log(partition), store.keys.feed(partition)
     page = await store.server.call("XRANGE", feed, f"({after}", "+", "COUNT", count)
-    if page and _first_number(page[0]) <= number + 1 <= number_of(page[0][0].decode()):
+    if page and _goes_on(page[0], after):
         pointers = [pointer for entry in page for pointer in pointers_of(entry)]
         return pointers[number + 1 - pointers[0].number :]
     # Known before the feed is looked at again, so that it cannot have ended later than this says.
@@ -61,7 +61,7 @@ async def read_pointers(store: Store, partition: int, after: str, count: int = _
     last = position_of(end)
     kept = _first_number(page[0]) if page else max(int(first or 1), number_of(last) + 1)
     past_end = number > number_of(last) or parse_offset(after) > parse_offset(last)
-    if past_end or (page and number_of(page[0][0].decode()) <= number):
+    if past_end or (page and _first_number(page[0]) <= number and not _goes_on(page[0], after)):
         raise UnknownPosition(after, last, f"the feed of partition {partition}")
     if kept > number + 1:
         raise FeedTrimmed(partition, after, _in_front(page[0]) if page else last)
@@ -70,6 +70,14 @@ async def read_pointers(store: Store, partition: int, after: str, count: int = _
 
 def _first_number(entry: Sequence[Any]) -> int:
     return number_of(entry[0].decode()) + 1 - len(entry[1]) // 2
+
+
+def _goes_on(entry: Sequence[Any], after: str) -> bool:
+    """Whether the next pointer behind a position is in an entry: its first one, or one behind another that is there."""
+    number, end = number_of(after), entry[0].decode()
+    first = _first_number(entry)
+    # All of an entry are of one time. A feed that was lost and has grown again has others of the same numbers.
+    return first == number + 1 or (first <= number < number_of(end) and at_ms(end) == at_ms(after))
 
 
 def _in_front(entry: Sequence[Any]) -> str:
