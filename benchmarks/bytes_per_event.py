@@ -3,8 +3,9 @@
 400 sessions of 50 events whose JSON has 300 bytes, beside the creation of each session; every event is appended by
 itself, which costs most, since the feed has a pointer for each append. What is counted is how much more memory the
 server's allocator has given out than before the namespace existed (``used_memory``), when nobody but the measuring
-client is connected. What each kind of key takes (``MEMORY USAGE``) is shown beside it. On every server that is
-installed: the embedded Valkey and redis-server.
+client is connected, and without the statistics of commands that a server keeps whatever is stored (a histogram of the
+latencies of each command that it has ever been given, some 20 KB each). What those take, and each kind of key (``MEMORY
+USAGE``), is shown beside it. On every server that is installed: the embedded Valkey and redis-server.
 """
 
 from __future__ import annotations
@@ -48,13 +49,20 @@ async def fill(url: str, sessions: int) -> None:
         await asyncio.gather(*(one(manager, number) for number in range(sessions)))
 
 
-async def settled_memory(client: Redis) -> int:
-    """Return the server's ``used_memory`` when nobody but this client is connected and nothing waits to be written."""
+async def settled_memory(client: Redis, *, statistics: bool = False) -> int:
+    """Return the server's ``used_memory`` when nobody but this client is connected and nothing waits to be written.
+
+    Args:
+        client: of the server.
+        statistics: whether what it has noted of its commands so far counts; otherwise that is forgotten first.
+    """
     deadline = time.monotonic() + DEADLINE
     while (await client.info("clients"))["connected_clients"] > 1:
         if time.monotonic() > deadline:
             raise AssertionError("another client stays connected")
         await asyncio.sleep(0.01)
+    if not statistics:
+        await client.config_resetstat()
     found = await client.info("memory")
     # The buffer of the append-only file is no part of what is kept.
     return int(found["used_memory"]) - int(found.get("mem_aof_buffer", 0))
@@ -77,11 +85,13 @@ async def measure_one(sessions: int) -> tuple[dict[str, Any], dict[str, Any]]:
             place = await place_of(client)
             before = await settled_memory(client)
             await fill(server.unix_url, sessions)
+            noted = await settled_memory(client, statistics=True)
             after = await settled_memory(client)
             kinds = await bytes_by_kind(client)
     events = sessions * EVENTS
     return place, {
         "bytes_per_event": round((after - before) / events, 1),
+        "statistics": round((noted - after) / events, 1),
         "payload_bytes": SIZE,
         "by_kind": {kind: round(size / events, 1) for kind, size in kinds.items()},
     }
@@ -120,6 +130,10 @@ async def main(arguments: list[str]) -> None:
     rows = [
         [server, kind, f"{size:,}"]
         for server, one in found.summaries.items()
-        for kind, size in {"all": one["bytes_per_event"], **one["by_kind"]}.items()
+        for kind, size in {
+            "all": one["bytes_per_event"],
+            "(statistics of commands)": one["statistics"],
+            **one["by_kind"],
+        }.items()
     ]
     show(found, table(["server", "kind of key", "bytes per event"], rows, left=(0, 1)))
