@@ -230,7 +230,8 @@ class SessionManager(Opened):
         plain = correlation_id is None and causation_id is None and durability is None
         kind = types_by_class.get(type(events))
         if kind is not None and expected_version is None and idempotency_key is None and plain:
-            return await self.store.append_one(session_id, events, kind)
+            appended = self.store.append_one(session_id, events, kind)
+            return appended if isinstance(appended, Appended) else await appended
         return await self.store.append(
             session_id,
             list(events) if isinstance(events, _LISTS) else [events],

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from sessionstream import MessageAdded, NoteAdded, SessionManager
-from sessionstream.log.sending import MILESTONE
+from sessionstream.log.parts import MILESTONE
 
 
 async def test_a_batch_that_comes_to_a_milestone_or_past_it_tells(manager: SessionManager) -> None:

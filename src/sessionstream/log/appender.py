@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from sessionstream.events.base import EventType
 from sessionstream.log.keys import Keys, Route
+from sessionstream.log.parts import Parts
 from sessionstream.log.positions import Positions
 from sessionstream.log.recovery import Recovery
 from sessionstream.log.replicating import Replicating
 from sessionstream.log.request import Append, Appended
 from sessionstream.log.script_call import ScriptCalls
-from sessionstream.log.sending import Parts, Queue
+from sessionstream.log.sending import Queue
 from sessionstream.projection import Projection
 from sessionstream.wire.running import running_loop
 from sessionstream.wire.server import Server
@@ -65,8 +66,10 @@ class Appender:
         queue.add(request)
         return future
 
-    def append_usual(self, session_id: str, route: Route, kind: EventType, data: bytes) -> asyncio.Future[Appended]:
-        """Send one event of a usual type on no condition; the short way to `append`.
+    def append_usual(
+        self, session_id: str, route: Route, kind: EventType, data: bytes
+    ) -> Appended | asyncio.Future[Appended]:
+        """Send one event of a usual type on no condition; return what it gave, or a future: the short way to `append`.
 
         Args:
             session_id: the session.
@@ -78,10 +81,12 @@ class Appender:
             queue = self._queues[running_loop()]
         except KeyError:
             queue = self._new_queue()
+        if not queue.flushing:
+            return queue.begin_usual(Append(session_id, route, data, len(data), kind))
         future: asyncio.Future[Appended] = _Future(loop=queue.loop)
         request = Append(session_id, route, data, len(data), kind, future, queue.until)
         # As `Queue.add`, which is one call more.
-        if queue.flushing and session_id not in queue.busy:
+        if session_id not in queue.busy:
             queue.fresh[route.partition].append(request)
         else:
             queue.add(request)

@@ -93,9 +93,9 @@ class Group:
     def sent(self, lane: Lane, now: float) -> None:
         """Note when the first copy left: it cannot have arrived before, by the clock of any node that it went to."""
         if self.heard_ms is None:
-            self.heard_ms, self.sent_at = lane.heard_ms, now
-        elif lane.heard_ms < self.heard_ms:
-            self.heard_ms = lane.heard_ms
+            self.heard_ms, self.sent_at = lane.clock.ms, now
+        elif lane.clock.ms < self.heard_ms:
+            self.heard_ms = lane.clock.ms
 
     def repeated(self, now: float) -> None:
         """Tell the script to look for the first copy."""

@@ -69,6 +69,14 @@ class ScriptCalls:
         parts += [request.route.named for request in appends]
         return parts + words
 
+    def pack_alone(self, append: Append) -> bytes | None:
+        """Return the call for one append of the usual form, or None if its event changes a view."""
+        if not self._quiet.holds((append.usual,)):
+            return None
+        route = append.route
+        head = (_ALONE, self._keys.declared(route.partition), route.declared, self._stamp, route.named)
+        return b"".join((*head, *usual_pieces_of((append,), None)))
+
     def _forms(self, partition: int, appends: Sequence[Append]) -> tuple[list[str], int, bytes, list[bytes]]:
         """Return further keys, how many words there are, what they need, and the words; each append says its form."""
         operating = not all(self._is_silent(request) for request in appends)

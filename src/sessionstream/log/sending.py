@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import repeat
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from sessionstream.errors import EventTypeError, NotReplicated, OutcomeUnknown, SessionStreamError, Unavailable
 from sessionstream.log.answers import (
@@ -25,47 +26,18 @@ from sessionstream.log.answers import (
     refusal_or_repeat,
 )
 from sessionstream.log.group import Group, fit_one_call
-from sessionstream.log.keys import Keys
-from sessionstream.log.positions import Positions
-from sessionstream.log.recovery import Recovery
-from sessionstream.log.replicating import Replicating, by_replicas
+from sessionstream.log.parts import Parts
+from sessionstream.log.replicating import by_replicas
 from sessionstream.log.request import Append, Appended
-from sessionstream.log.script_call import ScriptCalls
+from sessionstream.log.sending_alone import send_alone
 from sessionstream.wire.lane import Lane, LaneClosed
 from sessionstream.wire.refusal import after_sending
-from sessionstream.wire.server import Server
 from sessionstream.wire.waking import Given, give_all
 
-__all__ = ["MILESTONE", "Parts", "Queue"]
+__all__ = ["Queue"]
 
-MILESTONE = 1024
-"""So many events of a session lie between two of its milestones: a power of two, which is quick to ask for."""
-
-_BETWEEN = MILESTONE - 1
 # Seconds until what the server refused for a while is sent again.
 _PAUSE = 0.05
-
-
-class Parts(NamedTuple):
-    """What the queues of all event loops work with.
-
-    Attributes:
-        server: where to send.
-        keys: the names of the namespace's keys.
-        calls: packs what is sent.
-        recovery: sends again what met a failure.
-        replicating: sends what waits for replicas.
-        positions: where to note what was appended.
-        milestones: called with what was appended when a session has come to a multiple of so many events, or past it.
-    """
-
-    server: Server
-    keys: Keys
-    calls: ScriptCalls
-    recovery: Recovery
-    replicating: Replicating
-    positions: Positions
-    milestones: list[Callable[[Appended], object]]
 
 
 class Queue:
@@ -75,6 +47,7 @@ class Queue:
         parts: what it works with.
 
     Attributes:
+        parts: as given.
         loop: the event loop.
         fresh: what is to be sent at the end of this turn, by partition.
         busy: the sessions that have a call under way, each with what waits for its end.
@@ -83,7 +56,7 @@ class Queue:
     """
 
     def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+        self.parts = parts
         self.loop = asyncio.get_running_loop()
         self.fresh: defaultdict[int, list[Append]] = defaultdict(list)
         self.busy: dict[str, list[Append] | None] = {}
@@ -109,17 +82,33 @@ class Queue:
 
     def _begin(self, request: Append) -> bool:
         """Send the first request of a turn at once, if it is alone there; otherwise send what there is when it ends."""
-        partition = request.route.partition
-        if not request.replicas and not self.fresh and request.session_id not in self.busy:
-            lane = self._parts.server.open_lane(self._parts.keys.log(partition))
-            if lane is not None and lane.alone:
-                request.until = self.loop.time() + self._parts.server.deadline
-                self._send(Group(partition, [request]), lane)
-                lane.flush_alone()
-                return True
+        lane = None if request.replicas else self._lane_alone(request)
+        if lane is not None:
+            request.until = self.loop.time() + self.parts.server.deadline
+            self._send(Group(request.route.partition, [request]), lane)
+            lane.flush_alone()
+            return True
         # Also where some wait already: they may be of partitions that have no room.
         self._flush_soon()
         return False
+
+    def _lane_alone(self, request: Append) -> Lane | None:
+        """Return where a request may leave at once, since nothing else does in this turn."""
+        if self.fresh or request.session_id in self.busy:
+            return None
+        lane = self.parts.server.open_lane(self.parts.keys.log(request.route.partition))
+        return lane if lane is not None and lane.alone else None
+
+    def begin_usual(self, request: Append) -> Appended | asyncio.Future[Appended]:
+        """Send a turn's first request, of the usual form; return what it gave, if that is known then, or a future."""
+        lane = self._lane_alone(request)
+        if lane is not None:
+            with suppress(LaneClosed):
+                if (outcome := send_alone(self, request, lane)) is not None:
+                    return outcome
+        request.future = future = asyncio.Future[Appended](loop=self.loop)
+        self.add(request)
+        return future
 
     def _wait(self, request: Append) -> None:
         """Keep a request until its session's call has ended."""
@@ -133,7 +122,7 @@ class Queue:
         if not self.flushing:
             self.flushing = True
             # What is called in one turn of the loop has one deadline.
-            self.until = self.loop.time() + self._parts.server.deadline
+            self.until = self.loop.time() + self.parts.server.deadline
             self.loop.call_soon(self._flush)
 
     def _flush(self) -> None:
@@ -147,7 +136,7 @@ class Queue:
         self._write()
 
     def _flush_partition(self, partition: int, requests: list[Append]) -> None:
-        lane = self._parts.server.open_lane(self._parts.keys.log(partition))
+        lane = self.parts.server.open_lane(self.parts.keys.log(partition))
         if partition in self._held or (lane is not None and not lane.has_room):
             self._hold(partition, requests, lane)
         elif (group := Group(partition, requests)).fits:
@@ -174,7 +163,7 @@ class Queue:
             if group and not fit_one_call(len(group) + 1, events, size):
                 self._send(Group(partition, group))
                 group, events, size = [], request.count, request.size
-                lane = self._parts.server.open_lane(self._parts.keys.log(partition))
+                lane = self.parts.server.open_lane(self.parts.keys.log(partition))
                 if lane is not None and not lane.has_room:
                     self._hold(partition, requests[place:], lane)
                     return
@@ -212,7 +201,7 @@ class Queue:
             self._flush_soon()
 
     def _write(self) -> None:
-        self._parts.server.flush()
+        self.parts.server.flush()
 
     def _send(self, group: Group, lane: Lane | None = None) -> None:
         """Send a group; the lane is looked up, if it is not given."""
@@ -220,9 +209,9 @@ class Queue:
         # What is sent again has kept its sessions, and what waits for them.
         busy.update(sessions if busy.keys().isdisjoint(sessions) else sessions | busy)
         if lane is None:
-            lane = self._parts.server.open_lane(self._parts.keys.log(group.partition))
+            lane = self.parts.server.open_lane(self.parts.keys.log(group.partition))
         try:
-            packed = self._parts.calls.pack(group)
+            packed = self.parts.calls.pack(group)
         except Exception:  # a user's projection may give anything at all
             self._fail_alone(group)
             return
@@ -234,11 +223,12 @@ class Queue:
             return
         group.sent(lane, monotonic())
         try:
-            lane.send_pieces(packed, group.size_of(packed), partial(self._answered, group, lane))
+            lane.send_pieces(packed, group.size_of(packed), partial(self.answered, group, lane))
         except LaneClosed as error:
             self._start(self._recover(group, lane, error))
 
-    def _answered(self, group: Group, lane: Lane, reply: Any) -> None:
+    def answered(self, group: Group, lane: Lane, reply: Any) -> None:
+        """Let a group's appends have what the reply to its call says, or the error in its place."""
         # The lane wakes all whose answers have come together.
         if type(reply) is bytes:
             self._resolve(group, lane, reply, lane.given)
@@ -262,17 +252,18 @@ class Queue:
             given: their futures and results are added, for `give_all`.
         """
         now, *versions = now_and_versions(reply)
-        lane.heard(now, group.sent_at)
+        lane.clock.heard(now, group.sent_at)
         made = [
             Appended(request.session_id, now, version, request.count, False, request.ids, lane.durability)
             for request, version in zip(group.appends, versions, strict=True)
         ]
-        self._give([request.future for request in group.appends], made, given)
+        self.parts.note(made)
+        given += zip([request.future for request in group.appends], made, strict=True)
         self._release(group)
 
     def _resolve_each(self, group: Group, lane: Lane, now: int, answers: list[Any], given: list[Given]) -> None:
         """Give each append of a group what became of it; the arguments are those of `each_of` and `_resolve`."""
-        lane.heard(now, group.sent_at)
+        lane.clock.heard(now, group.sent_at)
         again: list[Append] = []
         later: list[Append] = []
         made: list[Appended] = []
@@ -299,7 +290,8 @@ class Queue:
                 futures.append(request.future)
             else:
                 _refuse(request, outcome)
-        self._give(futures, made, given)
+        self.parts.note(made)
+        given += zip(futures, made, strict=True)
         if again:
             self._send(Group(group.partition, again))
             self._write()
@@ -307,18 +299,11 @@ class Queue:
             self._start(self._send_later(group.partition, later))
         self._release(group, again + later)
 
-    def _give(self, futures: list[asyncio.Future[Appended]], made: list[Appended], given: list[Given]) -> None:
-        for appended in made:
-            if appended.version & _BETWEEN < appended.count and not appended.duplicate:
-                self._passed_milestone(appended)
-        self._parts.positions.appended(made)
-        given += zip(futures, made, strict=True)
-
     def _passes(self, request: Append, answer: Any, lane: Lane) -> bool:
         """Whether what the server has against an append, of which nothing was done, goes away before the deadline."""
         failure = failure_of(answer)
         in_time = failure is not None and self.loop.time() + _PAUSE < request.until
-        return failure is not None and in_time and self._parts.server.passes(failure, lane)
+        return failure is not None and in_time and self.parts.server.passes(failure, lane)
 
     async def _send_later(self, partition: int, requests: list[Append]) -> None:
         try:
@@ -330,10 +315,6 @@ class Queue:
         self._send(Group(partition, requests))
         self._write()
 
-    def _passed_milestone(self, appended: Appended) -> None:
-        for tell in self._parts.milestones:
-            tell(appended)
-
     def _fail(self, group: Group, error: SessionStreamError) -> None:
         for request in group.appends:
             _refuse(request, error)
@@ -344,7 +325,7 @@ class Queue:
         fine: list[Append] = []
         for request in group.appends:
             try:
-                self._parts.calls.pack(Group(group.partition, [request]))
+                self.parts.calls.pack(Group(group.partition, [request]))
                 fine.append(request)
             except SessionStreamError as error:
                 _refuse(request, error)
@@ -373,9 +354,9 @@ class Queue:
     async def _recover(self, group: Group, lane: Lane | None, error: BaseException | None = None) -> None:
         try:
             if group.replicas:
-                lane, reply = await self._parts.replicating.answers(group)
+                lane, reply = await self.parts.replicating.answers(group)
             else:
-                lane, reply = await self._parts.recovery.answers(group, lane, error)
+                lane, reply = await self.parts.recovery.answers(group, lane, error)
             now, answers = each_of(reply)
             if group.replicas and group.reached < group.replicas:
                 missing = NotReplicated(group.replicas, group.reached)

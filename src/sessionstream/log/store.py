@@ -198,8 +198,10 @@ class Store:
         request.replicas = self._replicas if durability is None else replicas_asked(durability)
         return self._send(request)
 
-    def append_one(self, session_id: str, value: Any, kind: EventType) -> asyncio.Future[Appended]:
-        """Append one event that a user of the library made, on no condition: the short way to `append`.
+    def append_one(self, session_id: str, value: Any, kind: EventType) -> Appended | asyncio.Future[Appended]:
+        """Append one event that a user of the library made, on no condition; return what it gave, or a future.
+
+        The short way to `append`.
 
         Args:
             session_id: the session.
@@ -303,13 +305,13 @@ class Store:
         if not self._read_as_made:
             await self.check_readable()
         lane = self.server.open_lane(route.head)
-        if not exact and lane is not None and lane.has_room and lane.latest_ms() is not None:
+        if not exact and lane is not None and lane.has_room and lane.clock.latest_ms() is not None:
             fields = None
             try:
                 fields = await lane.together(route.looked_at, 2, head_of)
             except (LaneClosed, hiredis.ReplyError) as error:
                 self.server.read_failed(error, lane)
-            latest = lane.latest_ms()
+            latest = lane.clock.latest_ms()
             if fields is not None and latest is not None and is_before_expiry(fields, latest):
                 return fields if self.encryption is None else await self.opened(session_id, fields), latest
         fields, now = await self._exact_head(session_id, route)
@@ -324,7 +326,7 @@ class Store:
             now = milliseconds(time)
             # Where a Cluster moves the session meanwhile, it is not known whose clock that was.
             if (now_open := self.server.open_lane(route.head)) is not None and lane in (None, now_open):
-                now_open.heard(now, before)
+                now_open.clock.heard(now, before)
             fields = head_of(gate, words)
             if fields is not None:
                 return fields, now

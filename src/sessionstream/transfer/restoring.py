@@ -16,8 +16,8 @@ from sessionstream.fold import Views, fold
 from sessionstream.lifecycle.enlisting import enlist_at
 from sessionstream.lifecycle.reading import ENDS
 from sessionstream.log.history import Window, read_history
+from sessionstream.log.parts import MILESTONE
 from sessionstream.log.request import Appended
-from sessionstream.log.sending import MILESTONE
 from sessionstream.log.store import Store
 from sessionstream.transfer.event_lines import EventLine
 from sessionstream.transfer.staging import Staging

@@ -202,7 +202,7 @@ class Dialer:
         if isinstance(number, int):
             lane.client_id = number
         if isinstance(time, list):
-            lane.heard(milliseconds(time), asked_at)
+            lane.clock.heard(milliseconds(time), asked_at)
         for reply in replies[:3]:
             # A user whose rules forbid a probe is served all the same; what is not known is not refused.
             if isinstance(reply, Exception) and not str(reply).startswith("NOPERM"):

@@ -15,20 +15,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence, Sized
-from time import monotonic
 from typing import Any, TypeVar, cast
 
 import hiredis
 
+from sessionstream.wire.heard_clock import HeardClock
 from sessionstream.wire.packing import Word, pack
 from sessionstream.wire.polling import Polling
 from sessionstream.wire.takers import Collected, Taker, give
 from sessionstream.wire.waking import Given, give_all
 
 __all__ = ["MOST_IN_FLIGHT", "Lane", "LaneClosed", "milliseconds"]
-
-# How long what the server's clock said is relied on, with the time that has passed here: it can be set.
-_CLOCK_AGE = 1.0
 
 MOST_IN_FLIGHT = 4 * 1024 * 1024
 """Bytes of calls without a reply beyond which callers wait."""
@@ -63,6 +60,7 @@ class Lane(asyncio.Protocol):
         durability: what the server keeps what it acknowledges by, as `Appended.durability` says it.
         replicas: how many followed it when that was last asked; None if it does not tell.
         given: futures and what they are to be given, when all that has come is handed on: a taker may add to it.
+        clock: what the server's clock said last.
         role: ``master`` or ``slave``, as it said when the connection was made; None if it does not tell.
     """
 
@@ -96,7 +94,7 @@ class Lane(asyncio.Protocol):
         self.node: tuple[str, int] | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
-        self._clock = (0, 0.0, 0.0)
+        self.clock = HeardClock()
         # What asyncio's own loops still have to run in this turn; another loop may not tell, and is not asked.
         self._ready: Sized | None = getattr(self._loop, "_ready", None)
         self._polling = Polling.of(self._transport)
@@ -111,32 +109,6 @@ class Lane(asyncio.Protocol):
     def written(self) -> int:
         """How many bytes of calls have left."""
         return self._written
-
-    @property
-    def server_ms(self) -> int:
-        """The server's clock in milliseconds, as last heard of plus what has passed here since."""
-        heard, at, _ = self._clock
-        return heard + int((monotonic() - at) * 1000)
-
-    def latest_ms(self) -> int | None:
-        """Return how late it can be by the server's clock at the most; None if that was not heard of for a second."""
-        heard, _, asked_at = self._clock
-        since = monotonic() - asked_at
-        return heard + int(since * 1000) + 1 if since < _CLOCK_AGE else None
-
-    @property
-    def heard_ms(self) -> int:
-        """The server's clock in milliseconds, as last heard of: never later than the server's own."""
-        return self._clock[0]
-
-    def heard(self, server_ms: int, asked_at: float) -> None:
-        """Note what the server's clock said.
-
-        Args:
-            server_ms: in milliseconds.
-            asked_at: by `time.monotonic`, the moment before which it cannot have been so late there.
-        """
-        self._clock = (server_ms, monotonic(), asked_at)
 
     @property
     def alone(self) -> bool:
@@ -233,9 +205,28 @@ class Lane(asyncio.Protocol):
         if self._watchdog is None:
             self._watch_on()
 
+    def ask_alone(self, packed: bytes, taker: Taker) -> None:
+        """Send one packed command, which is all that this turn has, as `send_pieces` and `flush_alone` do."""
+        if self._unsent or self._blocked or self._closed is not None:
+            self.send_pieces((packed,), len(packed), taker)
+            self.flush_alone()
+            return
+        size = len(packed)
+        self._pending.append(taker)
+        self._sizes.append(size)
+        self._in_flight += size
+        self._written += size
+        if self._watchdog is None:
+            self._watch_on()
+        self._transport.write(packed)
+        self._look()
+
     def flush_alone(self) -> None:
         """Write what is queued, which is all that this turn has, and look for the replies before the loop sleeps."""
         self.flush()
+        self._look()
+
+    def _look(self) -> None:
         if self._blocked or not self._polling.pays():
             return
         if self._polling.at_once(self._loop):
@@ -311,7 +302,8 @@ class Lane(asyncio.Protocol):
                         taker(reply)
         except hiredis.ProtocolError as error:
             self.abandon(f"what came is no reply of a server: {error}")
-        self._hand_on()
+        if self.given:
+            self._hand_on()
         if self._retired and not self._pending:
             self._leave()
 
