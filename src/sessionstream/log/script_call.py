@@ -9,7 +9,7 @@ from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.log.encoding import KeyNumbers
 from sessionstream.log.group import Group
 from sessionstream.log.keys import Keys
-from sessionstream.log.packed_events import field_of, usual_pieces_of
+from sessionstream.log.packed_events import field_of, usual_piece_of, usual_pieces_of
 from sessionstream.log.request import Append
 from sessionstream.projection import Projection
 from sessionstream.projections.directory import looks_at
@@ -74,8 +74,8 @@ class ScriptCalls:
         if not self._quiet.holds((append.usual,)):
             return None
         route = append.route
-        head = (_ALONE, self._keys.declared(route.partition), route.declared, self._stamp, route.named)
-        return b"".join((*head, *usual_pieces_of((append,), None)))
+        declared = self._keys.declared(route.partition)
+        return b"".join((_ALONE, declared, route.declared, self._stamp, route.named, usual_piece_of(append)))
 
     def _forms(self, partition: int, appends: Sequence[Append]) -> tuple[list[str], int, bytes, list[bytes]]:
         """Return further keys, how many words there are, what they need, and the words; each append says its form."""
