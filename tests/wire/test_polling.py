@@ -1,4 +1,4 @@
-"""Polling for the reply to a lone call: it takes nobody's turn, and ceases where it is in vain."""
+"""Polling for replies: it takes nobody's turn, and ceases where it is in vain."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from sessionstream import NoteAdded, SessionManager
 from sessionstream.wire.polling import Polling
+from tests.sessions.waiting import until
 
 
 async def test_a_task_that_never_pauses_leaves_the_others_their_turns(reach: dict[str, Any], namespace: str) -> None:
@@ -49,6 +50,20 @@ async def test_a_task_that_never_pauses_can_be_cancelled(reach: dict[str, Any], 
                     await manager.append("s", NoteAdded(text="x"))
 
 
+class Polled:
+    """A socket that is polled, what is due on it, and what was taken from it."""
+
+    def __init__(self, here: socket.socket | None, due: int = 1) -> None:
+        self.due = [object()] * due
+        self.taken: list[bytes] = []
+        descriptor = None if here is None else here.fileno()
+        self.polling = Polling(descriptor, asyncio.get_running_loop(), self._receive, self.due)
+
+    def _receive(self, data: bytes) -> None:
+        self.taken.append(data)
+        self.due.pop()
+
+
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Two connected sockets, of which the first does not block."""
@@ -58,51 +73,70 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield here, there
 
 
-def test_what_has_arrived_is_taken(pair: tuple[socket.socket, socket.socket]) -> None:
+Pair = tuple[socket.socket, socket.socket]
+
+
+async def test_what_has_arrived_is_taken(pair: Pair) -> None:
     """All of it, until nothing is due."""
     here, there = pair
+    polled = Polled(here)
     there.send(b"reply")
-    due, taken = [1], b""
-
-    def receive(data: bytes) -> None:
-        nonlocal taken
-        taken += data
-        due.clear()
-
-    Polling(here.fileno()).wait(receive, due)
-    assert taken == b"reply"
+    polled.polling.wait()
+    assert polled.taken == [b"reply"]
 
 
-def test_a_reply_that_does_not_come_is_waited_for_briefly(pair: tuple[socket.socket, socket.socket]) -> None:
+async def test_of_many_the_next_is_taken_when_nothing_else_is_to_run(pair: Pair) -> None:
+    """The loop then has what that wakes run, before it polls again; and polls not at all where something else runs."""
+    here, there = pair
+    polled = Polled(here, 3)
+    there.send(b"reply")
+    polled.polling.look_soon()
+    polled.polling.look_soon()
+    assert polled.taken == []
+    # Each turn of the loop has something to run until this task is given back to it.
+    asyncio.get_running_loop().call_soon(polled.polling.look_soon)
+    await asyncio.sleep(0)
+    assert polled.taken == []
+    await until(lambda: polled.taken)
+    assert polled.taken == [b"reply"]
+    assert len(polled.due) == 2
+
+
+async def test_a_reply_that_does_not_come_is_waited_for_briefly(pair: Pair) -> None:
     """A quarter of a millisecond of this process's time, whatever the machine does beside it."""
-    polling = Polling(pair[0].fileno())
+    polled = Polled(pair[0])
     began = time.process_time()
-    polling.wait(lambda data: pytest.fail("nothing was sent"), [1])
+    polled.polling.wait()
     assert time.process_time() - began < 0.05
+    assert polled.taken == []
 
 
-def test_polling_in_vain_ceases_and_is_tried_again_at_times(pair: tuple[socket.socket, socket.socket]) -> None:
+async def test_polling_in_vain_ceases_and_is_tried_again_at_times(pair: Pair) -> None:
     """One call of 16 looks whether it pays again; a reply that comes brings it back."""
     here, there = pair
-    polling = Polling(here.fileno())
+    polled = Polled(here)
     for _ in range(40):
-        if polling.pays():
-            polling.wait(lambda data: None, [1])
-    assert [polling.pays() for _ in range(32)].count(True) == 2
+        if polled.polling.pays():
+            polled.polling.wait()
+    assert [polled.polling.pays() for _ in range(32)].count(True) == 2
     there.send(b"reply")
-    due = [1]
-    polling.wait(lambda data: due.clear(), due)
-    assert [polling.pays() for _ in range(4)] == [True] * 4
+    polled.polling.wait()
+    assert [polled.polling.pays() for _ in range(4)] == [True] * 4
 
 
-def test_the_end_of_a_connection_is_left_to_the_transport(pair: tuple[socket.socket, socket.socket]) -> None:
+async def test_the_end_of_a_connection_is_left_to_the_transport(pair: Pair) -> None:
     """It is seen, and not taken for data."""
     here, there = pair
     there.close()
-    Polling(here.fileno()).wait(lambda data: pytest.fail("there is no data"), [1])
+    polled = Polled(here)
+    polled.polling.wait()
+    assert polled.taken == []
     assert os.read(here.fileno(), 1) == b""
 
 
-def test_without_a_socket_nothing_is_polled() -> None:
+async def test_without_a_socket_nothing_is_polled() -> None:
     """As with TLS, or where there is one processor only."""
-    assert not Polling(None).pays()
+    polled = Polled(None)
+    assert not polled.polling.pays()
+    polled.polling.look()
+    assert polled.taken == []

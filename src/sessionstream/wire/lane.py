@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import hiredis
@@ -95,9 +95,7 @@ class Lane(asyncio.Protocol):
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
         self.clock = HeardClock()
-        # What asyncio's own loops still have to run in this turn; another loop may not tell, and is not asked.
-        self._ready: Sized | None = getattr(self._loop, "_ready", None)
-        self._polling = Polling.of(self._transport)
+        self._polling = Polling.of(self._transport, self._loop, self.data_received, self._pending)
         self._transport.set_protocol(self)
 
     @property
@@ -113,7 +111,7 @@ class Lane(asyncio.Protocol):
     @property
     def alone(self) -> bool:
         """Whether no reply is due and nothing else runs in this turn of the loop: waiting for more is in vain."""
-        return not self._pending and self._ready is not None and len(self._ready) == self._polling.marks
+        return self._polling.alone
 
     @property
     def in_flight(self) -> int:
@@ -219,45 +217,37 @@ class Lane(asyncio.Protocol):
         if self._watchdog is None:
             self._watch_on()
         self._transport.write(packed)
-        self._look()
+        if not self._blocked:
+            self._polling.look()
 
     def flush_alone(self) -> None:
         """Write what is queued, which is all that this turn has, and look for the replies before the loop sleeps."""
-        self.flush()
-        self._look()
-
-    def _look(self) -> None:
-        if self._blocked or not self._polling.pays():
-            return
-        if self._polling.at_once(self._loop):
-            self._polling.wait(self.data_received, self._pending)
-        else:
-            self._loop.call_soon(self._poll)
-
-    def _poll(self) -> None:
-        # A lane that was closed meanwhile has nothing due, and no socket of its own any more.
-        if self._closed is not None:
-            return
-        if self._ready:
-            self._polling.spared()
-        else:
-            self._polling.wait(self.data_received, self._pending)
+        if self._write():
+            self._polling.look()
 
     def tell(self, words: Sequence[Word]) -> None:
         """Send one command that the server answers by a push, or not at all; raises `LaneClosed`."""
         if self._closed is not None:
             raise LaneClosed(self._closed, sent=False, wanted=self._wanted)
         self._unsent.append(pack(words))
-        self.flush()
+        self._write()
 
     def flush(self) -> None:
-        """Write all that is queued, in one go, unless the server reads too slowly."""
-        if self._unsent and not self._blocked and self._closed is None:
-            data = b"".join(self._unsent)
-            self._unsent.clear()
-            self._unsent_calls = 0
-            self._written += len(data)
-            self._transport.write(data)
+        """Write all that is queued, in one go, and look for a reply before the loop sleeps."""
+        # The replies of other nodes would have to wait meanwhile.
+        if self._write() and self.node is None:
+            self._polling.look_soon()
+
+    def _write(self) -> bool:
+        """Write all that is queued, unless the server reads too slowly; whether all of it has left."""
+        if not self._unsent or self._blocked or self._closed is not None:
+            return False
+        data = b"".join(self._unsent)
+        self._unsent.clear()
+        self._unsent_calls = 0
+        self._written += len(data)
+        self._transport.write(data)
+        return not self._blocked
 
     def _watch_on(self) -> None:
         self._watchdog = self._loop.call_later(
@@ -369,7 +359,9 @@ class Lane(asyncio.Protocol):
         if self._watchdog is not None:
             self._watchdog.cancel()
         sent = len(self._pending) - self._unsent_calls
-        pending, self._pending = self._pending, deque()
+        # In place: who polls knows it.
+        pending = list(self._pending)
+        self._pending.clear()
         self._sizes.clear()
         self._in_flight = 0
         self._make_room()

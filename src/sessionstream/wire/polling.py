@@ -1,8 +1,9 @@
 """Looking for a reply without sleeping: for a moment, and only where that pays.
 
 To let the event loop sleep until a socket is readable costs two switches between processes: 60 to 120 µs on a virtual
-machine, where a server on the same host has answered after 30. So where a single call is under way and the loop has
-nothing else to do, the socket is polled first. What keeps that harmless:
+machine, where a server on the same host has answered after 30. So where the loop has nothing else to do, the socket is
+polled first: at once for the reply to a single call, and for the next of many as soon as who is woken has run. Appends
+by two tasks take two thirds of the time so, by four three quarters, by 64 six sevenths. What keeps that harmless:
 
 * it happens only where nothing else is ready to run in the loop, and ends after a quarter of a millisecond;
 * a task whose calls are answered so again and again never gives way by itself: after five milliseconds of that the loop
@@ -37,27 +38,46 @@ class Polling:
 
     Args:
         descriptor: of the socket, which does not block; None never polls.
-
-    Attributes:
-        marks: how many callbacks of its own stand in the loop's queue, 0 or 1.
+        loop: the event loop that waits for it otherwise.
+        receive: takes the bytes that arrive.
+        due: what waits for a reply; ``receive`` makes it shorter.
     """
 
-    def __init__(self, descriptor: int | None) -> None:
+    def __init__(
+        self, descriptor: int | None, loop: asyncio.AbstractEventLoop, receive: Callable[[bytes], None], due: Sized
+    ) -> None:
         self._descriptor = descriptor
+        self._loop = loop
+        self._receive = receive
+        self._due = due
+        # What asyncio's own loops still have to run in this turn; another loop may not tell, and is not asked.
+        self._ready: Sized | None = getattr(loop, "_ready", None)
         self._credit = _FULL_CREDIT
         self._skipped = 0
         self._turn_began = 0.0
-        self.marks = 0
+        # Whether callbacks of its own stand in the loop's queue.
+        self._in_turn = self._looks = False
 
     @classmethod
-    def of(cls, transport: asyncio.BaseTransport) -> Polling:
+    def of(
+        cls,
+        transport: asyncio.BaseTransport,
+        loop: asyncio.AbstractEventLoop,
+        receive: Callable[[bytes], None],
+        due: Sized,
+    ) -> Polling:
         """Return what polls for a transport: nothing, where polling would be wrong or of no use."""
         connection = transport.get_extra_info("socket")
         encrypted = transport.get_extra_info("ssl_object") is not None
         # On Windows a socket is no descriptor that could be read.
         if connection is None or encrypted or _processors() < 2 or os.name == "nt":
-            return cls(None)
-        return cls(connection.fileno())
+            return cls(None, loop, receive, due)
+        return cls(connection.fileno(), loop, receive, due)
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing is due, and nothing else runs in this turn of the loop."""
+        return not self._due and self._ready is not None and len(self._ready) == self._in_turn + self._looks
 
     def pays(self) -> bool:
         """Whether the next call should be polled for."""
@@ -71,32 +91,55 @@ class Polling:
         self._skipped = 0
         return True
 
-    def at_once(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Whether polling may begin at once, and not only after the loop's next turn."""
+    def look(self) -> None:
+        """Poll for all that is due, which somebody who does nothing else has just asked for."""
+        if not self.pays():
+            return
         now = perf_counter()
-        if self.marks:
-            return now - self._turn_began < _TURN_AFTER
-        self.marks, self._turn_began = 1, now
-        loop.call_soon(self._turned)
-        return True
+        if not self._in_turn:
+            self._in_turn, self._turn_began = True, now
+            self._loop.call_soon(self._turned)
+        if now - self._turn_began < _TURN_AFTER:
+            self.wait()
+        else:
+            self._loop.call_soon(self._look_later)
 
     def _turned(self) -> None:
-        self.marks = 0
+        self._in_turn = False
 
-    def spared(self) -> None:
+    def _look_later(self) -> None:
+        if self._ready:
+            self._spared()
+        else:
+            self.wait()
+
+    def look_soon(self) -> None:
+        """Poll for the next of what is due, as soon as nothing else is to be run."""
+        if not self._looks and self._ready is not None and self.pays():
+            self._looks = True
+            self._loop.call_soon(self._look_now)
+
+    def _look_now(self) -> None:
+        self._looks = False
+        if self._ready:
+            self._spared()
+        else:
+            self.wait(once=True)
+
+    def _spared(self) -> None:
         """Note that the loop has something to do, most often the reply: not to let it sleep has paid."""
         self._credit = min(self._credit + 1, _FULL_CREDIT)
 
-    def wait(self, receive: Callable[[bytes], None], due: Sized) -> None:
+    def wait(self, *, once: bool = False) -> None:
         """Poll until nothing is due any more, or it is enough.
 
         Args:
-            receive: takes the bytes that arrive.
-            due: what waits for a reply; ``receive`` makes it shorter.
+            once: until anything has come.
         """
-        assert self._descriptor is not None
+        if self._descriptor is None:
+            return
         until = perf_counter() + _LONGEST
-        while due:
+        while self._due:
             try:
                 data = os.read(self._descriptor, _CHUNK)
             except BlockingIOError:
@@ -111,8 +154,10 @@ class Polling:
                 return
             if not data:
                 return
-            receive(data)
-        self.spared()
+            self._receive(data)
+            if once:
+                break
+        self._spared()
 
 
 def _processors() -> int:
