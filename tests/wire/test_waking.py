@@ -49,6 +49,25 @@ async def test_each_gets_its_own_result() -> None:
     assert await asyncio.gather(*(task for _, task in pairs)) == order == [0, 1, 2, 3, 4]
 
 
+async def test_where_the_server_is_idle_half_go_first() -> None:
+    """What they call at the end of their turn is done before the others go on, who are many or one."""
+    for count in (2, 3, 8):
+        order: list[int | str] = []
+
+        async def wait(future: asyncio.Future[Any], order: list[int | str] = order) -> Any:
+            order.append(await future)
+            if "called" not in order:
+                asyncio.get_running_loop().call_soon(order.append, "sent")
+                order.append("called")
+
+        pairs = await waiters(count, wait)
+        loop = asyncio.get_running_loop()
+        give_all(loop, [(future, number) for number, (future, _) in enumerate(pairs)], idle=True)
+        await asyncio.gather(*(task for _, task in pairs))
+        half = count // 2
+        assert order == [0, "called", *range(1, half), "sent", *range(half, count)]
+
+
 async def test_nobody_has_to_wait() -> None:
     """A future that nobody waits for yet has its result all the same."""
     [(future, task)] = await waiters(1, plainly)

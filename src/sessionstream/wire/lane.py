@@ -31,6 +31,7 @@ MOST_IN_FLIGHT = 4 * 1024 * 1024
 """Bytes of calls without a reply beyond which callers wait."""
 
 Made = TypeVar("Made")
+_Future, _Push = asyncio.Future, hiredis.PushNotification
 
 
 class LaneClosed(Exception):
@@ -165,13 +166,18 @@ class Lane(asyncio.Protocol):
             replies: how many commands that is.
             make: is given them; an error among them, or one that it raises, is raised instead.
         """
-        alone, first = self.alone, not self._unsent
-        future: asyncio.Future[Made] = asyncio.Future(loop=self._loop)
-        collected = Collected(future, replies, make, self.given)
-        self.send_pieces((packed,), len(packed), collected)
-        self._pending.extend((collected,) * (replies - 1))
-        self._sizes.extend((0,) * (replies - 1))
-        self._unsent_calls += replies - 1
+        if self._closed is not None:
+            raise LaneClosed(self._closed, sent=False, wanted=self._wanted)
+        alone, first, size = not self._pending and self.alone, not self._unsent, len(packed)
+        future: asyncio.Future[Made] = _Future(loop=self._loop)
+        # As `send_pieces`, for all replies at once.
+        self._unsent.append(packed)
+        self._pending.extend((Collected(future, replies, make, self.given),) * replies)
+        self._sizes.extend((size, *(0,) * (replies - 1)))
+        self._in_flight += size
+        self._unsent_calls += replies
+        if self._watchdog is None:
+            self._watch_on()
         if alone:
             self.flush_alone()
         elif first and not self._blocked:
@@ -272,21 +278,23 @@ class Lane(asyncio.Protocol):
         """Hand each reply to the call that it answers."""
         self._signs_of_life += 1
         self._reader.feed(data)
+        next_reply, pending, sizes = self._reader.gets, self._pending, self._sizes
         try:
-            while (reply := self._reader.gets()) is not _NOT_YET:
-                if type(reply) is hiredis.PushNotification:
+            while (reply := next_reply()) is not _NOT_YET:
+                if type(reply) is _Push:
                     if self.on_push is not None:
                         # What came before it is known before it is.
                         self._hand_on()
                         self.on_push(reply)
                 # A refused `tell` leaves one reply too many behind the call that takes its error.
-                elif self._pending:
-                    self._in_flight -= self._sizes.popleft()
-                    if self._room is not None and self._in_flight <= MOST_IN_FLIGHT // 2:
-                        self._make_room()
-                    taker = self._pending.popleft()
+                elif pending:
+                    if size := sizes.popleft():
+                        self._in_flight -= size
+                        if self._room is not None and self._in_flight <= MOST_IN_FLIGHT // 2:
+                            self._make_room()
+                    taker = pending.popleft()
                     # As `give` begins, which is one call more.
-                    if isinstance(taker, asyncio.Future):
+                    if isinstance(taker, _Future):
                         give(taker, reply, self.given)
                     else:
                         taker(reply)
@@ -300,7 +308,7 @@ class Lane(asyncio.Protocol):
     def _hand_on(self) -> None:
         given = self.given.copy()
         self.given.clear()
-        give_all(self._loop, given)
+        give_all(self._loop, given, idle=not self._pending)
 
     def _make_room(self) -> None:
         room, self._room = self._room, None

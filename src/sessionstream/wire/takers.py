@@ -22,19 +22,13 @@ class Collected(msgspec.Struct, gc=False):
     count: int
     make: Callable[..., Any]
     given: list[Given]
-    replies: list[Any] | None = None
+    replies: list[Any] = []
 
     def __call__(self, reply: Any) -> None:
         replies = self.replies
-        if replies is None:
-            self.replies = [reply]
-            if self.count > 1:
-                return
-            replies = self.replies
-        else:
-            replies.append(reply)
-            if len(replies) < self.count:
-                return
+        replies.append(reply)
+        if len(replies) < self.count:
+            return
         # An error knows the frame of this call, and the collector does not see this object: so the circle ends here.
         future, self.future = self.future, None
         if future is None or future.done():
@@ -44,9 +38,11 @@ class Collected(msgspec.Struct, gc=False):
                 break
         else:
             try:
-                made = self.make(*replies)
+                self.given.append((future, self.make(*replies)))
             except Exception as error:  # whatever it is, it is the caller's
                 made = error
+            else:
+                return
         give(future, made, self.given)
 
 
