@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -118,6 +119,7 @@ async def peak_of_listing(subject: Subject) -> dict[str, Any]:
     took = time.perf_counter() - began
     if seen != subject.memory["sessions"]:
         raise AssertionError(f"{seen} of {subject.memory['sessions']} sessions were listed")
+    gc.collect()
     tracemalloc.start()
     async for _ in sessions_of_agent(store, "agent"):
         pass

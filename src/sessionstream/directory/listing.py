@@ -56,3 +56,5 @@ async def _sessions_in(store: Store, place: Place) -> AsyncIterator[Session]:
                 session = live_session(session_id, head, now)
                 if session is not None:
                     yield session
+            # Not to be kept while the next page is read.
+            heads.clear()
