@@ -140,3 +140,16 @@ async def test_without_a_socket_nothing_is_polled() -> None:
     assert not polled.polling.pays()
     polled.polling.look()
     assert polled.taken == []
+
+
+async def test_after_the_end_nothing_is_polled(pair: Pair) -> None:
+    """Neither what was asked for before, nor a socket that has the same number by then."""
+    here, there = pair
+    polled = Polled(here)
+    there.send(b"somebody else's")
+    polled.polling.look_soon()
+    polled.polling.end()
+    polled.polling.wait()
+    assert not polled.polling.pays()
+    await until(lambda: polled.polling.alone)
+    assert polled.taken == []

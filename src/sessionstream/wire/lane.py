@@ -367,7 +367,8 @@ class Lane(asyncio.Protocol):
         if self._watchdog is not None:
             self._watchdog.cancel()
         sent = len(self._pending) - self._unsent_calls
-        # In place: who polls knows it.
+        self._polling.end()
+        # In place: what hands replies on may be in the middle of it.
         pending = list(self._pending)
         self._pending.clear()
         self._sizes.clear()

@@ -126,6 +126,10 @@ class Polling:
         else:
             self.wait(once=True)
 
+    def end(self) -> None:
+        """Poll no more, and forget who did: the number may be another socket's by then, and circles keep connections."""
+        self._descriptor, self._receive, self._due = None, _nothing, ()
+
     def _spared(self) -> None:
         """Note that the loop has something to do, most often the reply: not to let it sleep has paid."""
         self._credit = min(self._credit + 1, _FULL_CREDIT)
@@ -158,6 +162,10 @@ class Polling:
             if once:
                 break
         self._spared()
+
+
+def _nothing(data: bytes) -> None:
+    pass
 
 
 def _processors() -> int:
