@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import hiredis
@@ -233,6 +234,23 @@ async def test_messages_that_nobody_asked_for_are_no_replies(make_lane: MakeLane
         await lane.call(("PUBLISH", "news", number))
     assert await listening.call(("ECHO", "mine")) == b"mine"
     assert pushed[1:] == [[b"message", b"news", str(number).encode()] for number in range(3)]
+
+
+async def test_what_closes_a_lane_in_the_middle_of_replies_is_given_nothing_twice(lane: Lane) -> None:
+    """Each of the others learns once that the connection is gone, or has the reply that came before."""
+    taken: dict[int, list[Any]] = {number: [] for number in range(5)}
+
+    def take(number: int, reply: Any) -> None:
+        taken[number].append(reply)
+        if number == 2:
+            lane.close()
+
+    for number in taken:
+        lane.send(pack(("ECHO", number)), partial(take, number))
+    lane.flush()
+    await lane.wait_closed()
+    assert [taken[number] for number in range(3)] == [[b"0"], [b"1"], [b"2"]]
+    assert all([type(reply) for reply in taken[number]] == [LaneClosed] for number in (3, 4))
 
 
 async def test_a_lane_knows_the_servers_clock(lane: Lane) -> None:

@@ -127,7 +127,7 @@ class Polling:
             self.wait(once=True)
 
     def end(self) -> None:
-        """Poll no more, and forget who did: the number may be another socket's by then, and circles keep connections."""
+        """Poll no more, and forget who did: the number may be another socket's then, and circles keep connections."""
         self._descriptor, self._receive, self._due = None, _nothing, ()
 
     def _spared(self) -> None:
