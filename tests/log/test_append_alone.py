@@ -81,6 +81,21 @@ async def test_it_is_refused_as_ever(manager: SessionManager, before: Any, error
         await manager.append(session_id, NOTE)
 
 
+@pytest.mark.parametrize(("before", "error"), [(_ended, SessionEnded), (_archived, SessionArchived)])
+async def test_it_is_refused_where_its_session_slides(
+    open_manager: Callable[..., SessionManager], before: Any, error: type[Exception]
+) -> None:
+    """The answer that it slides, and the one that refuses it, may both be there before its caller waits."""
+    other, manager = open_manager(), open_manager(extend_on="append")
+    session_id = (await manager.create_session("user", "agent", ttl=60)).session_id
+    assert (await manager.append(session_id, NOTE)).version == 2
+    await before(other, session_id)
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            with pytest.raises(error):
+                await manager.append(session_id, NOTE)
+
+
 @pytest.mark.parametrize(
     "gate", ["1712345678901-x active  ", "1712345678901-x9 active  ", "1712345678901-5", "1712345678901-  ", "nonsense"]
 )

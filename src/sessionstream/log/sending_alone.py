@@ -33,18 +33,19 @@ class _Taker:
         appended: what it gave, if that is known without a future.
     """
 
-    __slots__ = ("_heard_ms", "_lane", "_queue", "_request", "_sent_at", "appended")
+    __slots__ = ("_future", "_heard_ms", "_lane", "_queue", "_request", "_sent_at", "appended")
 
     def __init__(self, queue: Queue, request: Append, lane: Lane) -> None:
         self._queue = queue
         self._request = request
         self._lane = lane
         self._heard_ms, self._sent_at = lane.clock.ms, monotonic()
+        self._future: asyncio.Future[Appended] | None = None
         self.appended: Appended | None = None
 
     def __call__(self, reply: Any) -> None:
         request, lane = self._request, self._lane
-        if request.future is None and type(reply) is bytes:
+        if self._future is None and type(reply) is bytes:
             ms, _, version = reply.partition(b",")
             now = int(ms)
             lane.clock.heard(now, self._sent_at)
@@ -57,13 +58,13 @@ class _Taker:
 
     def later(self) -> asyncio.Future[Appended]:
         """Return the future that gives what the append gave."""
-        request, queue = self._request, self._queue
-        if request.future is None:
-            request.future = asyncio.Future(loop=queue.loop)
+        # The append itself lets go of it where it is refused, which may be known already.
+        if self._future is None:
+            request, queue = self._request, self._queue
+            self._future = request.future = asyncio.Future(loop=queue.loop)
             request.until = queue.loop.time() + queue.parts.server.deadline
             queue.busy[request.session_id] = None
-        future: asyncio.Future[Appended] = request.future
-        return future
+        return self._future
 
 
 def send_alone(queue: Queue, request: Append, lane: Lane) -> Appended | asyncio.Future[Appended] | None:
