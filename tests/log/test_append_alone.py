@@ -6,6 +6,7 @@ G1, G5.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -94,6 +95,35 @@ async def test_it_is_refused_where_its_session_slides(
         for _ in range(3):
             with pytest.raises(error):
                 await manager.append(session_id, NOTE)
+
+
+async def test_one_that_is_refused_leaves_nothing_to_the_collector(manager: SessionManager) -> None:
+    """Nor does a manager live on, that was dropped, because an append of its own was refused."""
+    session_id = (await manager.create_session("user", "agent")).session_id
+    await _ended(manager, session_id)
+
+    async def refused() -> None:
+        with pytest.raises(SessionEnded):
+            await manager.append(session_id, NOTE)
+
+    await refused()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            await refused()
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
+
+
+async def test_what_it_gave_can_be_put_into_a_set(manager: SessionManager) -> None:
+    """As what any append gave."""
+    session_id = (await manager.create_session("user", "agent")).session_id
+    alone = await manager.append(session_id, NOTE)
+    together = await asyncio.gather(*(manager.append(session_id, NOTE) for _ in range(3)))
+    several = await manager.append(session_id, [NOTE, NOTE])
+    assert len({alone, *together, several}) == 5
 
 
 @pytest.mark.parametrize(

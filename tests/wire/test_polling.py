@@ -56,12 +56,16 @@ class Polled:
     def __init__(self, here: socket.socket | None, due: int = 1) -> None:
         self.due = [object()] * due
         self.taken: list[bytes] = []
-        descriptor = None if here is None else here.fileno()
-        self.polling = Polling(descriptor, asyncio.get_running_loop(), self._receive, self.due)
+        self.abandoned: list[str] = []
+        self.raises: BaseException | None = None
+        descriptor, loop = None if here is None else here.fileno(), asyncio.get_running_loop()
+        self.polling = Polling(descriptor, loop, self._receive, self.abandoned.append, self.due)
 
     def _receive(self, data: bytes) -> None:
         self.taken.append(data)
         self.due.pop()
+        if self.raises is not None:
+            raise self.raises
 
 
 @pytest.fixture
@@ -122,6 +126,32 @@ async def test_polling_in_vain_ceases_and_is_tried_again_at_times(pair: Pair) ->
     there.send(b"reply")
     polled.polling.wait()
     assert [polled.polling.pays() for _ in range(4)] == [True] * 4
+
+
+async def test_what_else_is_to_run_does_not_make_polling_in_vain_pay(pair: Pair) -> None:
+    """It says nothing of how soon replies come."""
+    polled = Polled(pair[0])
+    while polled.polling.pays():
+        polled.polling.wait()
+    for _ in range(100):
+        polled.polling.look_soon()
+        # Ready to run in each turn, this task is what else there is.
+        await asyncio.sleep(0)
+    assert [polled.polling.pays() for _ in range(32)].count(True) <= 2
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), TimeoutError(), ValueError()])
+async def test_who_is_interrupted_in_the_middle_of_a_reply_abandons_the_connection(
+    pair: Pair, error: BaseException
+) -> None:
+    """By a signal's handler, say: what was read is lost, and the next reply would be taken for another one's."""
+    here, there = pair
+    polled = Polled(here, 2)
+    there.send(b"reply")
+    polled.raises = error
+    with pytest.raises(type(error)):
+        polled.polling.wait()
+    assert len(polled.abandoned) == 1
 
 
 async def test_the_end_of_a_connection_is_left_to_the_transport(pair: Pair) -> None:

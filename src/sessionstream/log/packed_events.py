@@ -47,7 +47,8 @@ def usual_pieces_of(appends: Sequence[OfOneEvent], shared: EventType | None) -> 
 
 def usual_piece_of(one: OfOneEvent) -> bytes:
     """Return the words of one append in the usual form, which has no id yet, and give it one; see `pieces_of`."""
-    one.ids = (identifier,) = event_ids(1)
+    [identifier] = event_ids(1)
+    one.ids = (identifier,)
     data = one.data
     try:
         return b"".join((_fields[one.usual], _LENGTHS[len(data)], identifier, data, _END))

@@ -63,8 +63,13 @@ class _Taker:
             request, queue = self._request, self._queue
             self._future = request.future = asyncio.Future(loop=queue.loop)
             request.until = queue.loop.time() + queue.parts.server.deadline
-            queue.busy[request.session_id] = None
+            queue.busy.setdefault(request.session_id, None)
         return self._future
+
+    def leave(self) -> None:
+        """Let the append be: nobody waits for it any more."""
+        if self._future is not None:
+            self._future.cancel()
 
 
 def send_alone(queue: Queue, request: Append, lane: Lane) -> Appended | asyncio.Future[Appended] | None:
@@ -85,7 +90,11 @@ def send_alone(queue: Queue, request: Append, lane: Lane) -> Appended | asyncio.
     if packed is None:
         return None
     taker = _Taker(queue, request, lane)
-    lane.ask_alone(packed, taker)
+    try:
+        lane.ask_alone(packed, taker)
+    except BaseException:
+        taker.leave()
+        raise
     appended = taker.appended
     if appended is None:
         return taker.later()

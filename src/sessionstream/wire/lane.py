@@ -96,7 +96,7 @@ class Lane(asyncio.Protocol):
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
         self.clock = HeardClock()
-        self._polling = Polling.of(self._transport, self._loop, self.data_received, self._pending)
+        self._polling = Polling.of(self._transport, self._loop, self.data_received, self.abandon, self._pending)
         self._transport.set_protocol(self)
 
     @property

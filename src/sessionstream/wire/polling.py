@@ -40,15 +40,22 @@ class Polling:
         descriptor: of the socket, which does not block; None never polls.
         loop: the event loop that waits for it otherwise.
         receive: takes the bytes that arrive.
+        abandon: called, with the reason, where they were not taken whole: the connection can be used no more.
         due: what waits for a reply; ``receive`` makes it shorter.
     """
 
     def __init__(
-        self, descriptor: int | None, loop: asyncio.AbstractEventLoop, receive: Callable[[bytes], None], due: Sized
+        self,
+        descriptor: int | None,
+        loop: asyncio.AbstractEventLoop,
+        receive: Callable[[bytes], None],
+        abandon: Callable[[str], None],
+        due: Sized,
     ) -> None:
         self._descriptor = descriptor
         self._loop = loop
         self._receive = receive
+        self._abandon = abandon
         self._due = due
         # What asyncio's own loops still have to run in this turn; another loop may not tell, and is not asked.
         self._ready: Sized | None = getattr(loop, "_ready", None)
@@ -64,6 +71,7 @@ class Polling:
         transport: asyncio.BaseTransport,
         loop: asyncio.AbstractEventLoop,
         receive: Callable[[bytes], None],
+        abandon: Callable[[str], None],
         due: Sized,
     ) -> Polling:
         """Return what polls for a transport: nothing, where polling would be wrong or of no use."""
@@ -71,8 +79,8 @@ class Polling:
         encrypted = transport.get_extra_info("ssl_object") is not None
         # On Windows a socket is no descriptor that could be read.
         if connection is None or encrypted or _processors() < 2 or os.name == "nt":
-            return cls(None, loop, receive, due)
-        return cls(connection.fileno(), loop, receive, due)
+            return cls(None, loop, receive, abandon, due)
+        return cls(connection.fileno(), loop, receive, abandon, due)
 
     @property
     def alone(self) -> bool:
@@ -121,14 +129,13 @@ class Polling:
 
     def _look_now(self) -> None:
         self._looks = False
-        if self._ready:
-            self._spared()
-        else:
+        # What else is to run says nothing of how soon replies come.
+        if not self._ready:
             self.wait(once=True)
 
     def end(self) -> None:
         """Poll no more, and forget who did: the number may be another socket's then, and circles keep connections."""
-        self._descriptor, self._receive, self._due = None, _nothing, ()
+        self._descriptor, self._receive, self._abandon, self._due = None, _nothing, _nothing, ()
 
     def _spared(self) -> None:
         """Note that the loop has something to do, most often the reply: not to let it sleep has paid."""
@@ -142,10 +149,18 @@ class Polling:
         """
         if self._descriptor is None:
             return
+        try:
+            self._poll(self._descriptor, once)
+        except BaseException as error:
+            # A handler of a signal may raise at any point: what was read by then is lost, or was handed on in part.
+            self._abandon(f"interrupted while a reply was read: {error!r}")
+            raise
+
+    def _poll(self, descriptor: int, once: bool) -> None:
         until = perf_counter() + _LONGEST
         while self._due:
             try:
-                data = os.read(self._descriptor, _CHUNK)
+                data = os.read(descriptor, _CHUNK)
             except BlockingIOError:
                 if perf_counter() > until:
                     self._credit = max(0, self._credit - _VAIN)
@@ -164,7 +179,7 @@ class Polling:
         self._spared()
 
 
-def _nothing(data: bytes) -> None:
+def _nothing(what: bytes | str) -> None:
     pass
 
 
