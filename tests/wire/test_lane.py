@@ -253,6 +253,28 @@ async def test_what_closes_a_lane_in_the_middle_of_replies_is_given_nothing_twic
     assert all([type(reply) for reply in taken[number]] == [LaneClosed] for number in (3, 4))
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError])
+async def test_who_is_interrupted_while_replies_are_handed_on_leaves_nobody_waiting(
+    lane: Lane, error: type[BaseException]
+) -> None:
+    """By a signal's handler, say: the connection is abandoned, and whoever was being given a reply is told so too."""
+    taken: dict[int, list[Any]] = {number: [] for number in range(3)}
+
+    def take(number: int, reply: Any) -> None:
+        taken[number].append(reply)
+        if number == 1 and type(reply) is bytes:
+            raise error
+
+    for number in taken:
+        lane.send(pack(("ECHO", number)), partial(take, number))
+    with pytest.raises(error):
+        lane.data_received(b"$1\r\n0\r\n$1\r\n1\r\n$1\r\n2\r\n")
+    await lane.wait_closed()
+    assert taken[0] == [b"0"]
+    assert [type(reply) for reply in taken[1]] == [bytes, LaneClosed]
+    assert [type(reply) for reply in taken[2]] == [LaneClosed]
+
+
 async def test_a_lane_knows_the_servers_clock(lane: Lane) -> None:
     """From its first reply on, without asking again."""
     seconds, micros = await lane.call(("TIME",))

@@ -278,7 +278,7 @@ class Lane(asyncio.Protocol):
         """Hand each reply to the call that it answers."""
         self._signs_of_life += 1
         self._reader.feed(data)
-        next_reply, pending, sizes = self._reader.gets, self._pending, self._sizes
+        next_reply, pending, sizes, taker = self._reader.gets, self._pending, self._sizes, None
         try:
             while (reply := next_reply()) is not _NOT_YET:
                 if type(reply) is _Push:
@@ -298,8 +298,15 @@ class Lane(asyncio.Protocol):
                         give(taker, reply, self.given)
                     else:
                         taker(reply)
+                    taker = None
         except hiredis.ProtocolError as error:
             self.abandon(f"what came is no reply of a server: {error}")
+        except BaseException as error:
+            # A handler of a signal may raise at any point. Who was being given a reply learns that it is in doubt.
+            if taker is not None:
+                pending.appendleft(taker)
+            self.abandon(f"interrupted while a reply was handed on: {error!r}")
+            raise
         if self.given:
             self._hand_on()
         if self._retired and not self._pending:
