@@ -57,4 +57,4 @@ async def _sessions_in(store: Store, place: Place) -> AsyncIterator[Session]:
                 if session is not None:
                     yield session
             # Not to be kept while the next page is read.
-            heads.clear()
+            del page, heads
