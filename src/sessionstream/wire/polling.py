@@ -3,7 +3,7 @@
 To let the event loop sleep until a socket is readable costs two switches between processes: 60 to 120 µs on a virtual
 machine, where a server on the same host has answered after 30. So where the loop has nothing else to do, the socket is
 polled first: at once for the reply to a single call, and for the next of many as soon as who is woken has run. Appends
-by two tasks take two thirds of the time so, by four three quarters, by 64 six sevenths. What keeps that harmless:
+by two tasks take two thirds of the time so, by four three quarters, by 64 nine tenths. What keeps that harmless:
 
 * it happens only where nothing else is ready to run in the loop, and ends after a quarter of a millisecond;
 * a task whose calls are answered so again and again never gives way by itself: after five milliseconds of that the loop

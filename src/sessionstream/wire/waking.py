@@ -5,7 +5,7 @@ instructions that an append by one of many tasks took here, that was 5,600. What
 instead, and called, in its own context, together with what the others are to call.
 
 Where a server answers all at once, and has nothing to do until all who were woken have called again, it waits for them
-and they for it, by turns. So half of them go first. What 4 to 32 tasks append takes three fifths of the time then.
+and they for it, by turns. So half of them go first. What 2 to 32 tasks append takes half to three quarters of the time.
 """
 
 from __future__ import annotations
