@@ -225,14 +225,10 @@ class SessionManager(Opened):
             InvalidData: or `TooLarge`: an event would not be read back as it is.
             OutcomeUnknown: no answer came: try again with the same ``idempotency_key``.
         """
-        unguarded = expected_version is None and idempotency_key is None
-        plain = unguarded and correlation_id is None and causation_id is None and durability is None
-        if plain and (kind := types_by_class.get(type(events))) is not None:
-            appended = self.store.append_one(session_id, events, kind)
-            try:
-                return appended if isinstance(appended, Appended) else await appended
-            finally:
-                del appended  # an error knows this frame, which must not know it
+        plain = correlation_id is None and causation_id is None and durability is None
+        kind = types_by_class.get(type(events))
+        if kind is not None and expected_version is None and idempotency_key is None and plain:
+            return await self.store.append_one(session_id, events, kind)
         return await self.store.append(
             session_id,
             list(events) if isinstance(events, (list, tuple)) else [events],

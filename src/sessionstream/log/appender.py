@@ -66,10 +66,8 @@ class Appender:
         queue.add(request)
         return future
 
-    def append_usual(
-        self, session_id: str, route: Route, kind: EventType, data: bytes
-    ) -> Appended | asyncio.Future[Appended]:
-        """Send one event of a usual type on no condition; return what it gave, or a future: the short way to `append`.
+    def append_usual(self, session_id: str, route: Route, kind: EventType, data: bytes) -> asyncio.Future[Appended]:
+        """Send one event of a usual type on no condition; the short way to `append`.
 
         Args:
             session_id: the session.

@@ -99,14 +99,14 @@ class Queue:
         lane = self.parts.server.open_lane(self.parts.keys.log(request.route.partition))
         return lane if lane is not None and lane.alone else None
 
-    def begin_usual(self, request: Append) -> Appended | asyncio.Future[Appended]:
-        """Send a turn's first request, of the usual form; return what it gave, if that is known then, or a future."""
+    def begin_usual(self, request: Append) -> asyncio.Future[Appended]:
+        """Send a turn's first request, of the usual form; the future gives what it gave, most often at once."""
         lane = self._lane_alone(request)
         if lane is not None:
             with suppress(LaneClosed):
-                if (outcome := send_alone(self, request, lane)) is not None:
-                    return outcome
-        request.future = future = asyncio.Future[Appended](loop=self.loop)
+                if (future := send_alone(self, request, lane)) is not None:
+                    return future
+        request.future = future = asyncio.Future(loop=self.loop)
         self.add(request)
         return future
 

@@ -1,8 +1,8 @@
 """An append that leaves by itself: the only one of its turn, while no reply is due.
 
 Most agents make one append and wait for it before they make the next, and its answer is there before the loop sleeps.
-So it needs no future, no group and no place among the busy sessions: without them it takes this process a fifth less.
-Where anything is unusual it goes on as others do.
+So it needs no group, no place among the busy sessions, and nobody has to be woken: without all that it takes this
+process a fifth less. Where anything is unusual it goes on as others do.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class _Taker:
             self._future.cancel()
 
 
-def send_alone(queue: Queue, request: Append, lane: Lane) -> Appended | asyncio.Future[Appended] | None:
-    """Send an append of the usual form, and return what it gave, or the future that will give it.
+def send_alone(queue: Queue, request: Append, lane: Lane) -> asyncio.Future[Appended] | None:
+    """Send an append of the usual form; the future gives what it gave, most often at once.
 
     Args:
         queue: that of the running loop, which has nothing else to send.
@@ -99,4 +99,6 @@ def send_alone(queue: Queue, request: Append, lane: Lane) -> Appended | asyncio.
     if appended is None:
         return taker.later()
     queue.parts.note([appended])
-    return appended
+    future: asyncio.Future[Appended] = asyncio.Future(loop=queue.loop)
+    future.set_result(appended)
+    return future

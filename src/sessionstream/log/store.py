@@ -198,10 +198,8 @@ class Store:
         request.replicas = self._replicas if durability is None else replicas_asked(durability)
         return self._send(request)
 
-    def append_one(self, session_id: str, value: Any, kind: EventType) -> Appended | asyncio.Future[Appended]:
-        """Append one event that a user of the library made, on no condition; return what it gave, or a future.
-
-        The short way to `append`.
+    def append_one(self, session_id: str, value: Any, kind: EventType) -> asyncio.Future[Appended]:
+        """Append one event that a user of the library made, on no condition: the short way to `append`.
 
         Args:
             session_id: the session.
