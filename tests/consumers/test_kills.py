@@ -21,6 +21,17 @@ from tests.sessions.waiting import until
 COUNT = counters("count")
 
 
+@pytest.fixture
+def forgetful(make_server: Callable[..., Server]) -> Server:
+    """A server that keeps nothing but what was there at the last snapshot, of which it makes none by itself."""
+    return make_server(appendonly=False, save=(3600, 1))
+
+
+async def _snapshot(server: Server) -> None:
+    async with Redis.from_url(server.url) as client:
+        await client.save()
+
+
 @pytest.mark.parametrize("version", [1, 3])
 async def test_a_death_between_handler_and_commit_counts_once(
     forks: Forks, server: Server, manager: SessionManager, session_id: str, namespace: str, version: int
@@ -68,11 +79,10 @@ async def test_a_member_outlives_a_restart_of_the_server(make_server: Callable[.
 
 
 async def test_what_was_handled_and_then_lost_by_the_server_is_not_committed(
-    make_server: Callable[..., Server],
+    forgetful: Server,
 ) -> None:
     """G26, G27: the group goes on with what there is instead, and does not stand where the feed has never been."""
-    server = make_server(appendonly=False, save=(3600, 1))
-    async with SessionManager(url=server.url, namespace="n", partitions=1) as manager:
+    async with SessionManager(url=forgetful.url, namespace="n", partitions=1) as manager:
         session_id = (await manager.create_session("u", "a")).session_id
         begun, let_go, seen = asyncio.Event(), asyncio.Event(), list[str]()
 
@@ -85,12 +95,11 @@ async def test_what_was_handled_and_then_lost_by_the_server_is_not_committed(
 
         async with manager.consumers.join("g", handle, lease=5.0):
             await caught_up(manager)
-            async with Redis.from_url(server.url) as client:
-                await client.save()
+            await _snapshot(forgetful)
             await add_notes(manager, session_id, "lost", "lost too")
             await begun.wait()
-            server.kill()
-            server.start()
+            forgetful.kill()
+            forgetful.start()
             await add_notes(manager, session_id, "kept")
             let_go.set()
             await caught_up(manager)
@@ -99,25 +108,23 @@ async def test_what_was_handled_and_then_lost_by_the_server_is_not_committed(
 
 
 async def test_a_member_that_is_a_holder_again_by_what_the_server_has_lost_commits_anew(
-    make_server: Callable[..., Server],
+    forgetful: Server,
 ) -> None:
     """G26: its first commit under a lease that came back is not taken for the first one under it before."""
-    server = make_server(appendonly=False, save=(3600, 1))
     async with (
-        SessionManager(url=server.url, namespace="n", partitions=1) as manager,
-        SessionManager(url=server.url, namespace="n", partitions=1) as other,
+        SessionManager(url=forgetful.url, namespace="n", partitions=1) as manager,
+        SessionManager(url=forgetful.url, namespace="n", partitions=1) as other,
     ):
         session_id = (await manager.create_session("u", "a")).session_id
         # Two ask for the one partition: the first of the sorted names has it, whenever it is there.
         second = manager.consumers.join("g", Seen(), member="b", lease=1.0)
         async with second:
             await caught_up(manager)
-            async with Redis.from_url(server.url) as client:
-                await client.save()
+            await _snapshot(forgetful)
             async with other.consumers.join("g", Seen(), member="a", lease=1.0):
                 await until(lambda: not second.partitions)
-            server.kill()
-            server.start()
+            forgetful.kill()
+            forgetful.start()
             await until(lambda: second.partitions)
             await add_notes(manager, session_id, "kept")
             await caught_up(manager)
@@ -125,22 +132,20 @@ async def test_a_member_that_is_a_holder_again_by_what_the_server_has_lost_commi
 
 
 async def test_a_member_that_began_where_the_server_has_lost_it_goes_on_where_that_stands(
-    make_server: Callable[..., Server],
+    forgetful: Server,
 ) -> None:
     """G26: where nothing was read since, what the server knows of the group is asked before anybody is told."""
-    server = make_server(appendonly=False, save=(3600, 1))
-    async with SessionManager(url=server.url, namespace="n", partitions=1) as manager:
+    async with SessionManager(url=forgetful.url, namespace="n", partitions=1) as manager:
         session_id = (await manager.create_session("u", "a")).session_id
         async with manager.consumers.join("g", Seen()):
             await caught_up(manager)
-            async with Redis.from_url(server.url) as client:
-                await client.save()
+            await _snapshot(forgetful)
             await add_notes(manager, session_id, "lost")
             await caught_up(manager)
         async with manager.consumers.join("g", Seen(), lease=1.0) as member:
             await until(lambda: member.partitions)
-            server.kill()
-            server.start()
+            forgetful.kill()
+            forgetful.start()
             await add_notes(manager, session_id, "kept", "kept too")
             await caught_up(manager)
         assert (await manager.consumers.status("g")).count("handled") == 3

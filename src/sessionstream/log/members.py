@@ -24,16 +24,12 @@ async def pages_of(store: Store, key: str, lowest: str, highest: str = "+inf") -
         fresh = [member for member, _ in entries if member not in run]
         if not fresh:
             return
-        complete, last = len(entries) < size, entries[-1][1]
+        # Whoever put something else there is not to end the reading of all others.
+        yield [member.decode(errors="replace") for member in fresh]
+        if len(entries) < size:
+            return
+        last = entries[-1][1]
         if entries[0][1] != last:
             run = {}
         run.update(dict.fromkeys(member for member, score in entries if score == last))
-        # Nothing of a page is kept while the next is read, but for what is looked for there.
-        del page, entries
-        # Whoever put something else there is not to end the reading of all others.
-        fresh = [member.decode(errors="replace") for member in fresh]
-        yield fresh
-        if complete:
-            return
-        del fresh
         lowest = last.decode()
