@@ -39,6 +39,15 @@ async def test_events_read_as_they_were_given(said: SessionManager) -> None:
     assert all(event.error is None for event in events)
 
 
+async def test_what_an_append_gave_can_be_put_into_a_set(said: SessionManager) -> None:
+    """Of one event and of several, as where nothing is encrypted."""
+    alone, several = (
+        await said.append(SESSION, NoteAdded(text="a")),
+        await said.append(SESSION, [NoteAdded(text="b")] * 2),
+    )
+    assert len({alone, several}) == 2
+
+
 async def test_entries_are_encrypted(said: SessionManager, client: Redis) -> None:
     """All that users fill; and no entry says beside that who did it."""
     entries = await said.store.server.call("XRANGE", said.store.keys.events(SESSION), "-", "+")

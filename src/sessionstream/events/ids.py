@@ -38,7 +38,7 @@ class _Series:
         self._series: tuple[bytes, Iterator[bytes]] = (b"", iter(()))
         os.register_at_fork(after_in_child=self._forget)
 
-    def take(self, count: int) -> list[bytes]:
+    def take(self, count: int) -> tuple[bytes, ...]:
         """Return so many ids, ascending."""
         ms = time.time_ns() // 1_000_000
         known, time_text = self._now
@@ -48,19 +48,19 @@ class _Series:
         start, tails = self._series
         start = time_text + start
         if count == 1 and (tail := next(tails, None)) is not None:
-            return [start + tail]
-        found = [start + tail for tail in itertools.islice(tails, count)]
+            return (start + tail,)
+        found = tuple([start + tail for tail in itertools.islice(tails, count)])
         if len(found) == count:
             return found
         first = _random_bits()
         if count <= len(_TAILS):
             rest, tails = _rest_text(first)[:11], iter(_TAILS)
             start = time_text + rest
-            found = [start + tail for tail in itertools.islice(tails, count)]
+            found = tuple([start + tail for tail in itertools.islice(tails, count)])
             # Not before this call has its own: other threads take from what stands there.
             self._series = (rest, tails)
             return found
-        return [time_text + _rest_text(number) for number in range(first, first + count)]
+        return tuple([time_text + _rest_text(number) for number in range(first, first + count)])
 
     def _forget(self) -> None:
         """Leave to the parent of a fork what it would use too."""

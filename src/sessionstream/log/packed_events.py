@@ -10,7 +10,7 @@ from sessionstream.events.codec import EncodedEvent
 from sessionstream.events.ids import event_ids
 from sessionstream.wire.packing import bulk
 
-__all__ = ["field_of", "pieces_of", "usual_piece_of", "usual_pieces_of"]
+__all__ = ["field_of", "pieces_of", "usual_pieces_of"]
 
 _END = b"\r\n"
 # Bytes of an event's id, which stands before its JSON.
@@ -43,17 +43,6 @@ def usual_pieces_of(appends: Sequence[OfOneEvent], shared: EventType | None) -> 
             field = b"" if one.usual is shared else field_of(one.usual)
             pieces += (field, b"$%d\r\n" % (_ID + len(data)), identifier, data, _END)
     return pieces
-
-
-def usual_piece_of(one: OfOneEvent) -> bytes:
-    """Return the words of one append in the usual form, which has no id yet, and give it one; see `pieces_of`."""
-    [identifier] = event_ids(1)
-    one.ids = (identifier,)
-    data = one.data
-    try:
-        return b"".join((_fields[one.usual], _LENGTHS[len(data)], identifier, data, _END))
-    except LookupError:
-        return b"".join(usual_pieces_of((one,), None))
 
 
 def pieces_of(ids: Sequence[bytes], events: Sequence[EncodedEvent], shared: EventType | None) -> list[bytes]:

@@ -194,7 +194,7 @@ class Append(msgspec.Struct, gc=False):
             shared: the type of all events of the call; None if they are not of one.
         """
         if not self.ids:
-            self.ids = tuple(event_ids(self.count))
+            self.ids = event_ids(self.count)
         events, each = pieces_of(self.ids, self.events, shared), 2 if shared is None else 1
         if self.usual is not None and projections is None:
             return 1 + each, [bulk(b""), *events]

@@ -9,7 +9,7 @@ from sessionstream.events.lifecycle import SessionCreated
 from sessionstream.log.encoding import KeyNumbers
 from sessionstream.log.group import Group
 from sessionstream.log.keys import Keys
-from sessionstream.log.packed_events import field_of, usual_piece_of, usual_pieces_of
+from sessionstream.log.packed_events import field_of, usual_pieces_of
 from sessionstream.log.request import Append
 from sessionstream.projection import Projection
 from sessionstream.projections.directory import looks_at
@@ -49,9 +49,7 @@ class ScriptCalls:
         count, kinds = len(appends), group.usual_types
         if self._quiet.holds(kinds):
             if count == 1 and not group.unusual:
-                route, log_and_feed = appends[0].route, self._keys.declared(partition)
-                words = usual_pieces_of(appends, None)
-                return [_ALONE, log_and_feed, route.declared, self._stamp, route.named, *words]
+                return self._alone(appends[0])
             again, more = len(group.sessions) < count, list[str]()
             if len(kinds) == 1:
                 [kind] = kinds
@@ -71,11 +69,12 @@ class ScriptCalls:
 
     def pack_alone(self, append: Append) -> bytes | None:
         """Return the call for one append of the usual form, or None if its event changes a view."""
-        if not self._quiet.holds((append.usual,)):
-            return None
+        return b"".join(self._alone(append)) if self._quiet.holds((append.usual,)) else None
+
+    def _alone(self, append: Append) -> list[bytes]:
         route = append.route
         declared = self._keys.declared(route.partition)
-        return b"".join((_ALONE, declared, route.declared, self._stamp, route.named, usual_piece_of(append)))
+        return [_ALONE, declared, route.declared, self._stamp, route.named, *usual_pieces_of((append,), None)]
 
     def _forms(self, partition: int, appends: Sequence[Append]) -> tuple[list[str], int, bytes, list[bytes]]:
         """Return further keys, how many words there are, what they need, and the words; each append says its form."""

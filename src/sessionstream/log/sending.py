@@ -102,7 +102,9 @@ class Queue:
     def begin_usual(self, request: Append) -> asyncio.Future[Appended]:
         """Send a turn's first request, of the usual form; the future gives what it gave, most often at once."""
         lane = self._lane_alone(request)
-        if lane is not None:
+        if lane is None:
+            self._flush_soon()
+        else:
             with suppress(LaneClosed):
                 if (future := send_alone(self, request, lane)) is not None:
                     return future

@@ -91,7 +91,8 @@ def send_alone(queue: Queue, request: Append, lane: Lane) -> asyncio.Future[Appe
         return None
     taker = _Taker(queue, request, lane)
     try:
-        lane.ask_alone(packed, taker)
+        lane.send(packed, taker)
+        lane.flush_alone()
     except BaseException:
         taker.leave()
         raise

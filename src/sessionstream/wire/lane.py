@@ -21,7 +21,7 @@ import hiredis
 
 from sessionstream.wire.heard_clock import HeardClock
 from sessionstream.wire.packing import Word, pack
-from sessionstream.wire.polling import Polling
+from sessionstream.wire.polling import Polling, pollable
 from sessionstream.wire.takers import Collected, Taker, give
 from sessionstream.wire.waking import Given, give_all
 
@@ -96,7 +96,8 @@ class Lane(asyncio.Protocol):
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_close: Callable[[], None] | None = None
         self.clock = HeardClock()
-        self._polling = Polling.of(self._transport, self._loop, self.data_received, self.abandon, self._pending)
+        descriptor = pollable(self._transport)
+        self._polling = Polling(descriptor, self._loop, self.data_received, self.abandon, self._pending)
         self._transport.set_protocol(self)
 
     @property
@@ -208,23 +209,6 @@ class Lane(asyncio.Protocol):
         self._unsent_calls += 1
         if self._watchdog is None:
             self._watch_on()
-
-    def ask_alone(self, packed: bytes, taker: Taker) -> None:
-        """Send one packed command, which is all that this turn has, as `send_pieces` and `flush_alone` do."""
-        if self._unsent or self._blocked or self._closed is not None:
-            self.send_pieces((packed,), len(packed), taker)
-            self.flush_alone()
-            return
-        size = len(packed)
-        self._pending.append(taker)
-        self._sizes.append(size)
-        self._in_flight += size
-        self._written += size
-        if self._watchdog is None:
-            self._watch_on()
-        self._transport.write(packed)
-        if not self._blocked:
-            self._polling.look()
 
     def flush_alone(self) -> None:
         """Write what is queued, which is all that this turn has, and look for the replies before the loop sleeps."""

@@ -20,7 +20,7 @@ import os
 from collections.abc import Callable, Sized
 from time import perf_counter
 
-__all__ = ["Polling"]
+__all__ = ["Polling", "pollable"]
 
 _LONGEST = 250e-6
 _TURN_AFTER = 5e-3
@@ -33,11 +33,21 @@ _CHUNK = 65_536
 _give_way = getattr(os, "sched_yield", lambda: None)
 
 
+def pollable(transport: asyncio.BaseTransport) -> int | None:
+    """Return the descriptor of a transport's socket, which does not block; None where polling is wrong or of no use."""
+    connection = transport.get_extra_info("socket")
+    encrypted = transport.get_extra_info("ssl_object") is not None
+    # On Windows a socket is no descriptor that could be read.
+    if connection is None or encrypted or _processors() < 2 or os.name == "nt":
+        return None
+    return int(connection.fileno())
+
+
 class Polling:
     """Polls one socket.
 
     Args:
-        descriptor: of the socket, which does not block; None never polls.
+        descriptor: what `pollable` gives; None never polls.
         loop: the event loop that waits for it otherwise.
         receive: takes the bytes that arrive.
         abandon: called, with the reason, where they were not taken whole: the connection can be used no more.
@@ -64,23 +74,6 @@ class Polling:
         self._turn_began = 0.0
         # Whether callbacks of its own stand in the loop's queue.
         self._in_turn = self._looks = False
-
-    @classmethod
-    def of(
-        cls,
-        transport: asyncio.BaseTransport,
-        loop: asyncio.AbstractEventLoop,
-        receive: Callable[[bytes], None],
-        abandon: Callable[[str], None],
-        due: Sized,
-    ) -> Polling:
-        """Return what polls for a transport: nothing, where polling would be wrong or of no use."""
-        connection = transport.get_extra_info("socket")
-        encrypted = transport.get_extra_info("ssl_object") is not None
-        # On Windows a socket is no descriptor that could be read.
-        if connection is None or encrypted or _processors() < 2 or os.name == "nt":
-            return cls(None, loop, receive, abandon, due)
-        return cls(connection.fileno(), loop, receive, abandon, due)
 
     @property
     def alone(self) -> bool:
